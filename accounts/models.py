@@ -1,0 +1,172 @@
+"""Who pays, who belongs, and the keys that services use."""
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from accounts.managers import UserManager
+from accounts.querysets import ApiKeyQuerySet, OrganizationQuerySet
+from core.ids import uuid7
+from core.money import MoneyField
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person; logs in with an e-mail address."""
+
+    email = models.EmailField(unique=True)
+    name = models.CharField(max_length=150, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC")
+    is_active = models.BooleanField(default=True)
+    is_staff = models.BooleanField(default=False, help_text="May enter the admin.")
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="user_email_once_in_any_case")]
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class Mode(models.TextChoices):
+    """Whose money moves: real books, or the sandbox twin's."""
+
+    LIVE = "live"
+    TEST = "test"
+
+
+class Organization(models.Model):
+    """Pays and owns credits. Every live organization has one test twin with books of its own."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=120)
+    mode = models.CharField(max_length=4, choices=Mode, default=Mode.LIVE, editable=False)
+    live_organization = models.OneToOneField(
+        "self", models.CASCADE, null=True, blank=True, related_name="test_twin", editable=False
+    )
+    time_zone = models.CharField(
+        max_length=64, default="UTC", help_text="Day and month boundaries of its pages."
+    )
+    is_suspended = models.BooleanField(default=False, help_text="All its keys are refused.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    members = models.ManyToManyField(User, through="Membership", related_name="organizations")
+
+    objects = OrganizationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(mode="live", live_organization__isnull=True)
+                | Q(mode="test", live_organization__isnull=False),
+                name="organization_twin_is_test",
+            ),
+        ]
+        indexes = [models.Index(fields=["name"], name="organization_name")]
+
+    def __str__(self) -> str:
+        return self.name if self.mode == Mode.LIVE else f"{self.name} (test)"
+
+    @property
+    def is_test(self) -> bool:
+        """Whether this is a sandbox twin."""
+        return self.mode == Mode.TEST
+
+
+class Role(models.TextChoices):
+    """What a member may do; each role may do all that the ones after it may, but billing and admin differ."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    BILLING = "billing"
+    MEMBER = "member"
+    VIEWER = "viewer"
+
+
+class Membership(models.Model):
+    """A person's place in an organization."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "user"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.organization}"
+
+
+class ApiKey(models.Model):
+    """A secret that a service presents. Only its SHA-256 is stored: the secret has 256 random bits, so no salt is needed."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="api_keys")
+    member = models.ForeignKey(Membership, models.CASCADE, null=True, blank=True, related_name="api_keys")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(
+        max_length=20, editable=False, help_text="The first characters, shown to tell keys apart."
+    )
+    last_four = models.CharField(max_length=4, editable=False)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20))
+    allowed_models = ArrayField(models.CharField(max_length=120), default=list, blank=True)  # empty: all
+    allowed_networks = ArrayField(
+        models.CharField(max_length=49), default=list, blank=True
+    )  # CIDR; empty: all
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)  # null: the tier's
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    spend_limit = MoneyField(
+        null=True, blank=True, help_text="USD over the key's life; empty means no limit of its own."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    replaced_by = models.OneToOneField("self", models.SET_NULL, null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = ApiKeyQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(spend_limit__isnull=True) | Q(spend_limit__gte=0),
+                name="api_key_spend_limit_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…{self.last_four})"
+
+
+class IdempotencyRecord(models.Model):
+    """The stored answer to a POST that carried an ``Idempotency-Key``; replayed to the same request."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=255)
+    route = models.CharField(max_length=200)
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of method, path and body.")
+    status = models.PositiveSmallIntegerField(null=True)  # null while the first request runs
+    body = models.BinaryField(null=True)
+    content_type = models.CharField(max_length=80, blank=True)
+    headers = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "key"], name="idempotency_key_once"),
+        ]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_age")]  # the clean-up task
+
+    def __str__(self) -> str:
+        return self.key

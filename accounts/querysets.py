@@ -1,0 +1,34 @@
+"""Named reads of accounts."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Self
+
+from django.db import models
+from django.db.models import Q
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+
+class OrganizationQuerySet(models.QuerySet):
+    """Reads of organizations."""
+
+    def live(self) -> Self:
+        """Those with real books."""
+        return self.filter(mode="live")
+
+    def of_user(self, user: "User") -> Self:
+        """Live organizations that ``user`` belongs to, oldest first."""
+        return self.live().filter(memberships__user=user).order_by("created_at")
+
+
+class ApiKeyQuerySet(models.QuerySet):
+    """Reads of API keys."""
+
+    def usable(self, at: datetime) -> Self:
+        """Keys that are neither revoked nor expired at ``at``, of organizations that are not suspended."""
+        return self.filter(
+            Q(revoked_at__isnull=True) | Q(revoked_at__gt=at),
+            Q(expires_at__isnull=True) | Q(expires_at__gt=at),
+            organization__is_suspended=False,
+        )

@@ -1,0 +1,17 @@
+"""Celery application and the beat table."""
+
+import os
+
+from celery import Celery
+
+from config.local import load_local_environment
+
+load_local_environment()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("farebox")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+# Every task is a thin call of a service and safe to run twice. Seconds between runs.
+app.conf.beat_schedule = {}

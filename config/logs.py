@@ -1,0 +1,66 @@
+"""Structured logs: one JSON object a line, a request id on each, never a secret, prompt or payload."""
+
+import logging
+import os
+import re
+
+import structlog
+
+_SECRET = re.compile(
+    r"(fbx_(?:live|test)_|sk-or-v1-|sk-|whsec_)[A-Za-z0-9_\-]{6,}|(?i:bearer)\s+[A-Za-z0-9._\-]+"
+)
+
+
+def redact(text: str) -> str:
+    """``text`` with anything that looks like a key replaced by its prefix and ``[redacted]``."""
+    return _SECRET.sub(lambda match: f"{match.group(1) or ''}[redacted]", text)
+
+
+def _redact_event(_logger: object, _method: str, event: dict) -> dict:
+    return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+_SHARED = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+    _redact_event,
+]
+
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_SHARED,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+
+
+def _renderer() -> structlog.types.Processor:
+    if os.environ.get("LOG_FORMAT", "json") == "console":
+        return structlog.dev.ConsoleRenderer()
+    return structlog.processors.JSONRenderer()
+
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": _renderer(),
+            "foreign_pre_chain": _SHARED,
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.server": {"level": logging.WARNING},
+        "axes": {"level": logging.ERROR},
+        "httpx": {"level": logging.WARNING},
+    },
+}

@@ -1,0 +1,245 @@
+"""The books: accounts, lots, ledger entries, holds and spend limits.
+
+Rows are written by the functions in ``credits/sql`` alone (through ``services.py``); constraints are the last defence.
+"""
+
+from decimal import Decimal
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from accounts.models import Organization
+from core.ids import uuid7
+from core.money import MoneyField
+from credits.querysets import HoldQuerySet, LedgerEntryQuerySet, LotQuerySet
+
+
+class CreditAccount(models.Model):
+    """An organization's wallet in USD. Its row lock serializes every movement of the organization.
+
+    ``balance`` = sum of lots' remaining − ``overage``; ``held`` = sum of lots' held + ``overage_held``.
+    """
+
+    organization = models.OneToOneField(
+        Organization, models.CASCADE, primary_key=True, related_name="credit_account", db_column="id"
+    )
+    balance = MoneyField(default=Decimal(0))
+    held = MoneyField(default=Decimal(0))
+    overage = MoneyField(default=Decimal(0))  # owed: spent below zero, settled by the next purchase
+    overage_held = MoneyField(default=Decimal(0))
+    overage_limit = MoneyField(default=Decimal(0))
+    # Part of the overage that a provider billed beyond what was held: charged in full, beyond the limit, and flagged.
+    excess = MoneyField(default=Decimal(0))
+    low_balance_at = MoneyField(null=True, blank=True)  # alert when available falls below
+    entry_count = models.BigIntegerField(default=0)
+    last_posted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(held__gte=0), name="account_held_not_negative"),
+            models.CheckConstraint(
+                condition=Q(overage__gte=0, overage_held__gte=0, overage_limit__gte=0, excess__gte=0),
+                name="account_overage_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(overage__lte=F("overage_limit") + F("excess") - F("overage_held")),
+                name="account_overage_within_limit",
+            ),
+            models.CheckConstraint(
+                condition=Q(balance__gte=F("held") - F("overage_limit") - F("excess")),
+                name="account_not_overspent",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"account of {self.organization_id}"
+
+    @property
+    def available(self) -> Decimal:
+        """Posted balance that no hold has claimed, in USD."""
+        return self.balance - self.held
+
+
+class LotKind(models.TextChoices):
+    """Where a lot of credit came from."""
+
+    ALLOCATED = "allocated"
+    BONUS = "bonus"
+    PURCHASED = "purchased"
+    REFUND = "refund"
+    ROLLOVER = "rollover"
+
+
+class Lot(models.Model):
+    """Credit of one grant: burned by priority, then earliest expiry, then age."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(CreditAccount, models.CASCADE, related_name="lots")
+    kind = models.CharField(max_length=10, choices=LotKind)
+    amount = MoneyField()  # granted; never changes
+    remaining = MoneyField()
+    held = MoneyField(default=Decimal(0))
+    priority = models.SmallIntegerField(default=50)  # lower burns first
+    effective_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = LotQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="lot_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(held__gte=0, remaining__gte=F("held"), amount__gte=F("remaining")),
+                name="lot_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__isnull=True) | Q(expires_at__gt=F("effective_at")),
+                name="lot_expires_after_start",
+            ),
+        ]
+        indexes = [
+            # what an account can still spend
+            models.Index(fields=["account"], condition=Q(remaining__gt=0), name="lot_open"),
+            # what the expiry task must sweep
+            models.Index(fields=["expires_at"], condition=Q(remaining__gt=0), name="lot_expiring"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.amount}"
+
+
+class EntryKind(models.TextChoices):
+    """Why the balance moved."""
+
+    GRANT = "grant"
+    CHARGE = "charge"  # usage, settled or posted
+    DEDUCTION = "deduction"
+    REFUND = "refund"
+    REVERSAL = "reversal"
+    EXPIRY = "expiry"
+    VOID = "void"  # an unspent lot taken back
+    ADJUSTMENT = "adjustment"
+
+
+class LedgerEntry(models.Model):
+    """One movement, numbered per account, append-only (a trigger refuses UPDATE and DELETE)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(CreditAccount, models.PROTECT, related_name="entries")
+    number = models.BigIntegerField()
+    kind = models.CharField(max_length=10, choices=EntryKind)
+    amount = MoneyField()  # signed
+    balance_after = MoneyField()
+    # [{"lot": id or null for overage, "kind": lot kind or "overage", "amount": signed}]; the amounts add up to ``amount``
+    allocations = models.JSONField(default=list)
+    reason = models.CharField(max_length=300, blank=True)
+    actor = models.CharField(max_length=120, blank=True)
+    key = models.CharField(max_length=255, null=True)  # idempotency key of the movement  # noqa: DJ001
+    request_hash = models.CharField(max_length=64, blank=True)  # what ``key`` was first used for
+    hold_id = models.UUIDField(null=True)
+    event_id = models.UUIDField(null=True)  # the usage event that caused it
+    reverses = models.ForeignKey("self", models.PROTECT, null=True, related_name="reversals")
+    effective_at = models.DateTimeField()  # when it counts from, e.g. a lot's expiry
+    posted_at = models.DateTimeField()  # when it was written; never decreases within an account
+
+    objects = LedgerEntryQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "number"], name="entry_number_once"),
+            models.UniqueConstraint(fields=["account", "key"], name="entry_key_once"),
+            models.CheckConstraint(condition=~Q(amount=0), name="entry_moves_something"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["account", "-posted_at", "-number"], name="entry_by_time"
+            ),  # balance at an instant
+            # the usage event's money, and what a refund has already given back
+            models.Index(fields=["event_id"], condition=Q(event_id__isnull=False), name="entry_of_event"),
+            models.Index(fields=["reverses"], condition=Q(reverses__isnull=False), name="entry_reversals"),
+        ]
+        verbose_name_plural = "ledger entries"
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.kind} {self.amount}"
+
+
+class HoldStatus(models.TextChoices):
+    """A hold ends once."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+    RELEASED = "released"
+    EXPIRED = "expired"
+
+
+class HoldPurpose(models.TextChoices):
+    """Who resolves a hold past its deadline."""
+
+    API = "api"  # released by the sweeper
+    GATEWAY = "gateway"  # resolved by recovery from the provider's record: money may have been spent upstream
+
+
+class Hold(models.Model):
+    """Credit set aside for one call: reserves named lots, ends once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account = models.ForeignKey(CreditAccount, models.CASCADE, related_name="holds")
+    amount = MoneyField()  # USD, fixed once placed; 0 for calls that cost no credit
+    allocations = models.JSONField(default=list)  # [{"lot": id or null, "amount"}] reserved, in burn order
+    key = models.CharField(max_length=255)
+    purpose = models.CharField(max_length=7, choices=HoldPurpose, default=HoldPurpose.API)
+    status = models.CharField(max_length=8, choices=HoldStatus, default=HoldStatus.OPEN)
+    settled_amount = MoneyField(null=True)
+    limit_ids = ArrayField(models.UUIDField(), default=list)
+    limit_amount = MoneyField(default=Decimal(0))  # reserved against each of ``limit_ids``
+    context = models.JSONField(default=dict)  # what recovery needs: model, price row, markup, generation ids
+    placed_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    objects = HoldQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["account", "key"], name="hold_key_once"),
+            models.CheckConstraint(condition=Q(amount__gte=0, limit_amount__gte=0), name="hold_not_negative"),
+            models.CheckConstraint(
+                condition=Q(status="open", ended_at__isnull=True)
+                | (~Q(status="open") & Q(ended_at__isnull=False)),
+                name="hold_ends_once",
+            ),
+        ]
+        indexes = [
+            # the sweeper and recovery
+            models.Index(fields=["expires_at"], condition=Q(status="open"), name="hold_open_deadline"),
+            # an account's open holds
+            models.Index(fields=["account"], condition=Q(status="open"), name="hold_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"hold {self.amount} {self.status}"
+
+
+class SpendLimit(models.Model):
+    """A hard ceiling below the wallet (an API key's own limit), reserved with each hold in the same transaction."""
+
+    id = models.UUIDField(primary_key=True)  # the limited thing's own id, e.g. the API key's
+    account = models.ForeignKey(CreditAccount, models.CASCADE, related_name="spend_limits")
+    ceiling = MoneyField()
+    spent = MoneyField(default=Decimal(0))
+    held = MoneyField(default=Decimal(0))
+    excess = MoneyField(default=Decimal(0))  # billed by a provider beyond what was held
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(ceiling__gte=0, spent__gte=0, held__gte=0), name="limit_not_negative"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.spent} of {self.ceiling}"

@@ -1,0 +1,250 @@
+"""The price book, the one event table, and its rollups."""
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.db import models
+from django.db.models import F, Func, Q
+from django.utils import timezone
+
+from accounts.models import Organization
+from core.ids import uuid7
+from core.money import MoneyField
+
+
+class LanguageModel(models.Model):
+    """A model of the catalogue, by its OpenRouter id (``vendor/model``)."""
+
+    id = models.CharField(primary_key=True, max_length=120)
+    canonical_slug = models.CharField(max_length=160, blank=True)
+    name = models.CharField(max_length=160)
+    context_length = models.PositiveIntegerField(null=True)
+    max_completion_tokens = models.PositiveIntegerField(null=True)
+    input_modalities = models.JSONField(default=list)
+    output_modalities = models.JSONField(default=list)
+    supported_parameters = models.JSONField(default=list)
+    tokenizer = models.CharField(max_length=40, blank=True)
+    details = models.JSONField(default=dict)  # the provider's record, without pricing
+    source = models.CharField(max_length=40)
+    first_seen_at = models.DateTimeField(default=timezone.now)
+    last_seen_at = models.DateTimeField(default=timezone.now)
+    vanished_at = models.DateTimeField(null=True)  # no longer in the provider's list
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["canonical_slug"], name="model_canonical")
+        ]  # answers may name this slug
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class _Period(Func):
+    function = "TSTZRANGE"
+    output_field = DateTimeRangeField()
+
+
+class ModelPrice(models.Model):
+    """What a model costs from one instant to another. Never edited: a change closes the row and opens the next."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    model = models.ForeignKey(LanguageModel, models.PROTECT, related_name="prices")
+    pricing = (
+        models.JSONField()
+    )  # the provider's price classes, USD as decimal strings, "-1" depends on the route
+    is_free = models.BooleanField(default=False)
+    effective_from = models.DateTimeField()
+    effective_to = models.DateTimeField(null=True, blank=True)
+    source = models.CharField(max_length=60)  # "openrouter", "genai-prices 0.2.3", "operator"
+    note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            ExclusionConstraint(
+                name="price_periods_do_not_overlap",
+                expressions=[
+                    (_Period("effective_from", "effective_to", RangeBoundary()), RangeOperators.OVERLAPS),
+                    ("model", RangeOperators.EQUAL),
+                ],
+            ),
+            models.CheckConstraint(
+                condition=Q(effective_to__isnull=True) | Q(effective_to__gte=F("effective_from")),
+                name="price_ends_later",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.model_id} from {self.effective_from:%Y-%m-%d}"
+
+
+class Kind(models.TextChoices):
+    """What was used."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    TTS = "tts"
+    SEARCH = "search"
+    AGENT = "agent"
+    CUSTOM = "custom"
+
+
+class UsageEvent(models.Model):
+    """One use of anything. Partitioned by month of ``occurred_at``; written by ``record_usage`` alone.
+
+    Token classes are inclusive: cached and cache-write tokens are inside ``prompt_tokens``, reasoning inside
+    ``completion_tokens``. ``charge`` = ``provider_cost`` (0 for BYOK) + ``markup``, in USD.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(
+        Organization, models.DO_NOTHING, related_name="usage_events", db_constraint=False
+    )
+    occurred_at = models.DateTimeField()
+    received_at = models.DateTimeField()
+    kind = models.CharField(max_length=10, choices=Kind)
+    name = models.CharField(max_length=128, blank=True)
+    source = models.CharField(max_length=10)  # gateway, api, otel, import
+    external_id = models.CharField(max_length=255, null=True)  # noqa: DJ001  (absent differs from empty)
+    member_id = models.UUIDField(null=True)
+    api_key_id = models.UUIDField(null=True)
+    model = models.CharField(max_length=160, blank=True)
+    provider = models.CharField(max_length=80, blank=True)
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    quantity = models.DecimalField(
+        max_digits=24, decimal_places=6, default=0
+    )  # characters, seconds, searches, …
+    provider_cost = MoneyField(default=0)
+    markup = MoneyField(default=0)
+    charge = MoneyField(default=0)
+    byok_cost = MoneyField(default=0)  # what the customer's own provider bills; costs no credit
+    is_free = models.BooleanField(default=False)
+    is_byok = models.BooleanField(default=False)
+    cost_source = models.CharField(max_length=10)  # provider, computed, estimated, caller, none
+    price_id = models.UUIDField(null=True)
+    tier_slug = models.CharField(max_length=40, blank=True)
+    generation_id = models.CharField(max_length=80, blank=True)
+    hold_id = models.UUIDField(null=True)
+    entry_id = models.UUIDField(null=True)
+    status = models.CharField(max_length=10)  # ok, error, cancelled, partial
+    latency_ms = models.PositiveIntegerField(null=True)
+    tags = models.JSONField(default=dict)
+    metadata = models.JSONField(default=dict)
+    derivation = models.JSONField(default=dict)  # how the charge came about; enough to compute it again
+    corrects_id = models.UUIDField(null=True)
+
+    class Meta:
+        managed = True
+        db_table = "metering_usageevent"
+        ordering = ["-occurred_at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.model or self.name} {self.charge}"
+
+
+class UsageKey(models.Model):
+    """A caller's event id, unique per organization for ever; narrow, since a partitioned table cannot hold it."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    external_id = models.CharField(max_length=255)
+    event_id = models.UUIDField()
+    occurred_at = models.DateTimeField()  # finds the event's partition
+    body_hash = models.CharField(max_length=64)
+    voided_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "external_id"], name="usage_key_once")]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class RollupBase(models.Model):
+    """Additive sums of events by their dimensions; rebuilt from the events at any time."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    member_id = models.UUIDField(null=True)
+    api_key_id = models.UUIDField(null=True)
+    kind = models.CharField(max_length=10)
+    name = models.CharField(max_length=128, blank=True)
+    model = models.CharField(max_length=160, blank=True)
+    is_free = models.BooleanField(default=False)
+    is_byok = models.BooleanField(default=False)
+    events = models.BigIntegerField(default=0)
+    errors = models.BigIntegerField(default=0)
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    quantity = models.DecimalField(max_digits=30, decimal_places=6, default=0)
+    provider_cost = MoneyField(default=0)
+    markup = MoneyField(default=0)
+    charge = MoneyField(default=0)
+    byok_cost = MoneyField(default=0)
+    latency_ms = models.BigIntegerField(default=0)
+    latency_count = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+_DIMENSIONS = ["member_id", "api_key_id", "kind", "name", "model", "is_free", "is_byok"]
+
+
+class UsageHour(RollupBase):
+    """Hourly sums (UTC hours; pages regroup them into the organization's days)."""
+
+    hour = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "hour", *_DIMENSIONS], name="usage_hour_once", nulls_distinct=False
+            ),
+        ]
+
+
+class UsageDay(RollupBase):
+    """Daily sums (UTC days), for operators' pages over many organizations and long ranges."""
+
+    day = models.DateField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "day", *_DIMENSIONS], name="usage_day_once", nulls_distinct=False
+            ),
+        ]
+
+
+class UsageTagDay(models.Model):
+    """Daily sums by one tag (``prompt_id=welcome``); an event counts once under each of its tags."""
+
+    id = models.BigAutoField(primary_key=True)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    day = models.DateField()
+    tag_key = models.CharField(max_length=40)
+    tag_value = models.CharField(max_length=200)
+    events = models.BigIntegerField(default=0)
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    provider_cost = MoneyField(default=0)
+    markup = MoneyField(default=0)
+    charge = MoneyField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "day", "tag_key", "tag_value"], name="usage_tag_day_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.tag_key}={self.tag_value} on {self.day}"
