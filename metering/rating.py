@@ -1,0 +1,230 @@
+"""Rating: usage times price = cost, cost + markup = charge. Pure functions over exact decimals.
+
+Nothing is rounded on the way: the sums run in a context that raises if a digit would be lost. The charge is
+rounded once, half to even at 12 places, as the last line of :func:`apply_markup`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from typing import Any, NamedTuple
+
+from core.money import USD_PLACES, ZERO, quantize
+from metering.errors import UnpriceableCall
+from metering.prices import DYNAMIC, ONE, PriceCard
+from metering.usage import TokenUsage
+
+__all__ = ["Charge", "Line", "PriceCard", "Rated", "TokenUsage", "apply_markup", "exact", "rate", "total"]
+
+# Losing a digit is an error here, not a habit.
+exact = Context(
+    prec=200, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow]
+)
+ROUNDING = f"half-even at {USD_PLACES} places"
+_DUST_PLACES = 40
+_DUST = ONE.scaleb(-_DUST_PLACES)
+_DUSTED = Context(prec=200, rounding=ROUND_HALF_EVEN)
+
+
+class Line(NamedTuple):
+    """One class of a cost or charge: ``amount = quantity * unit_price``, USD, exact."""
+
+    price_class: str
+    quantity: int | Decimal
+    unit_price: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What usage costs at a price list. ``cost`` is the exact sum of the lines, not rounded.
+
+    ``unpriced`` names what was used but has no price in the list: the cost is then a lower bound and must not
+    pass for the provider's bill. ``overrides`` are the indices of the conditional prices that applied.
+    """
+
+    lines: tuple[Line, ...]
+    cost: Decimal
+    unpriced: tuple[str, ...] = ()
+    overrides: tuple[int, ...] = ()
+    service_tier: str | None = None
+    discount: Decimal = ZERO
+
+
+def total(lines: Iterable[Line]) -> Decimal:
+    """The exact sum of the lines' amounts, USD."""
+    amount = ZERO
+    for line in lines:
+        amount = exact.add(amount, line.amount)
+    return amount
+
+
+def rate(usage: TokenUsage, card: PriceCard, at: datetime, service_tier: str | None = None) -> Rated:
+    """The cost of ``usage`` at ``card`` for a request made at ``at`` (UTC) and served at ``service_tier``.
+
+    Overrides first (they look at the total of prompt tokens and at the clock), then the tier's factor, then
+    the discount. Raises UnpriceableCall when a price that is needed depends on the route, or the tier has no
+    price.
+    """
+    prices, overrides = card.prices_at(usage.prompt_tokens, at)
+    factor = exact.multiply(card.tier_factor(service_tier), exact.subtract(ONE, card.discount))
+    lines: list[Line] = []
+    unpriced: list[str] = []
+    for price_class, quantity, price in _priced(usage, prices):
+        if not quantity:
+            continue
+        if price is None:
+            unpriced.append(price_class)
+            continue
+        if price == DYNAMIC:
+            raise UnpriceableCall(
+                "The price depends on the route that serves the call.", price_class=price_class
+            )
+        unit = price if factor == ONE else exact.multiply(price, factor)
+        lines.append(Line(price_class, quantity, unit, exact.multiply(Decimal(quantity), unit)))
+    return Rated(tuple(lines), total(lines), tuple(unpriced), overrides, service_tier, card.discount)
+
+
+_Priced = Iterable[tuple[str, int | Decimal, Decimal | None]]
+
+
+def _priced(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
+    """Each quantity of ``usage`` under the class that prices it; None where the list has no such price."""
+    yield from _input(usage, prices)
+    yield from _output(usage, prices)
+    get = prices.get
+    if get("request"):
+        yield "request", usage.requests, get("request")
+    # Without a price of their own, pictures are inside the token counts.
+    if get("image"):
+        yield "image", usage.images, get("image")
+    if get("image_output"):
+        yield "image_output", usage.output_images, get("image_output")
+    if usage.searches:
+        yield "web_search", usage.searches, get("web_search")
+    if usage.characters:
+        yield "character", usage.characters, get("character", get("prompt"))
+    if usage.seconds:
+        yield "second", usage.seconds, get("second")
+
+
+def _input(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
+    """The prompt, cut into classes that do not overlap; one without a price costs what plain input does."""
+    get = prices.get
+    prompt = prices["prompt"]
+    cached, written = usage.cached_tokens, usage.cache_write_tokens
+    plain = usage.prompt_tokens - cached - written - usage.audio_tokens - usage.image_tokens
+    yield "prompt", plain, prompt
+    if cached:
+        read = get("input_cache_read", prompt)
+        yield "input_cache_read", cached - usage.cached_audio_tokens, read
+        yield "input_audio_cache", usage.cached_audio_tokens, get("input_audio_cache", read)
+    if written:
+        write = get("input_cache_write", prompt)
+        yield "input_cache_write", written - usage.cache_write_1h_tokens, write
+        yield "input_cache_write_1h", usage.cache_write_1h_tokens, get("input_cache_write_1h", write)
+    if usage.audio_tokens:
+        yield "audio", usage.audio_tokens, get("audio", prompt)
+    if usage.image_tokens:
+        yield "image_token", usage.image_tokens, get("image_token", prompt)
+
+
+def _output(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
+    """The answer. Reasoning costs what other output costs unless it has a price above zero."""
+    completion = prices["completion"]
+    reasoning, spoken = usage.reasoning_tokens, usage.audio_output_tokens
+    yield "completion", usage.completion_tokens - reasoning - spoken, completion
+    if reasoning:
+        yield "internal_reasoning", reasoning, prices.get("internal_reasoning") or completion
+    if spoken:
+        yield "audio_output", spoken, prices.get("audio_output", completion)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What the customer pays for one call, USD.
+
+    ``charge`` is rounded once; the lines add up to it exactly (the last line is the rounding, when there is
+    any). ``cost`` is the provider's part at 12 places and ``markup`` the rest, so ``cost + markup = charge``;
+    both are 0 for a customer's own key. The other fields are what it was computed from.
+    """
+
+    lines: tuple[Line, ...]
+    charge: Decimal
+    cost: Decimal
+    markup: Decimal
+    exact_cost: Decimal
+    tokens: int
+    requests: int
+    components: tuple[Mapping[str, Any], ...]
+    is_free: bool
+    is_byok: bool
+
+
+def apply_markup(
+    cost: Decimal,
+    tokens: int,
+    requests: int,
+    components: Sequence[Mapping[str, Any]],
+    is_free: bool,
+    is_byok: bool,
+) -> Charge:
+    """The charge for a call that cost ``cost`` USD (exact, not rounded) under a tier's price components.
+
+    Components: ``percentage`` (``percent`` of the cost), ``per_1k_tokens`` (``amount`` per 1,000 tokens, in
+    proportion), ``per_request`` (``amount``); each ``applies_to`` ``paid`` calls, ``free`` ones, or ``all``
+    (default). A call with the customer's own key is charged nothing. Raises ValueError for a component of
+    another type.
+    """
+    cost = _usable(cost)
+    lines: list[Line] = []
+    if not is_byok:
+        lines.append(Line("provider_cost", 1, cost, cost))
+        kind = "free" if is_free else "paid"
+        lines.extend(
+            _component_line(component, cost, tokens, requests)
+            for component in components
+            if component.get("applies_to", "all") in (kind, "all")
+        )
+    unrounded = total(lines)
+    charge = quantize(unrounded)
+    if charge != unrounded:
+        difference = exact.subtract(charge, unrounded)
+        lines.append(Line("rounding", 1, difference, difference))
+    own = ZERO if is_byok else quantize(cost)
+    return Charge(
+        lines=tuple(lines),
+        charge=charge,
+        cost=own,
+        markup=charge - own,
+        exact_cost=cost,
+        tokens=tokens,
+        requests=requests,
+        components=tuple(components),
+        is_free=is_free,
+        is_byok=is_byok,
+    )
+
+
+def _usable(cost: Decimal) -> Decimal:
+    """A finite cost, without the dust that floating point leaves far below any price."""
+    if not cost.is_finite() or cost < 0:
+        raise ValueError(f"A cost must be finite and not negative: {cost}")
+    exponent = cost.as_tuple().exponent
+    return cost if isinstance(exponent, int) and exponent >= -_DUST_PLACES else _DUSTED.quantize(cost, _DUST)
+
+
+def _component_line(component: Mapping[str, Any], cost: Decimal, tokens: int, requests: int) -> Line:
+    match component.get("type"):
+        case "percentage":
+            share = Decimal(component["percent"]).scaleb(-2, exact)
+            return Line("percentage", share, cost, exact.multiply(cost, share))
+        case "per_1k_tokens":
+            unit = Decimal(component["amount"]).scaleb(-3, exact)
+            return Line("per_1k_tokens", tokens, unit, exact.multiply(Decimal(tokens), unit))
+        case "per_request":
+            unit = Decimal(component["amount"])
+            return Line("per_request", requests, unit, exact.multiply(Decimal(requests), unit))
+        case other:
+            raise ValueError(f"No such price component: {other!r}")
