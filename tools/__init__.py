@@ -1,0 +1,1 @@
+"""What starts and tests Farebox on one machine; standard library only."""
