@@ -1,0 +1,60 @@
+"""Wallets and the ceilings around them."""
+
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+
+from core.errors import InvalidRequest
+from credits.errors import UnknownAccount
+from credits.models import CreditAccount, SpendLimit
+
+
+def open_account(*, organization_id: UUID, overage_limit: Decimal = Decimal(0)) -> CreditAccount:
+    """The organization's wallet; opens an empty one when there is none."""
+    account, _ = CreditAccount.objects.get_or_create(
+        organization_id=organization_id, defaults={"overage_limit": overage_limit}
+    )
+    return account
+
+
+@transaction.atomic
+def set_overage_limit(*, organization_id: UUID, limit: Decimal) -> CreditAccount:
+    """How far below zero (USD) the wallet may go. Raises InvalidRequest when more than ``limit`` is owed already."""
+    account = _lock(organization_id)
+    used = account.overage + account.overage_held - account.excess
+    if limit < 0 or limit < used:
+        raise InvalidRequest("The overage limit cannot be below what is already owed.", owed=used)
+    account.overage_limit = limit
+    account.save(update_fields=["overage_limit"])
+    return account
+
+
+def set_low_balance_alert(*, organization_id: UUID, threshold: Decimal | None) -> None:
+    """Announce ``credits.low`` when the available balance falls below ``threshold`` USD; None switches it off."""
+    if not CreditAccount.objects.filter(pk=organization_id).update(low_balance_at=threshold):
+        raise UnknownAccount
+
+
+@transaction.atomic
+def set_spend_limit(*, organization_id: UUID, limit_id: UUID, ceiling: Decimal) -> SpendLimit:
+    """Put a hard ceiling (USD, for life) on what ``limit_id`` may spend; keeps what it has spent so far."""
+    _lock(organization_id)
+    limit, _ = SpendLimit.objects.update_or_create(
+        id=limit_id, defaults={"account_id": organization_id, "ceiling": ceiling}
+    )
+    return limit
+
+
+@transaction.atomic
+def remove_spend_limit(*, organization_id: UUID, limit_id: UUID) -> None:
+    """Lift the ceiling of ``limit_id``."""
+    _lock(organization_id)
+    SpendLimit.objects.filter(account_id=organization_id, id=limit_id).delete()
+
+
+def _lock(organization_id: UUID) -> CreditAccount:
+    try:
+        return CreditAccount.objects.select_for_update().get(pk=organization_id)
+    except CreditAccount.DoesNotExist:
+        raise UnknownAccount from None
