@@ -121,7 +121,7 @@ class PriceCard:
         discount = _fraction(rest.pop("discount", 0))
         overrides = _overrides(rest.pop("overrides", []))
         tiers = _service_tiers(rest.pop("service_tiers", {}))
-        prices = {key: _price(key, value) for key, value in rest.items()}
+        prices = {key: read_price(key, value) for key, value in rest.items()}
         for key in ("prompt", "completion"):
             if key not in prices:
                 raise InvalidPrice(f"The pricing does not say what {key} costs.", key=key)
@@ -217,7 +217,8 @@ def _number(key: str, value: Any) -> Decimal:
     return number
 
 
-def _price(key: str, value: Any) -> Decimal:
+def read_price(key: str, value: Any) -> Decimal:
+    """One exact price: -1 (dynamic), or zero and more. Raises InvalidPrice."""
     price = _number(key, value)
     if price == DYNAMIC:
         return DYNAMIC
@@ -230,7 +231,7 @@ def _price(key: str, value: Any) -> Decimal:
 
 
 def _fraction(value: Any) -> Decimal:
-    fraction = _price("discount", value)
+    fraction = read_price("discount", value)
     if not 0 <= fraction <= 1:
         raise InvalidPrice("discount must be from 0 to 1.", key="discount")
     return fraction
@@ -241,7 +242,7 @@ def _service_tiers(value: Any) -> Mapping[str, Decimal]:
         raise InvalidPrice("service_tiers must be an object of factors.", key="service_tiers")
     if not value:
         return SERVICE_TIERS
-    own = {name: _price(name, factor) for name, factor in value.items()}
+    own = {name: read_price(name, factor) for name, factor in value.items()}
     if DYNAMIC in own.values():
         raise InvalidPrice("A factor of a service tier cannot be dynamic.", key="service_tiers")
     return {**SERVICE_TIERS, **own}
@@ -257,7 +258,7 @@ def _override(entry: Any) -> Override:
     if not isinstance(entry, Mapping):
         raise InvalidPrice("Each override must be an object.", key="overrides")
     prices = {
-        key: _price(key, price)
+        key: read_price(key, price)
         for key, price in entry.items()
         if key not in _CONDITIONS and price is not None
     }

@@ -178,15 +178,7 @@ def apply_markup(
     another type.
     """
     cost = _usable(cost)
-    lines: list[Line] = []
-    if not is_byok:
-        lines.append(Line("provider_cost", 1, cost, cost))
-        kind = "free" if is_free else "paid"
-        lines.extend(
-            _component_line(component, cost, tokens, requests)
-            for component in components
-            if component.get("applies_to", "all") in (kind, "all")
-        )
+    lines = charge_lines(cost, tokens, requests, components, is_free=is_free, is_byok=is_byok)
     unrounded = total(lines)
     charge = quantize(unrounded)
     if charge != unrounded:
@@ -205,6 +197,26 @@ def apply_markup(
         is_free=is_free,
         is_byok=is_byok,
     )
+
+
+def charge_lines(
+    cost: Decimal,
+    tokens: int,
+    requests: int,
+    components: Sequence[Mapping[str, Any]],
+    *,
+    is_free: bool,
+    is_byok: bool,
+) -> list[Line]:
+    """The provider's cost and each component that applies, exact; nothing for a customer's own key."""
+    if is_byok:
+        return []
+    kind = "free" if is_free else "paid"
+    return [Line("provider_cost", 1, cost, cost)] + [
+        _component_line(component, cost, tokens, requests)
+        for component in components
+        if component.get("applies_to", "all") in (kind, "all")
+    ]
 
 
 def _usable(cost: Decimal) -> Decimal:
