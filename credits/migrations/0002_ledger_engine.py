@@ -5,8 +5,8 @@ from core.sqlfiles import run_sql_file
 _UNDO = """
 DROP TRIGGER ledger_is_append_only ON credits_ledgerentry;
 DROP TRIGGER ledger_is_never_truncated ON credits_ledgerentry;
-DROP FUNCTION place_holds, settle_holds, release_holds, credits_end_holds, post_entries, credits_post_grant,
-    credits_post_refund, credits_post_void, credits_post_one, credits_sweep, credits_entry, credits_store,
+DROP FUNCTION place_holds, settle_holds, release_holds, credits_end_holds, post_entries, credits_post_other, credits_post_grant,
+    credits_post_refund, credits_post_void, credits_post_one, credits_sweep, credits_begin, credits_entry, credits_store,
     credits_announce, credits_burn, credits_overage_line, credits_overage_room, credits_spendable,
     credits_is_spendable, credits_lots, credits_lock, credits_text, credits_refuse_change, farebox_uuid7;
 """

@@ -85,27 +85,29 @@ CREATE FUNCTION credits_overage_line(amount numeric) RETURNS jsonb LANGUAGE sql 
     SELECT jsonb_build_object('lot', NULL, 'kind', 'overage', 'amount', credits_text(amount))
 $$;
 
--- Writes back an account and its lots as they stand in memory, and tells when a threshold was crossed.
-CREATE FUNCTION credits_store(a credits_creditaccount, lots credits_lot[], at timestamptz) RETURNS void
+-- Writes back accounts and lots as they stand in memory, and announces each threshold that was crossed.
+CREATE FUNCTION credits_store(accounts credits_creditaccount[], lots credits_lot[], at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    before numeric;
-    after numeric := a.balance - a.held;
+    crossed record;
 BEGIN
     UPDATE credits_lot l SET remaining = s.remaining, held = s.held
     FROM (SELECT * FROM unnest(lots) u ORDER BY u.id) s
     WHERE l.id = s.id AND (l.remaining <> s.remaining OR l.held <> s.held);
-    UPDATE credits_creditaccount c SET
-        balance = a.balance, held = a.held, overage = a.overage, overage_held = a.overage_held, excess = a.excess,
-        entry_count = a.entry_count, last_posted_at = a.last_posted_at
-    FROM credits_creditaccount old
-    WHERE c.id = a.id AND old.id = c.id
-    RETURNING old.balance - old.held INTO before;
-    IF before > 0 AND after <= 0 THEN
-        PERFORM credits_announce(a, 'credits.exhausted', at);
-    ELSIF before >= a.low_balance_at AND after < a.low_balance_at THEN
-        PERFORM credits_announce(a, 'credits.low', at);
-    END IF;
+    FOR crossed IN
+        UPDATE credits_creditaccount c SET
+            balance = s.balance, held = s.held, overage = s.overage, overage_held = s.overage_held, excess = s.excess,
+            entry_count = s.entry_count, last_posted_at = s.last_posted_at
+        FROM unnest(accounts) s, credits_creditaccount old
+        WHERE c.id = s.id AND old.id = s.id
+        RETURNING s, old.balance - old.held AS before, s.balance - s.held AS after, s.low_balance_at AS threshold
+    LOOP
+        IF crossed.before > 0 AND crossed.after <= 0 THEN
+            PERFORM credits_announce(crossed.s, 'credits.exhausted', at);
+        ELSIF crossed.before >= crossed.threshold AND crossed.after < crossed.threshold THEN
+            PERFORM credits_announce(crossed.s, 'credits.low', at);
+        END IF;
+    END LOOP;
 END
 $$;
 
@@ -176,9 +178,27 @@ BEGIN
         UPDATE credits_lot SET remaining = l.held WHERE id = l.id;
         swept := swept + 1;
     END LOOP;
-    PERFORM credits_store(a, '{}', at);
+    PERFORM credits_store(ARRAY[a], '{}', at);
     PERFORM credits_announce(a, 'credits.expired', at);
     RETURN swept;
+END
+$$;
+
+-- Locks the accounts of a batch and sweeps those where something has run out.
+CREATE FUNCTION credits_begin(accounts uuid[], at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    account uuid;
+BEGIN
+    PERFORM credits_lock(accounts);
+    FOR account IN
+        SELECT l.account_id FROM credits_lot l
+        WHERE l.account_id = ANY (accounts) AND l.remaining > l.held AND l.expires_at <= at
+        UNION
+        SELECT h.account_id FROM credits_hold h
+        WHERE h.account_id = ANY (accounts) AND h.status = 'open' AND h.purpose = 'api' AND h.expires_at <= at
+    LOOP
+        PERFORM credits_sweep(account, at);
+    END LOOP;
 END
 $$;
 
@@ -192,76 +212,91 @@ RETURNS TABLE (ord integer, status text, hold_id uuid, balance numeric, held num
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    batch uuid[] := ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i);
     item record;
     a credits_creditaccount;
+    h credits_hold;
     lots credits_lot[];
+    accounts_done credits_creditaccount[] := '{}';
+    lots_done credits_lot[] := '{}';
+    holds_done credits_hold[] := '{}';
     spendable numeric;
-    taken jsonb;
     rest numeric;
-    room numeric;
 BEGIN
-    PERFORM credits_lock(ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i));
+    PERFORM credits_begin(batch, p_at);
     FOR item IN
-        SELECT t.*, x.id AS old_id, x.amount AS old_amount, c.id IS NOT NULL AS has_account,
+        WITH wallet AS MATERIALIZED (
+            SELECT c AS account, c.id, credits_lots(c.id) AS lots FROM credits_creditaccount c WHERE c.id = ANY (batch)
+        )
+        SELECT t.*, w.id IS NOT NULL AS known, w.account AS wallet, w.lots, x AS earlier,
                row_number() OVER (PARTITION BY t.account, t.key ORDER BY t.ord) > 1 AS repeated
         FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
                 account uuid, id uuid, amount numeric, key text, purpose text, expires_at timestamptz, context jsonb,
                 limits uuid[], limit_amount numeric)) WITH ORDINALITY
              AS t (account, id, amount, key, purpose, expires_at, context, limits, limit_amount, ord)
-        LEFT JOIN credits_creditaccount c ON c.id = t.account
+        LEFT JOIN wallet w ON w.id = t.account
         LEFT JOIN credits_hold x ON x.account_id = t.account AND x.key = t.key
         ORDER BY t.account, t.ord
     LOOP
         ord := item.ord;
         hold_id := NULL;
         limit_remaining := NULL;
-        IF NOT item.has_account THEN
+        IF NOT item.known THEN
             status := 'no_account';
             RETURN NEXT;
             CONTINUE;
         END IF;
         IF a.id IS DISTINCT FROM item.account THEN
             IF a.id IS NOT NULL THEN
-                PERFORM credits_store(a, lots, p_at);
+                accounts_done := accounts_done || a;
+                lots_done := lots_done || lots;
             END IF;
-            PERFORM credits_sweep(item.account, p_at);
-            SELECT * INTO a FROM credits_creditaccount c WHERE c.id = item.account;
-            lots := credits_lots(a.id);
+            a := item.wallet;
+            lots := item.lots;
             spendable := credits_spendable(lots, p_at);
         END IF;
-        IF item.repeated AND item.old_id IS NULL THEN
-            SELECT x.id, x.amount INTO item.old_id, item.old_amount FROM credits_hold x
-            WHERE x.account_id = item.account AND x.key = item.key;
+        h := item.earlier;
+        IF item.repeated AND h.id IS NULL THEN
+            SELECT * INTO h FROM unnest(holds_done) d WHERE d.account_id = item.account AND d.key = item.key;
         END IF;
-        room := credits_overage_room(a);
         IF item.limits <> '{}' THEN
             SELECT min(greatest(s.ceiling + s.excess - s.spent - s.held, 0)) INTO limit_remaining
             FROM credits_spendlimit s WHERE s.id = ANY (item.limits);
         END IF;
-        IF item.old_id IS NOT NULL THEN
-            status := CASE WHEN item.old_amount = item.amount THEN 'replayed' ELSE 'key_reused' END;
-            hold_id := item.old_id;
+        IF h.id IS NOT NULL THEN
+            status := CASE WHEN h.amount = item.amount THEN 'replayed' ELSE 'key_reused' END;
+            hold_id := h.id;
         ELSIF limit_remaining < item.limit_amount THEN
             status := 'limit_exceeded';
-        ELSIF item.amount > 0 AND item.amount > spendable + room THEN
+        ELSIF item.amount > 0 AND item.amount > spendable + credits_overage_room(a) THEN
             status := 'insufficient';
         ELSE
             status := 'placed';
             hold_id := item.id;
-            taken := '[]';
+            h := NULL;
+            h.allocations := '[]';
             IF item.amount > 0 THEN
-                SELECT b.lots, b.taken, b.rest INTO lots, taken, rest FROM credits_burn(lots, item.amount, p_at, true) b;
+                SELECT b.lots, b.taken, b.rest INTO lots, h.allocations, rest
+                FROM credits_burn(lots, item.amount, p_at, true) b;
                 spendable := spendable - (item.amount - rest);
                 IF rest > 0 THEN
                     a.overage_held := a.overage_held + rest;
-                    taken := taken || credits_overage_line(rest);
+                    h.allocations := h.allocations || credits_overage_line(rest);
                 END IF;
                 a.held := a.held + item.amount;
             END IF;
-            INSERT INTO credits_hold (id, account_id, amount, allocations, key, purpose, status, limit_ids, limit_amount,
-                                      context, placed_at, expires_at)
-            VALUES (item.id, a.id, item.amount, taken, item.key, item.purpose, 'open', coalesce(item.limits, '{}'),
-                    coalesce(item.limit_amount, 0), coalesce(item.context, '{}'), p_at, item.expires_at);
+            h.id := item.id;
+            h.account_id := a.id;
+            h.amount := item.amount;
+            h.key := item.key;
+            h.purpose := item.purpose;
+            h.status := 'open';
+            h.limit_ids := coalesce(item.limits, '{}');
+            h.limit_amount := coalesce(item.limit_amount, 0);
+            h.context := coalesce(item.context, '{}');
+            h.placed_at := p_at;
+            h.expires_at := item.expires_at;
+            holds_done := holds_done || h;
             IF item.limits <> '{}' THEN
                 UPDATE credits_spendlimit s SET held = s.held + item.limit_amount WHERE s.id = ANY (item.limits);
                 limit_remaining := limit_remaining - item.limit_amount;
@@ -273,7 +308,8 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     IF a.id IS NOT NULL THEN
-        PERFORM credits_store(a, lots, p_at);
+        INSERT INTO credits_hold SELECT * FROM unnest(holds_done);
+        PERFORM credits_store(accounts_done || a, lots_done || lots, p_at);
     END IF;
 END
 $$;
@@ -288,29 +324,39 @@ RETURNS TABLE (ord integer, status text, hold_id uuid, entry_id uuid, charged nu
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    batch uuid[] := ARRAY(
+        SELECT DISTINCT x.account_id FROM jsonb_array_elements(p_items) i
+        JOIN credits_hold x ON x.id = (i ->> 'hold')::uuid);
     item record;
     line record;
+    posted record;
     a credits_creditaccount;
     h credits_hold;
     e credits_ledgerentry;
-    posted record;
     lots credits_lot[];
+    accounts_done credits_creditaccount[] := '{}';
+    lots_done credits_lot[] := '{}';
+    holds_done credits_hold[] := '{}';
+    entries_done credits_ledgerentry[] := '{}';
+    stale uuid[] := '{}';
     taken jsonb;
     more jsonb;
     rest numeric;
     part numeric;
     below numeric;
-    stale boolean := false;
 BEGIN
-    PERFORM credits_lock(ARRAY(
-        SELECT DISTINCT x.account_id FROM jsonb_array_elements(p_items) i
-        JOIN credits_hold x ON x.id = (i ->> 'hold')::uuid));
+    PERFORM credits_lock(batch);
     FOR item IN
-        SELECT t.*, x.account_id
+        WITH wallet AS MATERIALIZED (
+            SELECT c AS account, c.id, credits_lots(c.id) AS lots FROM credits_creditaccount c WHERE c.id = ANY (batch)
+        )
+        SELECT t.*, w.account AS wallet, w.lots, x AS found, x.account_id,
+               row_number() OVER (PARTITION BY t.hold ORDER BY t.ord) > 1 AS repeated
         FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
                 hold uuid, amount numeric, limit_amount numeric, event uuid, reason text, actor text)) WITH ORDINALITY
              AS t (hold, amount, limit_amount, event, reason, actor, ord)
         LEFT JOIN credits_hold x ON x.id = t.hold
+        LEFT JOIN wallet w ON w.id = x.account_id
         ORDER BY x.account_id, t.ord
     LOOP
         ord := item.ord;
@@ -320,21 +366,31 @@ BEGIN
         excess := 0;
         IF item.account_id IS NULL THEN
             status := 'unknown_hold';
+            balance := NULL;
+            held := NULL;
+            available := NULL;
             RETURN NEXT;
             CONTINUE;
         END IF;
         IF a.id IS DISTINCT FROM item.account_id THEN
             IF a.id IS NOT NULL THEN
-                PERFORM credits_store(a, lots, p_at);
-                IF stale THEN PERFORM credits_sweep(a.id, p_at); stale := false; END IF;
+                accounts_done := accounts_done || a;
+                lots_done := lots_done || lots;
             END IF;
-            SELECT * INTO a FROM credits_creditaccount c WHERE c.id = item.account_id;
-            lots := credits_lots(a.id);
+            a := item.wallet;
+            lots := item.lots;
         END IF;
-        SELECT * INTO h FROM credits_hold x WHERE x.id = item.hold;
+        h := item.found;
+        IF item.repeated THEN
+            SELECT * INTO h FROM unnest(holds_done) d WHERE d.id = item.hold;
+            IF h.id IS NULL THEN h := item.found; END IF;
+        END IF;
         IF h.status <> 'open' THEN
             charged := h.settled_amount;
             SELECT y.id INTO entry_id FROM credits_ledgerentry y WHERE y.account_id = a.id AND y.key = 'hold:' || h.id;
+            IF item.repeated AND entry_id IS NULL THEN
+                SELECT y.id INTO entry_id FROM unnest(entries_done) y WHERE y.hold_id = h.id;
+            END IF;
             status := CASE WHEN h.status <> p_outcome THEN 'not_open'
                            WHEN p_outcome = 'settled' AND h.settled_amount <> item.amount THEN 'amount_differs'
                            ELSE 'replayed' END;
@@ -347,13 +403,16 @@ BEGIN
                 IF line.lot IS NULL THEN
                     a.overage_held := a.overage_held - line.amount;
                     a.overage := a.overage + part;
+                    a.excess := greatest(a.overage + a.overage_held - a.overage_limit, 0);
                     IF part > 0 THEN taken := taken || credits_overage_line(-part); END IF;
                 ELSE
                     FOR i IN 1 .. cardinality(lots) LOOP
                         CONTINUE WHEN lots[i].id <> line.lot;
                         lots[i].held := lots[i].held - line.amount;
                         lots[i].remaining := lots[i].remaining - part;
-                        stale := stale OR (lots[i].expires_at <= p_at AND lots[i].remaining > lots[i].held);
+                        IF lots[i].expires_at <= p_at AND lots[i].remaining > lots[i].held THEN
+                            stale := stale || a.id;
+                        END IF;
                         IF part > 0 THEN
                             taken := taken || jsonb_build_object('lot', line.lot, 'kind', lots[i].kind,
                                                                  'amount', credits_text(-part));
@@ -369,8 +428,7 @@ BEGIN
                 IF below > 0 THEN
                     a.overage := a.overage + below;
                     taken := taken || credits_overage_line(-below);
-                    excess := greatest(a.overage + a.overage_held - a.overage_limit, 0) - a.excess;
-                    excess := greatest(excess, 0);
+                    excess := greatest(a.overage + a.overage_held - a.overage_limit - a.excess, 0);
                     a.excess := a.excess + excess;
                 END IF;
             END IF;
@@ -387,14 +445,11 @@ BEGIN
                 posted := credits_entry(a, e, p_at);
                 a := posted.a;
                 e := posted.e;
-                INSERT INTO credits_ledgerentry SELECT (e).*;
+                entries_done := entries_done || e;
                 entry_id := e.id;
             END IF;
             status := p_outcome;
             charged := item.amount;
-            UPDATE credits_hold SET status = p_outcome, ended_at = p_at,
-                settled_amount = CASE p_outcome WHEN 'settled' THEN item.amount END
-            WHERE id = h.id;
             IF h.limit_ids <> '{}' THEN
                 UPDATE credits_spendlimit s SET
                     held = s.held - h.limit_amount,
@@ -403,16 +458,23 @@ BEGIN
                                                 + s.held - h.limit_amount - s.ceiling)
                 WHERE s.id = ANY (h.limit_ids);
             END IF;
+            h.status := p_outcome;
+            h.ended_at := p_at;
+            h.settled_amount := CASE p_outcome WHEN 'settled' THEN item.amount END;
+            holds_done := holds_done || h;
         END IF;
         balance := a.balance;
         held := a.held;
-        available := a.balance - a.held;
+        available := credits_spendable(lots, p_at) - a.overage - a.overage_held;
         RETURN NEXT;
     END LOOP;
-    IF a.id IS NOT NULL THEN
-        PERFORM credits_store(a, lots, p_at);
-        IF stale THEN PERFORM credits_sweep(a.id, p_at); END IF;
-    END IF;
+    IF a.id IS NULL THEN RETURN; END IF;
+    INSERT INTO credits_ledgerentry SELECT * FROM unnest(entries_done);
+    UPDATE credits_hold t SET status = d.status, ended_at = d.ended_at, settled_amount = d.settled_amount
+    FROM unnest(holds_done) d WHERE t.id = d.id;
+    PERFORM credits_store(accounts_done || a, lots_done || lots, p_at);
+    -- what a lot that has expired meanwhile got back is gone at once
+    PERFORM credits_sweep(s, p_at) FROM (SELECT DISTINCT unnest(stale) AS s) d;
 END
 $$;
 
@@ -469,7 +531,7 @@ BEGIN
     e.event_id := (item ->> 'event')::uuid;
     posted := credits_entry(a, e, at);
     INSERT INTO credits_ledgerentry SELECT (posted.e).*;
-    PERFORM credits_store(posted.a, '{}', at);
+    PERFORM credits_store(ARRAY[posted.a], '{}', at);
     RETURN (posted.e).id;
 END
 $$;
@@ -559,6 +621,21 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION credits_post_other(a credits_creditaccount, item jsonb, at timestamptz, OUT status text, OUT entry uuid)
+LANGUAGE plpgsql AS $$
+BEGIN
+    CASE item ->> 'type'
+        WHEN 'grant' THEN
+            status := 'posted';
+            entry := credits_post_grant(a, item, at);
+        WHEN 'refund' THEN
+            SELECT r.status, r.entry INTO status, entry FROM credits_post_refund(a, item, at) r;
+        WHEN 'void' THEN
+            SELECT r.status, r.entry INTO status, entry FROM credits_post_void(a, item, at) r;
+    END CASE;
+END
+$$;
+
 -- Items: account, type (spend, grant, refund, void), kind (of the entry), amount, key, request_hash, reason, actor, event;
 -- spend: overage (may it go below zero), limits; grant: lot, lot_kind, priority, effective_at, expires_at;
 -- refund: entry, lot and priority (of a fresh lot); void: lot.
@@ -569,98 +646,105 @@ RETURNS TABLE (ord integer, status text, entry_id uuid, balance numeric, held nu
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    batch uuid[] := ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i);
     item record;
+    posted record;
     a credits_creditaccount;
     e credits_ledgerentry;
-    posted record;
     lots credits_lot[];
+    accounts_done credits_creditaccount[] := '{}';
+    lots_done credits_lot[] := '{}';
+    entries_done credits_ledgerentry[] := '{}';
+    first_hash text;
     spendable numeric;
     taken jsonb;
     rest numeric;
-    first_hash text;
 BEGIN
-    PERFORM credits_lock(ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i));
+    PERFORM credits_begin(batch, p_at);
     FOR item IN
-        SELECT i AS body, (i ->> 'account')::uuid AS account, i ->> 'type' AS type, i ->> 'key' AS key,
-               (i ->> 'amount')::numeric AS amount, c.id IS NOT NULL AS has_account, o AS ord,
-               ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(i -> 'limits') WHEN 'array' THEN i -> 'limits'
-                                                      ELSE '[]' END))::uuid[] AS limits
-        FROM jsonb_array_elements(p_items) WITH ORDINALITY AS t (i, o)
-        LEFT JOIN credits_creditaccount c ON c.id = (i ->> 'account')::uuid
-        ORDER BY account, o
+        WITH wallet AS MATERIALIZED (
+            SELECT c AS account, c.id, credits_lots(c.id) AS lots FROM credits_creditaccount c WHERE c.id = ANY (batch)
+        )
+        SELECT t.*, w.id IS NOT NULL AS known, w.account AS wallet, w.lots, x.id AS earlier, x.request_hash AS earlier_hash,
+               t.key IS NOT NULL AND row_number() OVER (PARTITION BY t.account, t.key ORDER BY t.ord) > 1 AS repeated
+        FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
+                account uuid, type text, kind text, amount numeric, key text, request_hash text, reason text, actor text,
+                event uuid, overage boolean, limits uuid[]), jsonb_array_elements(p_items)) WITH ORDINALITY
+             AS t (account, type, kind, amount, key, request_hash, reason, actor, event, overage, limits, body, ord)
+        LEFT JOIN wallet w ON w.id = t.account
+        LEFT JOIN credits_ledgerentry x ON x.account_id = t.account AND x.key = t.key
+        ORDER BY t.account, t.ord
     LOOP
         ord := item.ord;
-        entry_id := NULL;
-        IF NOT item.has_account THEN
+        IF NOT item.known THEN
             status := 'no_account';
+            entry_id := NULL;
             RETURN NEXT;
             CONTINUE;
         END IF;
         IF a.id IS DISTINCT FROM item.account THEN
             IF a.id IS NOT NULL THEN
-                PERFORM credits_store(a, lots, p_at);
+                accounts_done := accounts_done || a;
+                lots_done := lots_done || lots;
             END IF;
-            PERFORM credits_sweep(item.account, p_at);
-            SELECT * INTO a FROM credits_creditaccount c WHERE c.id = item.account;
-            lots := credits_lots(a.id);
+            a := item.wallet;
+            lots := item.lots;
             spendable := credits_spendable(lots, p_at);
         END IF;
-        IF item.key IS NOT NULL THEN
-            SELECT x.id, x.request_hash INTO entry_id, first_hash FROM credits_ledgerentry x
-            WHERE x.account_id = item.account AND x.key = item.key;
+        entry_id := item.earlier;
+        first_hash := item.earlier_hash;
+        IF item.repeated AND entry_id IS NULL THEN
+            SELECT y.id, y.request_hash INTO entry_id, first_hash
+            FROM (SELECT * FROM unnest(entries_done) UNION ALL
+                  SELECT * FROM credits_ledgerentry z WHERE z.account_id = item.account AND z.key = item.key) y
+            WHERE y.account_id = item.account AND y.key = item.key;
         END IF;
         IF entry_id IS NOT NULL THEN
-            status := CASE WHEN first_hash = coalesce(item.body ->> 'request_hash', '')
-                           THEN 'replayed' ELSE 'key_reused' END;
-        ELSIF item.type = 'spend' THEN
-            IF item.amount > spendable
-               + (CASE WHEN (item.body ->> 'overage')::boolean THEN credits_overage_room(a) ELSE 0 END) THEN
-                status := 'insufficient';
-            ELSIF item.limits <> '{}' AND EXISTS (
-                    SELECT 1 FROM credits_spendlimit s WHERE s.id = ANY (item.limits)
-                    AND s.ceiling + s.excess - s.spent - s.held < item.amount) THEN
-                status := 'limit_exceeded';
-            ELSE
-                status := 'posted';
-                IF item.amount > 0 THEN
-                    SELECT b.lots, b.taken, b.rest INTO lots, taken, rest
-                    FROM credits_burn(lots, item.amount, p_at, false) b;
-                    spendable := spendable - (item.amount - rest);
-                    IF rest > 0 THEN
-                        a.overage := a.overage + rest;
-                        taken := taken || credits_overage_line(-rest);
-                    END IF;
-                    e := NULL;
-                    e.kind := item.body ->> 'kind';
-                    e.amount := -item.amount;
-                    e.allocations := taken;
-                    e.reason := item.body ->> 'reason';
-                    e.actor := item.body ->> 'actor';
-                    e.key := item.key;
-                    e.request_hash := item.body ->> 'request_hash';
-                    e.event_id := (item.body ->> 'event')::uuid;
-                    posted := credits_entry(a, e, p_at);
-                    a := posted.a;
-                    e := posted.e;
-                    INSERT INTO credits_ledgerentry SELECT (e).*;
-                    entry_id := e.id;
-                    UPDATE credits_spendlimit s SET spent = s.spent + item.amount
-                    WHERE item.limits <> '{}' AND s.id = ANY (item.limits);
-                END IF;
-            END IF;
-        ELSE
-            PERFORM credits_store(a, lots, p_at);
-            IF item.type = 'grant' THEN
-                entry_id := credits_post_grant(a, item.body, p_at);
-                status := 'posted';
-            ELSIF item.type = 'refund' THEN
-                SELECT r.status, r.entry INTO status, entry_id FROM credits_post_refund(a, item.body, p_at) r;
-            ELSE
-                SELECT r.status, r.entry INTO status, entry_id FROM credits_post_void(a, item.body, p_at) r;
-            END IF;
+            status := CASE WHEN first_hash = coalesce(item.request_hash, '') THEN 'replayed' ELSE 'key_reused' END;
+        ELSIF item.type <> 'spend' THEN
+            -- rare movements work on the tables themselves: write back first, read again afterwards
+            INSERT INTO credits_ledgerentry SELECT * FROM unnest(entries_done);
+            PERFORM credits_store(accounts_done || a, lots_done || lots, p_at);
+            accounts_done := '{}';
+            lots_done := '{}';
+            entries_done := '{}';
+            SELECT r.status, r.entry INTO status, entry_id FROM credits_post_other(a, item.body, p_at) r;
             SELECT * INTO a FROM credits_creditaccount c WHERE c.id = item.account;
             lots := credits_lots(a.id);
             spendable := credits_spendable(lots, p_at);
+        ELSIF item.amount > spendable + (CASE WHEN item.overage THEN credits_overage_room(a) ELSE 0 END) THEN
+            status := 'insufficient';
+        ELSIF item.limits <> '{}' AND EXISTS (
+                SELECT 1 FROM credits_spendlimit s WHERE s.id = ANY (item.limits)
+                AND s.ceiling + s.excess - s.spent - s.held < item.amount) THEN
+            status := 'limit_exceeded';
+        ELSE
+            status := 'posted';
+            IF item.amount > 0 THEN
+                SELECT b.lots, b.taken, b.rest INTO lots, taken, rest FROM credits_burn(lots, item.amount, p_at, false) b;
+                spendable := spendable - (item.amount - rest);
+                IF rest > 0 THEN
+                    a.overage := a.overage + rest;
+                    taken := taken || credits_overage_line(-rest);
+                END IF;
+                e := NULL;
+                e.kind := item.kind;
+                e.amount := -item.amount;
+                e.allocations := taken;
+                e.reason := item.reason;
+                e.actor := item.actor;
+                e.key := item.key;
+                e.request_hash := item.request_hash;
+                e.event_id := item.event;
+                posted := credits_entry(a, e, p_at);
+                a := posted.a;
+                e := posted.e;
+                entries_done := entries_done || e;
+                entry_id := e.id;
+                IF item.limits <> '{}' THEN
+                    UPDATE credits_spendlimit s SET spent = s.spent + item.amount WHERE s.id = ANY (item.limits);
+                END IF;
+            END IF;
         END IF;
         balance := a.balance;
         held := a.held;
@@ -668,7 +752,8 @@ BEGIN
         RETURN NEXT;
     END LOOP;
     IF a.id IS NOT NULL THEN
-        PERFORM credits_store(a, lots, p_at);
+        INSERT INTO credits_ledgerentry SELECT * FROM unnest(entries_done);
+        PERFORM credits_store(accounts_done || a, lots_done || lots, p_at);
     END IF;
 END
 $$;
