@@ -13,19 +13,24 @@ class Failure(Exception):
     """Something the person can act on; its text is shown without a traceback."""
 
 
-# Where progress goes; a command run in front of it may need standard output for itself.
-_stream = sys.stdout
+_aside = False
 
 
 def speak_aside() -> None:
-    """Show progress on standard error from now on."""
-    global _stream
-    _stream = sys.stderr
+    """Show progress on standard error from now on: a command run in front of it needs standard output."""
+    global _aside
+    _aside = True
+
+
+def _show(text: str) -> None:
+    stream = sys.stderr if _aside else sys.stdout
+    stream.write(text)
+    stream.flush()
 
 
 def say(text: str = "") -> None:
     """One line, shown at once even through a pipe."""
-    print(text, file=_stream, flush=True)
+    _show(f"{text}\n")
 
 
 @contextmanager
@@ -33,11 +38,9 @@ def step(title: str) -> Iterator[Callable[[str], None]]:
     """``title`` at the start, each remark as it is made, and how long it took at the end."""
 
     def remark(text: str) -> None:
-        _stream.write(f"{text} · ")
-        _stream.flush()
+        _show(f"{text} · ")
 
-    _stream.write(f"  {title:<{_WIDTH}} ")
-    _stream.flush()
+    _show(f"  {title:<{_WIDTH}} ")
     began = time.monotonic()
     try:
         yield remark

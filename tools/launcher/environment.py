@@ -18,6 +18,12 @@ from tools.launcher.foreground import run_quietly
 from tools.launcher.runnote import write_private
 from tools.launcher.signals import StopSignals
 
+LOCKS = (
+    "requirements.lock",
+    "requirements-dev.lock",
+    "requirements-browser.lock",
+)  # each holds those before it
+
 
 class Environment:
     """``.venv`` of one project folder, filled from its lock files."""
@@ -34,13 +40,12 @@ class Environment:
         with step("Python packages") as remark, _alone(self.folder):
             if not self._usable():
                 self._make(stop)
-            wanted = hashlib.sha256((self.root / lock).read_bytes()).hexdigest()
-            if self._noted().get(lock) == wanted:
+            if self._noted().get(lock) == self._hash(lock):
                 remark("ready")
                 return
             remark(f"installing from {lock}")
             self._install(lock, stop)
-            write_private(self._installed, json.dumps(self._noted() | {lock: wanted}))
+            self._note(lock)
 
     def _usable(self) -> bool:
         if not self.python.exists():
@@ -53,6 +58,13 @@ class Environment:
             return json.loads(self._installed.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return {}
+
+    def _note(self, lock: str) -> None:
+        contained = LOCKS[: LOCKS.index(lock) + 1]
+        write_private(self._installed, json.dumps({name: self._hash(name) for name in contained}))
+
+    def _hash(self, lock: str) -> str:
+        return hashlib.sha256((self.root / lock).read_bytes()).hexdigest()
 
     def _make(self, stop: StopSignals) -> None:
         for left in self.folder.iterdir():  # of an environment whose Python is gone
@@ -70,6 +82,7 @@ class Environment:
             with suppress(Failure):  # a machine may have told pip alone where its packages are
                 self._run([uv, "pip", *wheels_by_hash, "--python", str(self.python)], stop)
                 return
+        if not (self.folder / "bin" / "pip").exists():
             require_ensurepip()
             self._run([str(self.python), "-m", "ensurepip"], stop)
         quiet = ["--disable-pip-version-check", "--no-input"]

@@ -35,7 +35,8 @@ class Supervisor:
         """Wait for ``service``. Raises Failure with its last words when late or ended ``tries`` times."""
         until = time.monotonic() + seconds
         while not ready():
-            if not service.running and service.deaths + 1 >= tries:
+            unreported = not service.running and service.restart_at is None
+            if service.deaths + unreported >= tries:
                 raise Failure(
                     f"{service.name} {service.ending()}:\n{tail(service.log, from_byte=service.log_start)}"
                 )
