@@ -23,8 +23,8 @@ def derive(
     """The stored derivation of ``charge``.
 
     ``source`` says whose figure the cost is: ``provider``, ``computed`` (from the price list), ``estimated``,
-    ``caller`` or ``none``. With ``rated`` the price list's own figure is kept too: it *is* the cost when computed,
-    and stands beside the provider's otherwise.
+    ``caller`` or ``none``. With ``rated`` the price list's own figure is kept too: it *is* the cost when
+    computed, and stands beside the provider's otherwise.
     """
     data: dict[str, Any] = {
         "v": VERSION,
