@@ -1,0 +1,1 @@
+"""Organizations, people, API keys: who is asking and what they may do."""

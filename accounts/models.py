@@ -1,5 +1,6 @@
 """Who pays, who belongs, and the keys that services use."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
@@ -53,9 +54,7 @@ class Organization(models.Model):
     live_organization = models.OneToOneField(
         "self", models.CASCADE, null=True, blank=True, related_name="test_twin", editable=False
     )
-    time_zone = models.CharField(
-        max_length=64, default="UTC", help_text="Day and month boundaries of its pages."
-    )
+    time_zone = models.CharField(max_length=64, default="UTC", help_text="Day and month boundaries of its pages.")
     is_suspended = models.BooleanField(default=False, help_text="All its keys are refused.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     members = models.ManyToManyField(User, through="Membership", related_name="organizations")
@@ -108,7 +107,10 @@ class Membership(models.Model):
 
 
 class ApiKey(models.Model):
-    """A secret that a service presents. Only its SHA-256 is stored: the secret has 256 random bits, so no salt is needed."""
+    """A secret that a service presents.
+
+    Only its SHA-256 is stored: the secret has 256 random bits, so no salt is needed.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="api_keys")
@@ -121,14 +123,15 @@ class ApiKey(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=20))
     allowed_models = ArrayField(models.CharField(max_length=120), default=list, blank=True)  # empty: all
-    allowed_networks = ArrayField(
-        models.CharField(max_length=49), default=list, blank=True
-    )  # CIDR; empty: all
+    allowed_networks = ArrayField(models.CharField(max_length=49), default=list, blank=True)  # CIDR; empty: all
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)  # null: the tier's
     tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
     spend_limit = MoneyField(
         null=True, blank=True, help_text="USD over the key's life; empty means no limit of its own."
     )
+    # The counter that the limit is reserved against: the key's own id, or its predecessor's counter after a
+    # rotation.
+    spend_limit_id = models.UUIDField(default=uuid7, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
     replaced_by = models.OneToOneField("self", models.SET_NULL, null=True, blank=True, editable=False)
@@ -147,6 +150,10 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…{self.last_four})"
+
+    def is_active(self, at: datetime) -> bool:
+        """Whether it works at ``at``, its organization's suspension aside."""
+        return all(end is None or end > at for end in (self.revoked_at, self.expires_at))
 
 
 class IdempotencyRecord(models.Model):

@@ -1,10 +1,12 @@
 """JSON in and out without floats: numbers are read as Decimal, Decimals are written as strings."""
 
 import json
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import msgspec
+from django.utils.functional import Promise
 
 from core.money import to_wire
 
@@ -35,3 +37,20 @@ def dumps(value: Any) -> bytes:
 def dumps_text(value: Any) -> str:
     """The same as text, for a ``jsonb`` parameter."""
     return _encoder.encode(value).decode()
+
+
+def wire_form(value: Any) -> Any:
+    """``value`` as JSON carries it: Decimals as plain text ("1.5", never "1.50" or "15E-1"), dates and ids as
+    text.
+
+    msgspec writes a Decimal with its exponent; answers and ``jsonb`` columns go through here first.
+    """
+    if isinstance(value, Decimal):
+        return to_wire(value)
+    if isinstance(value, Mapping):
+        return {str(key): wire_form(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [wire_form(item) for item in value]
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return str(value) if isinstance(value, Promise) else msgspec.to_builtins(value)

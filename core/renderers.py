@@ -5,7 +5,7 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer
 
-from core.jsonio import dumps_text
+from core.jsonio import dumps, wire_form
 
 
 class MoneyJSONRenderer(BaseRenderer):
@@ -22,4 +22,4 @@ class MoneyJSONRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """``data`` as compact JSON; nothing for an empty answer."""
-        return b"" if data is None else dumps_text(data).encode()
+        return b"" if data is None else dumps(wire_form(data))

@@ -1,0 +1,1 @@
+"""What happened: audit trail and transactional outbox in one table."""

@@ -1,11 +1,13 @@
 """What happened: the audit trail, which is also the transactional outbox."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization
 from core.ids import uuid7
+from outbox.querysets import DomainEventQuerySet
 
 
 class DomainEvent(models.Model):
@@ -20,7 +22,11 @@ class DomainEvent(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     dispatched_at = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    retry_at = models.DateTimeField(null=True)  # not before; also the end of a dispatcher's lease
+    handled_by = ArrayField(models.CharField(max_length=120), null=True)  # handlers that need not see it again
     last_error = models.CharField(max_length=300, blank=True)
+
+    objects = DomainEventQuerySet.as_manager()
 
     class Meta:
         indexes = [

@@ -1,0 +1,1 @@
+"""Tiers as data: price, markup, model access, limits."""

@@ -1,0 +1,99 @@
+"""Refusals of accounts."""
+
+from core.errors import DomainError
+
+
+class InvalidApiKey(DomainError):
+    """No such key."""
+
+    code = "invalid_api_key"
+    status = 401
+    title = "This API key is not valid."
+
+
+class ApiKeyRevoked(DomainError):
+    """The key was revoked, or the overlap after its rotation has ended."""
+
+    code = "api_key_revoked"
+    status = 401
+    title = "This API key has been revoked."
+
+
+class ApiKeyExpired(DomainError):
+    """The key is past its end."""
+
+    code = "api_key_expired"
+    status = 401
+    title = "This API key has expired."
+
+
+class OrganizationSuspended(DomainError):
+    """An operator has stopped the organization."""
+
+    code = "organization_suspended"
+    status = 403
+    title = "This organization is suspended."
+
+
+class IpNotAllowed(DomainError):
+    """The key may not be used from the caller's address."""
+
+    code = "ip_not_allowed"
+    status = 403
+    title = "This API key may not be used from this address."
+
+
+class InsufficientScope(DomainError):
+    """The caller lacks the permission that ``required_scope`` names."""
+
+    code = "insufficient_scope"
+    status = 403
+    title = "This API key or role does not permit the request."
+
+
+class NoOrganization(DomainError):
+    """A person who belongs to no organization asked for an organization's data."""
+
+    code = "no_organization"
+    status = 403
+    title = "You do not belong to an organization."
+
+
+class LastOwner(DomainError):
+    """The change would leave the organization without an owner."""
+
+    code = "last_owner"
+    status = 409
+    title = "An organization needs at least one owner."
+
+
+class OwnersOnly(DomainError):
+    """Only an owner may make, change or remove an owner."""
+
+    code = "owners_only"
+    status = 403
+    title = "Only an owner may do this."
+
+
+class AlreadyMember(DomainError):
+    """The person already belongs to the organization."""
+
+    code = "already_member"
+    status = 409
+    title = "This person is already a member."
+
+
+class KeyNotActive(DomainError):
+    """The key can no longer be rotated: it is revoked, expired or already replaced."""
+
+    code = "api_key_not_active"
+    status = 409
+    title = "This API key is no longer active."
+
+
+class RateLimited(DomainError):
+    """Too many requests or tokens in the last minute; ``retry_after`` says when to come back."""
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many requests."

@@ -1,0 +1,48 @@
+"""What a key or a member may do."""
+
+from django.db import models
+
+from accounts.models import Role
+
+
+class Scope(models.TextChoices):
+    """Permissions that an API key can carry."""
+
+    GATEWAY = "gateway", "Call models through the gateway"
+    USAGE_WRITE = "usage:write", "Report usage"
+    USAGE_READ = "usage:read", "Read usage"
+    CREDITS_READ = "credits:read", "Read balance, lots and transactions"
+    CREDITS_WRITE = "credits:write", "Deduct credits, place and settle holds"
+    ADMIN = "admin", "Add and refund credits; manage keys and members"
+
+
+ALL_SCOPES: frozenset[str] = frozenset(Scope.values)
+
+# Managing people and keys. Never stored on a key: owners and admins have it, and so has a key with ``admin``.
+MANAGE = "organization:manage"
+# Any authenticated caller: a view that only needs to know who is asking.
+ANY = "any"
+
+_IMPLIED: dict[str, frozenset[str]] = {Scope.ADMIN: frozenset({MANAGE})}
+
+# ``admin`` adds money to an organization, so no member has it by role: only an operator hands it out.
+_MEMBER_SCOPES = frozenset({Scope.GATEWAY, Scope.USAGE_WRITE, Scope.USAGE_READ, Scope.CREDITS_READ})
+_MANAGER_SCOPES = _MEMBER_SCOPES | {Scope.CREDITS_WRITE, MANAGE}
+_ROLE_SCOPES: dict[str, frozenset[str]] = {
+    Role.OWNER: frozenset(map(str, _MANAGER_SCOPES)),
+    Role.ADMIN: frozenset(map(str, _MANAGER_SCOPES)),
+    Role.BILLING: frozenset({str(Scope.USAGE_READ), str(Scope.CREDITS_READ)}),
+    Role.MEMBER: frozenset(map(str, _MEMBER_SCOPES)),
+    Role.VIEWER: frozenset({str(Scope.USAGE_READ), str(Scope.CREDITS_READ)}),
+}
+
+
+def scopes_of_role(role: str) -> frozenset[str]:
+    """What a member with ``role`` may do in a browser session."""
+    return _ROLE_SCOPES[role]
+
+
+def effective_scopes(granted: "frozenset[str] | list[str]") -> frozenset[str]:
+    """The scopes stored on a key and those that they imply."""
+    found = frozenset(granted)
+    return found.union(*(_IMPLIED.get(scope, frozenset()) for scope in found))

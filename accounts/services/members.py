@@ -1,0 +1,101 @@
+"""Who belongs to an organization, and as what."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.directory import forget_keys
+from accounts.errors import AlreadyMember, LastOwner, OwnersOnly
+from accounts.models import Membership, Organization, Role, User
+from accounts.principal import Actor
+from accounts.services.organizations import live_organization, tell
+from core.errors import InvalidRequest, NotFound
+
+
+@transaction.atomic
+def add_member(
+    *, organization_id: UUID, user: User, role: str, actor: Actor, at: datetime, by: Membership | None = None
+) -> Membership:
+    """Let ``user`` in. ``by`` is the member who does it, None an operator.
+
+    Raises AlreadyMember, OwnersOnly.
+    """
+    live = live_organization(organization_id)
+    _check_role(role)
+    _guard_owners(by, role)
+    if live.memberships.filter(user=user).exists():
+        raise AlreadyMember()
+    membership = live.memberships.create(user=user, role=role, created_at=at)
+    tell(live.id, "member.added", {"email": user.email, "role": role}, actor, at)
+    return membership
+
+
+@transaction.atomic
+def change_role(
+    *,
+    membership_id: UUID,
+    organization_id: UUID,
+    role: str,
+    actor: Actor,
+    at: datetime,
+    by: Membership | None = None,
+) -> Membership:
+    """Give a member another role. Raises NotFound, OwnersOnly, LastOwner."""
+    live = live_organization(organization_id)
+    membership = _membership(live, membership_id)
+    _check_role(role)
+    _guard_owners(by, membership.role, role)
+    if role != Role.OWNER:
+        _keep_an_owner(live, without=membership)
+    before, membership.role = membership.role, role
+    membership.save(update_fields=["role"])
+    data = {"email": membership.user.email, "from": before, "to": role}
+    tell(live.id, "member.role_changed", data, actor, at)
+    return membership
+
+
+@transaction.atomic
+def remove_member(
+    *, membership_id: UUID, organization_id: UUID, actor: Actor, at: datetime, by: Membership | None = None
+) -> None:
+    """Take a member out and revoke the keys bound to them; the keys stay listed.
+
+    Raises NotFound, OwnersOnly, LastOwner.
+    """
+    live = live_organization(organization_id)
+    membership = _membership(live, membership_id)
+    _guard_owners(by, membership.role)
+    _keep_an_owner(live, without=membership)
+    membership.api_keys.filter(Q(revoked_at__isnull=True) | Q(revoked_at__gt=at)).update(revoked_at=at)
+    membership.api_keys.update(member=None)
+    data = {"email": membership.user.email, "role": membership.role}
+    membership.delete()
+    tell(live.id, "member.removed", data, actor, at)
+    transaction.on_commit(forget_keys)
+
+
+def _membership(live: Organization, membership_id: UUID) -> Membership:
+    membership = live.memberships.select_related("user").filter(id=membership_id).first()
+    if membership is None:
+        raise NotFound()
+    return membership
+
+
+def _check_role(role: str) -> None:
+    if role not in Role.values:
+        raise InvalidRequest(f"A role is one of {', '.join(Role.values)}.")
+
+
+def _guard_owners(by: Membership | None, *roles: str) -> None:
+    """Making, changing or removing an owner takes an owner; operators may do it too."""
+    if by is not None and by.role != Role.OWNER and Role.OWNER in roles:
+        raise OwnersOnly()
+
+
+def _keep_an_owner(live: Organization, *, without: Membership) -> None:
+    """Refuse to lose the last owner. The organization's row is locked, so two owners cannot leave at once."""
+    others = live.memberships.filter(role=Role.OWNER).exclude(id=without.id)
+    if without.role == Role.OWNER and not others.exists():
+        raise LastOwner()
