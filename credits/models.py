@@ -133,7 +133,7 @@ class LedgerEntry(models.Model):
     kind = models.CharField(max_length=10, choices=EntryKind)
     amount = MoneyField()  # signed
     balance_after = MoneyField()
-    # [{"lot": id or null for overage, "kind": lot kind or "overage", "amount": signed}]; the amounts add up to ``amount``
+    # [{"lot": id or null for overage, "kind": lot kind or "overage", "amount": signed}], adding up to ``amount``
     allocations = models.JSONField(default=list)
     reason = models.CharField(max_length=300, blank=True)
     actor = models.CharField(max_length=120, blank=True)
@@ -154,9 +154,7 @@ class LedgerEntry(models.Model):
             models.CheckConstraint(condition=~Q(amount=0), name="entry_moves_something"),
         ]
         indexes = [
-            models.Index(
-                fields=["account", "-posted_at", "-number"], name="entry_by_time"
-            ),  # balance at an instant
+            models.Index(fields=["account", "-posted_at", "-number"], name="entry_by_time"),  # balance at an instant
             # the usage event's money, and what a refund has already given back
             models.Index(fields=["event_id"], condition=Q(event_id__isnull=False), name="entry_of_event"),
             models.Index(fields=["reverses"], condition=Q(reverses__isnull=False), name="entry_reversals"),
@@ -208,8 +206,7 @@ class Hold(models.Model):
             models.UniqueConstraint(fields=["account", "key"], name="hold_key_once"),
             models.CheckConstraint(condition=Q(amount__gte=0, limit_amount__gte=0), name="hold_not_negative"),
             models.CheckConstraint(
-                condition=Q(status="open", ended_at__isnull=True)
-                | (~Q(status="open") & Q(ended_at__isnull=False)),
+                condition=Q(status="open", ended_at__isnull=True) | (~Q(status="open") & Q(ended_at__isnull=False)),
                 name="hold_ends_once",
             ),
         ]
@@ -236,9 +233,7 @@ class SpendLimit(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(
-                condition=Q(ceiling__gte=0, spent__gte=0, held__gte=0), name="limit_not_negative"
-            ),
+            models.CheckConstraint(condition=Q(ceiling__gte=0, spent__gte=0, held__gte=0), name="limit_not_negative"),
         ]
 
     def __str__(self) -> str:

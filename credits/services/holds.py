@@ -12,7 +12,7 @@ from django.db import connection
 
 from core.errors import KeyReused
 from core.ids import uuid7
-from core.money import ZERO, quantize
+from core.money import ZERO, quantize, to_wire
 from core.sqlcalls import call_batch
 from credits.errors import (
     HoldAmountDiffers,
@@ -118,16 +118,17 @@ def place_holds(requests: Sequence[HoldRequest], *, at: datetime) -> list[HoldOu
 def place_hold(request: HoldRequest, *, at: datetime) -> HoldOutcome:
     """One hold. Raises InsufficientCredits, SpendLimitReached, KeyReused, UnknownAccount; then nothing moved."""
     [outcome] = place_holds([request], at=at)
-    if outcome.status in ("placed", "replayed"):
-        return outcome
-    refuse_hold(request, outcome)
+    if outcome.status not in ("placed", "replayed"):
+        refuse_hold(request, outcome)
+    return outcome
 
 
 def refuse_hold(request: HoldRequest, outcome: HoldOutcome) -> NoReturn:
     """Raise the refusal that ``outcome`` stands for."""
     if outcome.status == "insufficient":
         raise InsufficientCredits(
-            f"This needs up to {request.amount:f} USD; {outcome.available:f} USD is available. Add credits and try again.",
+            f"This needs up to {to_wire(request.amount)} USD; {to_wire(outcome.available)} USD is available. "
+            "Add credits and try again.",
             required=request.amount,
             available=outcome.available,
         )

@@ -11,7 +11,7 @@ from uuid import UUID
 from core.errors import InvalidRequest, KeyReused
 from core.ids import uuid7
 from core.jsonio import dumps
-from core.money import quantize
+from core.money import quantize, to_wire
 from core.sqlcalls import call_batch
 from credits.errors import (
     ExceedsCharge,
@@ -108,7 +108,13 @@ def deduct_credits(
 
 
 def charge_item(
-    *, organization_id: UUID, amount: Decimal, event_id: UUID, reason: str, actor: str, limit_ids: Sequence[UUID] = ()
+    *,
+    organization_id: UUID,
+    amount: Decimal,
+    event_id: UUID,
+    reason: str,
+    actor: str,
+    limit_ids: Sequence[UUID] = (),
 ) -> dict[str, Any]:
     """A usage charge as an item of :func:`post_batch`; the event's id makes it unique."""
     return {
@@ -248,7 +254,7 @@ def _post(
 def _refuse(row: dict[str, Any], body: dict[str, Any]) -> NoReturn:
     if row["status"] == "insufficient":
         raise InsufficientCredits(
-            f"This needs {body['amount']:f} USD; {row['available']:f} USD is available.",
+            f"This needs {to_wire(body['amount'])} USD; {to_wire(row['available'])} USD is available.",
             required=body["amount"],
             available=row["available"],
         )

@@ -1,0 +1,67 @@
+"""What a wallet holds, now and at any past instant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import F, Sum
+
+from core.money import ZERO
+from credits.errors import UnknownAccount
+from credits.models import CreditAccount, EntryKind, Hold, HoldPurpose, LedgerEntry, Lot
+
+
+@dataclass(slots=True, frozen=True)
+class Balance:
+    """A wallet at ``at``, in USD. ``available`` = ``balance`` − ``held`` − ``pending``.
+
+    ``pending`` is granted but not effective yet; ``overage`` is owed below zero, of at most ``overage_limit``.
+    """
+
+    organization_id: UUID
+    balance: Decimal
+    held: Decimal
+    available: Decimal
+    pending: Decimal
+    overage: Decimal
+    overage_limit: Decimal
+    currency: str
+    at: datetime
+
+
+def current_balance(organization_id: UUID, at: datetime) -> Balance:
+    """The wallet now, without what has run out but is not yet posted as expired. Raises UnknownAccount."""
+    account = CreditAccount.objects.filter(pk=organization_id).first()
+    if account is None:
+        raise UnknownAccount
+    lots = Lot.objects.filter(account_id=organization_id)
+    overdue = Hold.objects.open().filter(account_id=organization_id, purpose=HoldPurpose.API, expires_at__lte=at)
+    freed = overdue.aggregate(total=Sum("amount"))["total"] or ZERO
+    expired = lots.expired(at).aggregate(total=Sum(F("remaining") - F("held")))["total"] or ZERO
+    pending = lots.filter(effective_at__gt=at).aggregate(total=Sum("remaining"))["total"] or ZERO
+    balance, held = account.balance - expired, account.held - freed
+    return Balance(
+        organization_id=organization_id,
+        balance=balance,
+        held=held,
+        available=balance - held - pending,
+        pending=pending,
+        overage=account.overage,
+        overage_limit=account.overage_limit,
+        currency="USD",
+        at=at,
+    )
+
+
+def balance_at(organization_id: UUID, at: datetime) -> Decimal:
+    """The posted balance (USD) at a past instant: the last entry before it, less credit that had expired by then.
+
+    An expiry may be posted later than the lot's end; it counts from the end. Raises UnknownAccount.
+    """
+    if not CreditAccount.objects.filter(pk=organization_id).exists():
+        raise UnknownAccount
+    entries = LedgerEntry.objects.filter(account_id=organization_id)
+    last = entries.filter(posted_at__lte=at).order_by("-posted_at", "-number").values_list("balance_after", flat=True)
+    late = entries.filter(kind=EntryKind.EXPIRY, posted_at__gt=at, effective_at__lte=at).aggregate(total=Sum("amount"))
+    return (last.first() or ZERO) + (late["total"] or ZERO)

@@ -1,0 +1,154 @@
+"""JSON shapes of the ledger's API."""
+
+from rest_framework import serializers
+
+from core.serializers import AmountField, StrictSerializer
+from credits.models import EntryKind, LotKind
+
+
+class BalanceSerializer(serializers.Serializer):
+    """A wallet."""
+
+    organization_id = serializers.UUIDField()
+    balance = AmountField(help_text="Posted credit, USD.")
+    held = AmountField(help_text="Reserved by open holds.")
+    available = AmountField(help_text="balance − held − pending: what a new call may claim.")
+    pending = AmountField(help_text="Granted, effective later.")
+    overage = AmountField(help_text="Owed below zero.")
+    overage_limit = AmountField(help_text="How far below zero the wallet may go.")
+    currency = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class PastBalanceSerializer(serializers.Serializer):
+    """The posted balance at a past instant."""
+
+    organization_id = serializers.UUIDField()
+    balance = AmountField()
+    currency = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class AllocationSerializer(serializers.Serializer):
+    """One lot's part in a movement."""
+
+    lot = serializers.UUIDField(allow_null=True, help_text="Null for overage.")
+    kind = serializers.CharField()
+    amount = serializers.CharField()
+
+
+class EntrySerializer(serializers.Serializer):
+    """One movement of the ledger."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=EntryKind.choices)
+    amount = AmountField(help_text="Signed, USD.")
+    balance_after = AmountField()
+    allocations = AllocationSerializer(many=True)
+    reason = serializers.CharField()
+    actor = serializers.CharField()
+    hold_id = serializers.UUIDField(allow_null=True)
+    event_id = serializers.UUIDField(allow_null=True, help_text="The usage event that caused it.")
+    reverses_id = serializers.UUIDField(allow_null=True)
+    effective_at = serializers.DateTimeField()
+    posted_at = serializers.DateTimeField()
+
+
+class LotSerializer(serializers.Serializer):
+    """Credit of one grant."""
+
+    id = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=LotKind.choices)
+    amount = AmountField()
+    remaining = AmountField()
+    held = AmountField()
+    priority = serializers.IntegerField(help_text="Lower burns first.")
+    effective_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class PostingSerializer(serializers.Serializer):
+    """A posted movement and the wallet after it."""
+
+    entry_id = serializers.UUIDField(allow_null=True)
+    lot_id = serializers.UUIDField(allow_null=True)
+    balance = AmountField()
+    held = AmountField()
+    available = AmountField()
+    replayed = serializers.BooleanField(help_text="The key was known: nothing moved.")
+
+
+class _Movement(StrictSerializer):
+    reason = serializers.CharField(max_length=300)
+    key = serializers.CharField(
+        max_length=200,
+        required=False,
+        help_text="Makes the movement unique for ever, beside the Idempotency-Key header.",
+    )
+
+
+class AllocateSerializer(_Movement):
+    """Add credit."""
+
+    amount = AmountField()
+    kind = serializers.ChoiceField(choices=LotKind.choices, default=LotKind.BONUS)
+    priority = serializers.IntegerField(required=False, min_value=0, max_value=1000)
+    effective_at = serializers.DateTimeField(required=False)
+    expires_at = serializers.DateTimeField(required=False)
+
+
+class DeductSerializer(_Movement):
+    """Take credit."""
+
+    amount = AmountField()
+    allow_overage = serializers.BooleanField(default=True)
+
+
+class RefundSerializer(_Movement):
+    """Give a charge back."""
+
+    entry_id = serializers.UUIDField()
+    amount = AmountField(required=False, help_text="Default: all that is left of the charge.")
+
+
+class PlaceHoldSerializer(StrictSerializer):
+    """Set credit aside."""
+
+    amount = AmountField()
+    key = serializers.CharField(
+        max_length=200, help_text="Unique per organization; sent again it returns the first hold."
+    )
+    expires_in = serializers.IntegerField(default=900, min_value=1, max_value=86_400, help_text="Seconds.")
+
+
+class SettleHoldSerializer(StrictSerializer):
+    """Charge what it cost."""
+
+    amount = AmountField(allow_zero=True)
+    reason = serializers.CharField(max_length=300, default="")
+
+
+class HoldSerializer(serializers.Serializer):
+    """Credit set aside for one call."""
+
+    id = serializers.UUIDField()
+    amount = AmountField()
+    key = serializers.CharField()
+    purpose = serializers.CharField()
+    status = serializers.CharField()
+    settled_amount = AmountField(allow_null=True)
+    placed_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class StatementSerializer(serializers.Serializer):
+    """One month of the ledger: opening + the movements by kind = closing."""
+
+    month = serializers.CharField(help_text="YYYY-MM in the organization's time zone.")
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+    opening_balance = AmountField()
+    movements = serializers.DictField(child=AmountField(), help_text="Signed sums by kind of entry.")
+    closing_balance = AmountField()

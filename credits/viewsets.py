@@ -1,0 +1,293 @@
+"""REST API of the ledger: parse, call one service, answer."""
+
+import csv
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
+from django.utils import timezone
+from django_filters.rest_framework import DjangoFilterBackend
+from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from rest_framework import mixins, viewsets
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.fields import DateTimeField
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import Organization
+from accounts.scopes import Scope
+from core.errors import InvalidRequest
+from core.money import to_wire
+from core.pagination import TimePagination
+from credits import serializers as shapes
+from credits import services
+from credits.balances import balance_at, current_balance
+from credits.filters import EntryFilter, HoldFilter, LotFilter
+from credits.models import Hold, LedgerEntry, Lot
+from credits.services.holds import organization_hold
+from credits.statements import monthly_statements
+
+
+class NumberPagination(TimePagination):
+    """Newest entry first."""
+
+    ordering = "-number"
+
+
+class BalanceView(APIView):
+    """What the wallet holds."""
+
+    scope = Scope.CREDITS_READ
+
+    @extend_schema(
+        operation_id="credits_balance",
+        parameters=[OpenApiParameter("at", OpenApiTypes.DATETIME, description="A past instant: its posted balance.")],
+        responses=shapes.BalanceSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Balance, held and available, now or (balance only) at ``?at=``."""
+        organization_id, now = request.auth.organization_id, timezone.now()
+        if not (text := request.query_params.get("at")):
+            return Response(shapes.BalanceSerializer(current_balance(organization_id, now)).data)
+        at = _instant(text)
+        past = {
+            "organization_id": organization_id,
+            "balance": balance_at(organization_id, at),
+            "currency": "USD",
+            "at": at,
+        }
+        return Response(shapes.PastBalanceSerializer(past).data)
+
+
+def _instant(text: str) -> Any:
+    try:
+        return DateTimeField().to_internal_value(text)
+    except ValidationError:
+        raise InvalidRequest("Give ?at= as an ISO 8601 instant, for example 2026-03-01T00:00:00Z.") from None
+
+
+class EntryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """The ledger, newest first."""
+
+    scope = Scope.CREDITS_READ
+    serializer_class = shapes.EntrySerializer
+    pagination_class = NumberPagination
+    filter_backends = [DjangoFilterBackend]
+    filterset_class = EntryFilter
+    queryset = LedgerEntry.objects.none()
+
+    def get_queryset(self) -> QuerySet[LedgerEntry]:
+        """The caller's own entries."""
+        if not getattr(self.request, "auth", None):
+            return self.queryset
+        return LedgerEntry.objects.filter(account_id=self.request.auth.organization_id).newest_first()
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
+    @action(detail=False, url_path="export.csv", url_name="csv")
+    def export(self, request: Request) -> StreamingHttpResponse:
+        """The filtered entries as CSV, all of them."""
+        entries = self.filter_queryset(self.get_queryset())
+        response = StreamingHttpResponse(entry_csv(entries), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = 'attachment; filename="transactions.csv"'
+        return response
+
+
+class _Echo:
+    def write(self, value: str) -> str:
+        return value
+
+
+CSV_COLUMNS = [
+    "number",
+    "posted_at",
+    "kind",
+    "amount",
+    "balance_after",
+    "reason",
+    "actor",
+    "event_id",
+    "hold_id",
+    "id",
+]
+
+
+def entry_csv(entries: QuerySet[LedgerEntry]) -> Iterator[str]:
+    """CSV lines of the entries, streamed; text that a spreadsheet would run as a formula gets an apostrophe."""
+    writer = csv.writer(_Echo())
+    yield writer.writerow(CSV_COLUMNS)
+    for entry in entries.iterator(chunk_size=2000):
+        amounts = {"amount": to_wire(entry.amount), "balance_after": to_wire(entry.balance_after)}
+        row = [amounts.get(name, getattr(entry, name)) for name in CSV_COLUMNS]
+        yield writer.writerow([_inert(value) for value in row])
+
+
+def _inert(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in "=+-@\t\r" and not value.lstrip("-").replace(".", "", 1).isdigit():
+        return f"'{value}"
+    return value
+
+
+class LotViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
+    """Lots of credit, in burn order of creation."""
+
+    scope = Scope.CREDITS_READ
+    serializer_class = shapes.LotSerializer
+    filter_backends = [DjangoFilterBackend]
+    filterset_class = LotFilter
+    queryset = Lot.objects.none()
+
+    def get_queryset(self) -> QuerySet[Lot]:
+        """The caller's own lots."""
+        if not getattr(self.request, "auth", None):
+            return self.queryset
+        return Lot.objects.filter(account_id=self.request.auth.organization_id)
+
+
+class StatementView(APIView):
+    """Calendar-month statements."""
+
+    scope = Scope.CREDITS_READ
+
+    @extend_schema(operation_id="credits_statements", responses=shapes.StatementSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """Every month with a movement, newest first."""
+        zone = Organization.objects.values_list("time_zone", flat=True).get(pk=request.auth.organization_id)
+        statements = monthly_statements(request.auth.organization_id, ZoneInfo(zone))
+        return Response({"data": shapes.StatementSerializer(statements, many=True).data})
+
+
+class MovementView(APIView):
+    """Base of the money-moving POSTs: one serializer, one service."""
+
+    serializer_class: type
+
+    def validated(self, request: Request) -> dict[str, Any]:
+        """The parsed body with whose wallet, who and when."""
+        body = self.serializer_class(data=request.data)
+        body.is_valid(raise_exception=True)
+        return {
+            **body.validated_data,
+            "organization_id": request.auth.organization_id,
+            "actor": request.auth.actor,
+            "at": timezone.now(),
+        }
+
+
+class AllocateView(MovementView):
+    """Add credit."""
+
+    scope = Scope.ADMIN
+    serializer_class = shapes.AllocateSerializer
+
+    @extend_schema(
+        operation_id="credits_allocate",
+        request=shapes.AllocateSerializer,
+        responses={201: shapes.PostingSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Grant a lot of credit to the calling organization."""
+        posting = services.grant_credits(**self.validated(request))
+        return Response(shapes.PostingSerializer(posting).data, status=201)
+
+
+class DeductView(MovementView):
+    """Take credit."""
+
+    scope = Scope.CREDITS_WRITE
+    serializer_class = shapes.DeductSerializer
+
+    @extend_schema(
+        operation_id="credits_deduct",
+        request=shapes.DeductSerializer,
+        responses={201: shapes.PostingSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Deduct credit now; 402 when it is not covered."""
+        posting = services.deduct_credits(**self.validated(request))
+        return Response(shapes.PostingSerializer(posting).data, status=201)
+
+
+class RefundView(MovementView):
+    """Give a charge back."""
+
+    scope = Scope.ADMIN
+    serializer_class = shapes.RefundSerializer
+
+    @extend_schema(
+        operation_id="credits_refund",
+        request=shapes.RefundSerializer,
+        responses={201: shapes.PostingSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Return all or part of a charge to the lots it came from."""
+        posting = services.refund_charge(**self.validated(request))
+        return Response(shapes.PostingSerializer(posting).data, status=201)
+
+
+class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """Credit set aside for a call, settled to what it cost."""
+
+    scopes = {
+        "list": Scope.CREDITS_READ,
+        "retrieve": Scope.CREDITS_READ,
+        "create": Scope.CREDITS_WRITE,
+        "settle": Scope.CREDITS_WRITE,
+        "release": Scope.CREDITS_WRITE,
+    }
+    serializer_class = shapes.HoldSerializer
+    filter_backends = [DjangoFilterBackend]
+    filterset_class = HoldFilter
+    queryset = Hold.objects.none()
+
+    def get_queryset(self) -> QuerySet[Hold]:
+        """The caller's own holds."""
+        if not getattr(self.request, "auth", None):
+            return self.queryset
+        return Hold.objects.filter(account_id=self.request.auth.organization_id)
+
+    @extend_schema(request=shapes.PlaceHoldSerializer, responses={201: shapes.HoldSerializer})
+    def create(self, request: Request) -> Response:
+        """Reserve the most a call may cost; 402 when it is not covered."""
+        body = shapes.PlaceHoldSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        now = timezone.now()
+        outcome = services.place_hold(
+            services.HoldRequest(
+                organization_id=request.auth.organization_id,
+                amount=body.validated_data["amount"],
+                key=f"api:{body.validated_data['key']}",
+                expires_at=now + timedelta(seconds=body.validated_data["expires_in"]),
+                context={"actor": request.auth.actor},
+            ),
+            at=now,
+        )
+        return self._answer(outcome.hold_id, status=201)
+
+    @extend_schema(request=shapes.SettleHoldSerializer, responses=shapes.HoldSerializer)
+    @action(detail=True, methods=["post"])
+    def settle(self, request: Request, pk: UUID) -> Response:
+        """Charge the actual cost and give the rest back; more than was held is charged in full."""
+        body = shapes.SettleHoldSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        hold = organization_hold(request.auth.organization_id, pk)
+        settlement = services.SettleRequest(hold_id=hold.pk, actor=request.auth.actor, **body.validated_data)
+        services.settle_hold(settlement, at=timezone.now())
+        return self._answer(hold.pk)
+
+    @extend_schema(request=None, responses=shapes.HoldSerializer)
+    @action(detail=True, methods=["post"])
+    def release(self, request: Request, pk: UUID) -> Response:
+        """Give back what was reserved."""
+        hold = organization_hold(request.auth.organization_id, pk)
+        services.release_hold(hold.pk, at=timezone.now())
+        return self._answer(hold.pk)
+
+    def _answer(self, hold_id: UUID | None, status: int = 200) -> Response:
+        hold = self.get_queryset().get(pk=hold_id)
+        return Response(self.get_serializer(hold).data, status=status)
