@@ -33,7 +33,7 @@ def date_of(day: int) -> date:
 
 @lru_cache(maxsize=64)
 def windows_of(day: int) -> tuple[int, int, int]:
-    """The day, the Monday-to-Sunday week and the calendar month that ``day`` falls in, as numbers that only grow."""
+    """The day, the Monday-to-Sunday week and the calendar month of ``day``, as numbers that only grow."""
     when = date_of(day)
     return day, (day + _THURSDAY) // _DAYS_PER_WEEK, when.year * 12 + when.month
 
