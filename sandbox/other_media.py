@@ -151,7 +151,7 @@ def _inputs(value: Any) -> list[Any]:
 
 
 @lru_cache(maxsize=16)
-def _wave(size: int) -> array[float]:
+def _wave(size: int) -> "array[float]":
     """Twice ``size`` numbers of which any ``size`` neighbours form a vector of length one (nearly)."""
     scale = math.sqrt(2 / size)
     return array("f", [scale * math.sin(place * 1.7 + 0.3) for place in range(2 * size)])
