@@ -1,7 +1,9 @@
 """Running a sandbox: one process, one event loop, stopped by Ctrl-C or SIGTERM."""
 
 import asyncio
+import os
 import signal
+import sys
 from contextlib import suppress
 
 from granian.constants import Interfaces
@@ -28,8 +30,15 @@ def build_server(sandbox: Sandbox, *, host: str, port: int) -> Server:
 
 
 def serve(settings: Settings, *, host: str = HOST, port: int) -> None:
-    """Serve until told to stop."""
+    """Serve until told to stop, then end this process.
+
+    The journal is closed by then. The interpreter is not taken down in order, because a thread of the server may
+    still be on its way out and would crash into that.
+    """
     asyncio.run(_serve(settings, host, port))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
