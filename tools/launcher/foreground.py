@@ -58,9 +58,7 @@ def run_in_front(
 
     Ctrl-C reaches it from the terminal itself, so only what was sent to the launcher alone is passed on.
     """
-    process = subprocess.Popen(
-        command, env=environment, cwd=folder, preexec_fn=end_with_parent(signal.SIGTERM)
-    )
+    process = subprocess.Popen(command, env=environment, cwd=folder, preexec_fn=end_with_parent(signal.SIGTERM))
     passed_on = 0
     while process.poll() is None:
         tend()

@@ -23,9 +23,7 @@ def ensure_secrets(path: Path) -> None:
             file.write("\n" + text)
         return
     draft = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(
-        os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8"
-    ) as file:
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(_HEADING + text)
     with suppress(FileExistsError):  # another start was first; its secrets count
         os.link(draft, path)

@@ -71,9 +71,7 @@ def _number(text: str) -> int:
 
 def _version(folder: Path) -> int:
     try:
-        answer = subprocess.run(
-            [folder / "postgres", "--version"], capture_output=True, text=True, check=True
-        )
+        answer = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):  # made for another machine
         return 0
     return _number(answer.stdout)
@@ -107,9 +105,7 @@ class Postgres:
         write_private(password, self.password)
         self.identity.own(draft)
         locale = (
-            ["--locale-provider=builtin", "--locale=C.UTF-8"]
-            if self.binaries.major >= 17
-            else ["--locale=C.UTF-8"]
+            ["--locale-provider=builtin", "--locale=C.UTF-8"] if self.binaries.major >= 17 else ["--locale=C.UTF-8"]
         )
         command = [self.binaries.path("initdb"), "-D", str(cluster), "-U", USER, "-A", "scram-sha-256"]
         command += ["--pwfile", str(password), "-E", "UTF8", *locale]

@@ -24,9 +24,7 @@ def birth_mark(pid: int) -> str | None:
         except OSError:
             return None
         return None if fields[0] in "ZX" else fields[19]
-    return _ask_ps(
-        pid, "stat=,lstart=", lambda answer: None if answer.startswith("Z") else answer.split(None, 1)[1]
-    )
+    return _ask_ps(pid, "stat=,lstart=", lambda answer: None if answer.startswith("Z") else answer.split(None, 1)[1])
 
 
 def _stat_fields(folder: Path) -> list[str]:
@@ -45,9 +43,7 @@ def command_line(pid: int) -> str:
 
 
 def _ask_ps(pid: int, columns: str, read: Callable[[str], str | None]) -> str | None:
-    answer = subprocess.run(
-        ["ps", "-o", columns, "-p", str(pid)], capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run(["ps", "-o", columns, "-p", str(pid)], capture_output=True, text=True, check=False)
     return read(answer.stdout.strip()) if answer.stdout.strip() else None
 
 

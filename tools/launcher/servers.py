@@ -26,7 +26,15 @@ def sandbox(root: Path, settings: dict[str, str], data_dir: Path, port: int) -> 
     """The OpenRouter stand-in."""
     return Service(
         name="sandbox",
-        command=["python", "manage.py", "openrouter_sandbox", "--port", str(port)],
+        command=[
+            "python",
+            "manage.py",
+            "openrouter_sandbox",
+            "--port",
+            str(port),
+            "--data-dir",
+            str(data_dir / "sandbox"),
+        ],
         environment=settings,
         log=data_dir / "log" / "sandbox.log",
         folder=root,

@@ -37,9 +37,7 @@ class Supervisor:
         while not ready():
             unreported = not service.running and service.restart_at is None
             if service.deaths + unreported >= tries:
-                raise Failure(
-                    f"{service.name} {service.ending()}:\n{tail(service.log, from_byte=service.log_start)}"
-                )
+                raise Failure(f"{service.name} {service.ending()}:\n{tail(service.log, from_byte=service.log_start)}")
             if time.monotonic() > until:
                 raise Failure(
                     f"{service.name} did not answer in {seconds:.0f} s (log: {service.log}):\n"

@@ -68,9 +68,7 @@ def _place(venv: Path, data_dir: Path) -> Iterator[tuple[Place, RunNote]]:
 
 def _settings(root: Path, place: Place, browser: str | None) -> dict[str, str]:
     """The caller's environment without provider, ``.env`` or data: a test never spends real money."""
-    settings = {
-        name: value for name, value in os.environ.items() if value and not name.startswith("OPENROUTER_")
-    }
+    settings = {name: value for name, value in os.environ.items() if value and not name.startswith("OPENROUTER_")}
     settings |= {name: secrets.token_urlsafe(48) for name in SECRETS}
     settings |= {"ENV_FILE": "", "DATA_DIR": str(place.data_dir / place.prefix.removesuffix("-"))}
     if browser:

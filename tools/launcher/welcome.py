@@ -40,9 +40,7 @@ def _keys(demo: dict) -> list[str]:
 
 
 def _call(site: str, key: str, model: str) -> str:
-    body = json.dumps(
-        {"model": model, "stream": True, "messages": [{"role": "user", "content": "Say hello."}]}
-    )
+    body = json.dumps({"model": model, "stream": True, "messages": [{"role": "user", "content": "Say hello."}]})
     return (
         f"  curl -N {site}/api/v1/chat/completions \\\n    -H 'Authorization: Bearer {key}' \\\n"
         f"    -H 'Content-Type: application/json' \\\n    -d '{body}'"
