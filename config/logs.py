@@ -2,18 +2,10 @@
 
 import logging
 import os
-import re
 
 import structlog
 
-_SECRET = re.compile(
-    r"(fbx_(?:live|test)_|sk-or-v1-|sk-|whsec_)[A-Za-z0-9_\-]{6,}|(?i:bearer)\s+[A-Za-z0-9._\-]+"
-)
-
-
-def redact(text: str) -> str:
-    """``text`` with anything that looks like a key replaced by its prefix and ``[redacted]``."""
-    return _SECRET.sub(lambda match: f"{match.group(1) or ''}[redacted]", text)
+from core.redaction import redact
 
 
 def _redact_event(_logger: object, _method: str, event: dict) -> dict:

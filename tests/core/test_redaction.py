@@ -1,0 +1,23 @@
+import pytest
+
+from core.redaction import redact
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("key sk-or-v1-0123456789abcdef refused", "key sk-or-v1-[redacted] refused"),
+        ("sk-proj-0123456789", "sk-[redacted]"),
+        ("fbx_live_abcdefghijk and fbx_test_abcdefghijk", "fbx_live_[redacted] and fbx_test_[redacted]"),
+        ("whsec_c2VjcmV0c2VjcmV0", "whsec_[redacted]"),
+        ("Authorization: Bearer abc.def-123", "Authorization: [redacted]"),
+        ('{"key":"sk-or-v1-abcdef0123"}', '{"key":"sk-or-v1-[redacted]"}'),
+    ],
+)
+def test_what_looks_like_a_key_is_replaced_by_its_prefix(text, shown):
+    assert redact(text) == shown
+
+
+@pytest.mark.parametrize("text", ["task-something", "sk-or-v1-a1b...9zz", "sk- or", "risk-averse-people"])
+def test_other_text_is_left_alone(text):
+    assert redact(text) == text
