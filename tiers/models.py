@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from core.ids import uuid7
 from core.money import MoneyField
+from tiers.managers import TierQuerySet
 
 
 class ModelAccess(models.TextChoices):
@@ -35,9 +36,7 @@ class Tier(models.Model):
     # [{"type": "percentage", "percent": "10", "applies_to": "paid"}, {"type": "per_1k_tokens", "amount": "0.001", ...}]
     components = models.JSONField(default=list)
     model_access = models.CharField(max_length=4, choices=ModelAccess, default=ModelAccess.ALL)
-    model_ids = ArrayField(
-        models.CharField(max_length=120), default=list, blank=True
-    )  # when access is "list"
+    model_ids = ArrayField(models.CharField(max_length=120), default=list, blank=True)  # when access is "list"
     byok_allowed = models.BooleanField(default=False)
     overage_limit = MoneyField(default=Decimal(0))
     requests_per_minute = models.PositiveIntegerField(default=600)
@@ -49,6 +48,8 @@ class Tier(models.Model):
     is_default = models.BooleanField(default=False)
     retired_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = TierQuerySet.as_manager()
 
     class Meta:
         ordering = ["position", "slug", "-version"]
@@ -63,9 +64,7 @@ class Tier(models.Model):
                 name="tier_one_default",
             ),
             models.CheckConstraint(
-                condition=Q(
-                    monthly_price__gte=0, monthly_credit__gte=0, welcome_credit__gte=0, overage_limit__gte=0
-                ),
+                condition=Q(monthly_price__gte=0, monthly_credit__gte=0, welcome_credit__gte=0, overage_limit__gte=0),
                 name="tier_amounts_not_negative",
             ),
         ]
