@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Sum
+from django.db.models import Sum
 
 from core.money import ZERO
 from credits.errors import UnknownAccount
@@ -35,10 +35,12 @@ def current_balance(organization_id: UUID, at: datetime) -> Balance:
     account = CreditAccount.objects.filter(pk=organization_id).first()
     if account is None:
         raise UnknownAccount
-    lots = Lot.objects.filter(account_id=organization_id)
-    overdue = Hold.objects.open().filter(account_id=organization_id, purpose=HoldPurpose.API, expires_at__lte=at)
-    freed = overdue.aggregate(total=Sum("amount"))["total"] or ZERO
-    expired = lots.expired(at).aggregate(total=Sum(F("remaining") - F("held")))["total"] or ZERO
+    freed, freed_of_lot = _overdue_reservations(organization_id, at)
+    lots = Lot.objects.filter(account_id=organization_id, remaining__gt=0)
+    expired = sum(
+        (lot.remaining - lot.held + freed_of_lot.get(str(lot.pk), ZERO) for lot in lots.filter(expires_at__lte=at)),
+        ZERO,
+    )
     pending = lots.filter(effective_at__gt=at).aggregate(total=Sum("remaining"))["total"] or ZERO
     balance, held = account.balance - expired, account.held - freed
     return Balance(
@@ -52,6 +54,17 @@ def current_balance(organization_id: UUID, at: datetime) -> Balance:
         currency="USD",
         at=at,
     )
+
+
+def _overdue_reservations(organization_id: UUID, at: datetime) -> tuple[Decimal, dict[str, Decimal]]:
+    """What API holds past their deadline still reserve: in total, and of each lot."""
+    overdue = Hold.objects.overdue(at).filter(account_id=organization_id, purpose=HoldPurpose.API)
+    total, of_lot = ZERO, {}
+    for hold in overdue:
+        total += hold.amount
+        for part in hold.allocations:
+            of_lot[part["lot"]] = of_lot.get(part["lot"], ZERO) + Decimal(part["amount"])
+    return total, of_lot
 
 
 def balance_at(organization_id: UUID, at: datetime) -> Decimal:

@@ -345,7 +345,11 @@ DECLARE
     part numeric;
     below numeric;
 BEGIN
-    PERFORM credits_lock(batch);
+    IF p_outcome = 'expired' THEN
+        PERFORM credits_lock(batch);  -- called by the sweep itself
+    ELSE
+        PERFORM credits_begin(batch, p_at);
+    END IF;
     FOR item IN
         WITH wallet AS MATERIALIZED (
             SELECT c AS account, c.id, credits_lots(c.id) AS lots FROM credits_creditaccount c WHERE c.id = ANY (batch)
