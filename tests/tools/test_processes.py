@@ -31,7 +31,7 @@ def test_zombie_counts_as_gone(sleeper):
 
 
 def test_command_line_names_what_was_started(sleeper):
-    assert "time.sleep(600)" in command_line(sleeper.pid)
+    eventually(lambda: "time.sleep(600)" in command_line(sleeper.pid))
     assert command_line(2**22 + 1) == ""
 
 
