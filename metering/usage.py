@@ -54,7 +54,8 @@ class TokenUsage:
             value = getattr(self, name)
             if type(value) is not int or value < 0:
                 raise ValueError(f"{name} must be a whole number, zero or more: {value!r}")
-        if not isinstance(self.seconds, Decimal | int) or not Decimal(self.seconds) >= 0:
+        seconds = self.seconds
+        if not isinstance(seconds, Decimal | int) or not Decimal(seconds).is_finite() or seconds < 0:
             raise ValueError(f"seconds must be a decimal number, zero or more: {self.seconds!r}")
         for part, total, before in _PARTS:
             if value := getattr(self, part):
