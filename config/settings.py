@@ -74,6 +74,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "axes.middleware.AxesMiddleware",
+    "accounts.middleware.RateLimitHeadersMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -161,6 +162,15 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "core.problems.problem_response",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_METADATA_CLASS": None,
+}
+# Requests per minute: of an organization to the REST API and to usage ingestion, of a person in the browser, of an
+# address without credentials. Gateway calls are counted against the tier's limits instead.
+RATE_LIMITS = {
+    "api": env.int("RATE_LIMIT_API", default=3_000),
+    "ingest": env.int("RATE_LIMIT_INGEST", default=600_000),
+    "session": env.int("RATE_LIMIT_SESSION", default=1_200),
+    "anonymous": env.int("RATE_LIMIT_ANONYMOUS", default=120),
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Farebox API",

@@ -1,0 +1,92 @@
+"""What is counted, and the answer for one call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+SCRIPT = (Path(__file__).resolve().parent.parent / "lua" / "sliding_windows.lua").read_text()
+MINUTE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """One window that a call must fit into."""
+
+    key: str  # of the Redis hash
+    policy: str  # its name in the RateLimit headers
+    unit: str  # "requests" or "tokens"
+    limit: int  # per window
+    cost: int = 1  # what this call takes
+    window_ms: int = MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """A window after the decision."""
+
+    bucket: Bucket
+    remaining: int
+    retry_ms: int  # until the call would fit; 0 when it did
+    reset_ms: int  # until the window is empty again
+    slot: int  # where the cost was counted
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Whether a call may go on; without states nothing was counted (no limits, or Redis was down)."""
+
+    admitted: bool
+    states: tuple[BucketState, ...] = field(default=())
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds after which the call would fit, at least 1."""
+        return max(1, -(-max((state.retry_ms for state in self.states), default=0) // 1000))
+
+    def tightest(self, unit: str) -> BucketState | None:
+        """The window of a unit with the least room left."""
+        states = [state for state in self.states if state.bucket.unit == unit]
+        return min(states, key=lambda state: state.remaining, default=None)
+
+
+ADMITTED = Decision(admitted=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A later change of what a call took: the tokens it really used."""
+
+    state: BucketState
+    change: int
+
+
+def script_input(
+    takes: Sequence[Sequence[Bucket]], corrections: Sequence[Correction] = ()
+) -> tuple[list[str], list[bytes]]:
+    """KEYS and ARGV of the script for a batch."""
+    index: dict[str, int] = {}
+
+    def number(key: str) -> int:
+        return index.setdefault(key, len(index) + 1)
+
+    wanted = [[[number(b.key), b.limit, b.cost, b.window_ms] for b in take] for take in takes]
+    changes = [[number(c.state.bucket.key), c.state.slot, c.change, c.state.bucket.window_ms] for c in corrections]
+    return list(index), [msgspec.json.encode(wanted), msgspec.json.encode(changes)]
+
+
+def decisions(takes: Sequence[Sequence[Bucket]], answer: bytes | str) -> list[Decision]:
+    """The script's answer, one Decision per take."""
+    rows = msgspec.json.decode(answer)
+    # An empty Lua table is encoded as an object.
+    return [_decision(take, row) for take, row in zip(takes, rows or [], strict=True)]
+
+
+def _decision(take: Sequence[Bucket], row: list[Any]) -> Decision:
+    states = tuple(
+        BucketState(bucket, max(0, bucket.limit - int(used)), int(wait), int(back), int(slot))
+        for bucket, (used, wait, back, slot) in zip(take, row[1:], strict=True)
+    )
+    return Decision(bool(row[0]), states)
