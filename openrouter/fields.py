@@ -127,5 +127,5 @@ class SecretTextField(models.TextField):
             return super().get_lookup(lookup_name)
         raise FieldError(f"{self.name} is encrypted and cannot be searched.")
 
-    def formfield(self, **kwargs: Any) -> None:  # type: ignore[override]
+    def formfield(self, **kwargs: Any) -> None:
         """None: no form, not even the admin's, shows or edits a secret."""
