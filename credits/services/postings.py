@@ -83,8 +83,8 @@ def grant_credits(
         "effective_at": effective_at,
         "expires_at": expires_at,
     }
-    lot_id = uuid7()
-    return _post(organization_id, item, {"lot": lot_id}, reason, actor, key, at)
+    generated = {"lot": uuid7(), "effective_at": effective_at or at}
+    return _post(organization_id, item, generated, reason, actor, key, at)
 
 
 def deduct_credits(

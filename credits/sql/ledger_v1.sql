@@ -214,6 +214,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     batch uuid[] := ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i);
     item record;
+    moment timestamptz;  -- p_at, but never before the account's last entry: clocks differ between machines
     a credits_creditaccount;
     h credits_hold;
     lots credits_lot[];
@@ -252,8 +253,9 @@ BEGIN
                 lots_done := lots_done || lots;
             END IF;
             a := item.wallet;
+            moment := greatest(p_at, a.last_posted_at);
             lots := item.lots;
-            spendable := credits_spendable(lots, p_at);
+            spendable := credits_spendable(lots, moment);
         END IF;
         h := item.earlier;
         IF item.repeated AND h.id IS NULL THEN
@@ -277,7 +279,7 @@ BEGIN
             h.allocations := '[]';
             IF item.amount > 0 THEN
                 SELECT b.lots, b.taken, b.rest INTO lots, h.allocations, rest
-                FROM credits_burn(lots, item.amount, p_at, true) b;
+                FROM credits_burn(lots, item.amount, moment, true) b;
                 spendable := spendable - (item.amount - rest);
                 IF rest > 0 THEN
                     a.overage_held := a.overage_held + rest;
@@ -328,6 +330,7 @@ DECLARE
         SELECT DISTINCT x.account_id FROM jsonb_array_elements(p_items) i
         JOIN credits_hold x ON x.id = (i ->> 'hold')::uuid);
     item record;
+    moment timestamptz;  -- p_at, but never before the account's last entry: clocks differ between machines
     line record;
     posted record;
     a credits_creditaccount;
@@ -382,6 +385,7 @@ BEGIN
                 lots_done := lots_done || lots;
             END IF;
             a := item.wallet;
+            moment := greatest(p_at, a.last_posted_at);
             lots := item.lots;
         END IF;
         h := item.found;
@@ -414,7 +418,7 @@ BEGIN
                         CONTINUE WHEN lots[i].id <> line.lot;
                         lots[i].held := lots[i].held - line.amount;
                         lots[i].remaining := lots[i].remaining - part;
-                        IF lots[i].expires_at <= p_at AND lots[i].remaining > lots[i].held THEN
+                        IF lots[i].expires_at <= moment AND lots[i].remaining > lots[i].held THEN
                             stale := stale || a.id;
                         END IF;
                         IF part > 0 THEN
@@ -427,7 +431,7 @@ BEGIN
             END LOOP;
             a.held := a.held - h.amount;
             IF rest > 0 THEN  -- billed above the hold
-                SELECT b.lots, b.taken, b.rest INTO lots, more, below FROM credits_burn(lots, rest, p_at, false) b;
+                SELECT b.lots, b.taken, b.rest INTO lots, more, below FROM credits_burn(lots, rest, moment, false) b;
                 taken := taken || more;
                 IF below > 0 THEN
                     a.overage := a.overage + below;
@@ -469,7 +473,7 @@ BEGIN
         END IF;
         balance := a.balance;
         held := a.held;
-        available := credits_spendable(lots, p_at) - a.overage - a.overage_held;
+        available := credits_spendable(lots, moment) - a.overage - a.overage_held;
         RETURN NEXT;
     END LOOP;
     IF a.id IS NULL THEN RETURN; END IF;
@@ -508,7 +512,7 @@ DECLARE
 BEGIN
     INSERT INTO credits_lot (id, account_id, kind, amount, remaining, held, priority, effective_at, expires_at, created_at)
     VALUES ((item ->> 'lot')::uuid, a.id, item ->> 'lot_kind', total, total - owed, 0, (item ->> 'priority')::smallint,
-            coalesce((item ->> 'effective_at')::timestamptz, at), (item ->> 'expires_at')::timestamptz, at);
+            (item ->> 'effective_at')::timestamptz, (item ->> 'expires_at')::timestamptz, at);
     e.kind := item ->> 'kind';
     e.amount := total;
     e.allocations := jsonb_build_array(jsonb_build_object(
@@ -652,6 +656,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     batch uuid[] := ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i);
     item record;
+    moment timestamptz;  -- p_at, but never before the account's last entry: clocks differ between machines
     posted record;
     a credits_creditaccount;
     e credits_ledgerentry;
@@ -692,8 +697,9 @@ BEGIN
                 lots_done := lots_done || lots;
             END IF;
             a := item.wallet;
+            moment := greatest(p_at, a.last_posted_at);
             lots := item.lots;
-            spendable := credits_spendable(lots, p_at);
+            spendable := credits_spendable(lots, moment);
         END IF;
         entry_id := item.earlier;
         first_hash := item.earlier_hash;
@@ -712,10 +718,10 @@ BEGIN
             accounts_done := '{}';
             lots_done := '{}';
             entries_done := '{}';
-            SELECT r.status, r.entry INTO status, entry_id FROM credits_post_other(a, item.body, p_at) r;
+            SELECT r.status, r.entry INTO status, entry_id FROM credits_post_other(a, item.body, moment) r;
             SELECT * INTO a FROM credits_creditaccount c WHERE c.id = item.account;
             lots := credits_lots(a.id);
-            spendable := credits_spendable(lots, p_at);
+            spendable := credits_spendable(lots, moment);
         ELSIF item.amount > spendable + (CASE WHEN item.overage THEN credits_overage_room(a) ELSE 0 END) THEN
             status := 'insufficient';
         ELSIF item.limits <> '{}' AND EXISTS (
@@ -725,7 +731,7 @@ BEGIN
         ELSE
             status := 'posted';
             IF item.amount > 0 THEN
-                SELECT b.lots, b.taken, b.rest INTO lots, taken, rest FROM credits_burn(lots, item.amount, p_at, false) b;
+                SELECT b.lots, b.taken, b.rest INTO lots, taken, rest FROM credits_burn(lots, item.amount, moment, false) b;
                 spendable := spendable - (item.amount - rest);
                 IF rest > 0 THEN
                     a.overage := a.overage + rest;
