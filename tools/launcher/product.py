@@ -10,7 +10,7 @@ from tools.launcher.foreground import run_quietly
 from tools.launcher.localenv import local_settings
 from tools.launcher.ports import HOST, free_port, is_free
 from tools.launcher.runnote import RunNote
-from tools.launcher.servers import answers, beat_file, sandbox, sandbox_settings, web, worker
+from tools.launcher.servers import answers, sandbox, sandbox_settings, web, worker
 from tools.launcher.signals import Stopped, StopSignals
 from tools.launcher.supervisor import Supervisor
 from tools.launcher.welcome import welcome
@@ -101,7 +101,6 @@ class _Product:
 
     def _start_servers(self, port: int) -> None:
         with step("Web and worker") as remark:
-            beat_file(self.note.data_dir).unlink(missing_ok=True)
             front = web(self.root, self.settings, self.note.data_dir, port)
             self.supervisor.start(front)
             self.supervisor.start(worker(self.root, self.settings, self.note.data_dir))

@@ -1,6 +1,7 @@
 """The product's own processes: sandbox, web, worker."""
 
 import http.client
+import shutil
 from pathlib import Path
 
 from tools.launcher.ports import HOST
@@ -64,7 +65,7 @@ def worker(root: Path, settings: dict[str, str], data_dir: Path) -> Service:
         "worker",
         "-B",
         "--schedule",
-        str(beat_file(data_dir)),
+        str(fresh_beat_file(data_dir)),
         "--loglevel",
         "INFO",
     ]
@@ -78,9 +79,11 @@ def worker(root: Path, settings: dict[str, str], data_dir: Path) -> Service:
     )
 
 
-def beat_file(data_dir: Path) -> Path:
+def fresh_beat_file(data_dir: Path) -> Path:
     """Where the schedule notes what it ran last; begun anew at each start: a hard kill may spoil it."""
-    return data_dir / "celerybeat-schedule"
+    shutil.rmtree(data_dir / "beat", ignore_errors=True)
+    (data_dir / "beat").mkdir()
+    return data_dir / "beat" / "schedule"
 
 
 def answers(port: int) -> bool:
