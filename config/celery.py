@@ -14,4 +14,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 # Every task is a thin call of a service and safe to run twice. Seconds between runs.
-app.conf.beat_schedule = {}
+app.conf.beat_schedule = {
+    "expire holds": {"task": "credits.tasks.expire_holds", "schedule": 30},
+    "expire lots": {"task": "credits.tasks.expire_lots", "schedule": 60},
+    "audit the ledger": {"task": "credits.tasks.audit_ledger", "schedule": 3600},
+}

@@ -1,10 +1,13 @@
 """Named reads of the books."""
 
 from datetime import datetime
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import F, Q
+
+if TYPE_CHECKING:
+    from credits.models import LedgerEntry
 
 
 class LotQuerySet(models.QuerySet):
@@ -43,3 +46,21 @@ class HoldQuerySet(models.QuerySet):
     def overdue(self, at: datetime) -> Self:
         """Open holds past their deadline, oldest first."""
         return self.open().filter(expires_at__lte=at).order_by("expires_at")
+
+
+class ByNumber:
+    """Position in the ledger: the entry's number."""
+
+    order = ("-number",)
+
+    def of(self, row: "LedgerEntry") -> str:
+        """The number as text."""
+        return str(row.number)
+
+    def older(self, rows: "models.QuerySet[LedgerEntry]", position: str) -> "models.QuerySet[LedgerEntry]":
+        """Lower numbers."""
+        return rows.filter(number__lt=int(position))
+
+    def newer(self, rows: "models.QuerySet[LedgerEntry]", position: str) -> "models.QuerySet[LedgerEntry]":
+        """Higher numbers."""
+        return rows.filter(number__gt=int(position))

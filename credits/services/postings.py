@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any, NoReturn
 from uuid import UUID
 
+from django.db import transaction
+
 from core.errors import InvalidRequest, KeyReused
 from core.ids import uuid7
 from core.jsonio import dumps
@@ -24,6 +26,7 @@ from credits.errors import (
     UnknownLot,
 )
 from credits.models import EntryKind, LedgerEntry, LotKind
+from outbox.services import publish
 
 # Promotional credit burns before paid credit, so that what can be refunded in money is spent last.
 PRIORITIES = {
@@ -52,6 +55,7 @@ def post_batch(items: Sequence[dict[str, Any]], *, at: datetime) -> list[dict[st
     return call_batch("post_entries", items, at)
 
 
+@transaction.atomic
 def grant_credits(
     *,
     organization_id: UUID,
@@ -84,7 +88,11 @@ def grant_credits(
         "expires_at": expires_at,
     }
     generated = {"lot": uuid7(), "effective_at": effective_at or at}
-    return _post(organization_id, item, generated, reason, actor, key, at)
+    posting = _post(organization_id, item, generated, reason, actor, key, at)
+    if not posting.replayed:
+        facts = {"amount": amount, "kind": kind, "entry_id": posting.entry_id, "balance": posting.balance}
+        publish(type="credits.granted", organization_id=organization_id, data=facts, actor=actor, at=at)
+    return posting
 
 
 def deduct_credits(
@@ -157,6 +165,7 @@ def adjust_balance(
     )
 
 
+@transaction.atomic
 def refund_charge(
     *,
     organization_id: UUID,
@@ -182,7 +191,11 @@ def refund_charge(
         "event": event_id,
     }
     fresh = {"lot": uuid7(), "priority": PRIORITIES[LotKind.REFUND]}
-    return _post(organization_id, item, fresh, reason, actor, key, at)
+    posting = _post(organization_id, item, fresh, reason, actor, key, at)
+    if not posting.replayed:
+        facts = {"charge_id": entry_id, "entry_id": posting.entry_id, "balance": posting.balance}
+        publish(type="credits.refunded", organization_id=organization_id, data=facts, actor=actor, at=at)
+    return posting
 
 
 def reverse_entry(

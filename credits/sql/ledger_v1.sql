@@ -155,6 +155,8 @@ BEGIN
             (SELECT jsonb_agg(jsonb_build_object('hold', h.id, 'amount', 0)) FROM credits_hold h
              WHERE h.account_id = account AND h.status = 'open' AND h.purpose = 'api' AND h.expires_at <= at),
             at, 'expired');
+        SELECT * INTO a FROM credits_creditaccount WHERE id = account;
+        PERFORM credits_announce(a, 'hold.expired', at);
     END IF;
     IF NOT EXISTS (SELECT 1 FROM credits_lot x WHERE x.account_id = account AND x.remaining > x.held
                    AND x.expires_at <= at) THEN

@@ -318,9 +318,9 @@ def test_crossing_a_threshold_is_announced_once(account):
     grant(account, "5")
     for _ in range(5):
         deduct(account, "1")
-    types = DomainEvent.objects.filter(organization_id=account).order_by("created_at", "id")
-    assert [event.type for event in types] == ["credits.low", "credits.exhausted"]
-    assert types[0].data == {"balance": "2", "held": "0", "available": "2", "threshold": "3"}
+    events = DomainEvent.objects.filter(organization_id=account).order_by("created_at", "id")
+    assert [event.type for event in events] == ["credits.granted", "credits.low", "credits.exhausted"]
+    assert events[1].data == {"balance": "2", "held": "0", "available": "2", "threshold": "3"}
 
 
 def test_a_spend_limit_below_the_wallet_is_hard(account):
