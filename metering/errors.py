@@ -1,6 +1,6 @@
 """What metering refuses."""
 
-from core.errors import DomainError
+from core.errors import DomainError, NotFound
 
 
 class InvalidPrice(DomainError):
@@ -17,3 +17,42 @@ class UnpriceableCall(DomainError):
     code = "unpriceable_call"
     status = 400
     title = "The most that this call may cost is not known."
+
+
+class UnknownEvent(NotFound):
+    """No such usage event in this organization."""
+
+    code = "unknown_event"
+    title = "No such usage event."
+
+
+class AlreadyCorrected(DomainError):
+    """An event is voided or replaced once; ``replacement_id`` names the event that counts now, if any."""
+
+    code = "event_already_corrected"
+    status = 409
+    title = "This event was already voided or replaced."
+
+
+class UnknownModel(DomainError):
+    """Tokens of a model without a price: an unknown price is never free."""
+
+    code = "unknown_model"
+    status = 422
+    title = "No price is known for this model."
+
+
+class UnpricedUsage(DomainError):
+    """The price list says nothing about something that was used; ``unpriced`` names it."""
+
+    code = "unpriced_usage"
+    status = 422
+    title = "A part of this usage has no price."
+
+
+class AmountTooLarge(DomainError):
+    """An event that costs more than anything that can be real."""
+
+    code = "amount_too_large"
+    status = 422
+    title = "The amount is too large to be one event's."

@@ -30,9 +30,7 @@ class LanguageModel(models.Model):
     vanished_at = models.DateTimeField(null=True)  # no longer in the provider's list
 
     class Meta:
-        indexes = [
-            models.Index(fields=["canonical_slug"], name="model_canonical")
-        ]  # answers may name this slug
+        indexes = [models.Index(fields=["canonical_slug"], name="model_canonical")]  # answers may name this slug
 
     def __str__(self) -> str:
         return self.id
@@ -48,9 +46,7 @@ class ModelPrice(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     model = models.ForeignKey(LanguageModel, models.PROTECT, related_name="prices")
-    pricing = (
-        models.JSONField()
-    )  # the provider's price classes, USD as decimal strings, "-1" depends on the route
+    pricing = models.JSONField()  # the provider's price classes, USD as decimal strings, "-1" depends on the route
     is_free = models.BooleanField(default=False)
     effective_from = models.DateTimeField()
     effective_to = models.DateTimeField(null=True, blank=True)
@@ -97,9 +93,7 @@ class UsageEvent(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organization = models.ForeignKey(
-        Organization, models.DO_NOTHING, related_name="usage_events", db_constraint=False
-    )
+    organization = models.ForeignKey(Organization, models.DO_NOTHING, related_name="usage_events", db_constraint=False)
     occurred_at = models.DateTimeField()
     received_at = models.DateTimeField()
     kind = models.CharField(max_length=10, choices=Kind)
@@ -115,9 +109,7 @@ class UsageEvent(models.Model):
     cached_tokens = models.BigIntegerField(default=0)
     cache_write_tokens = models.BigIntegerField(default=0)
     reasoning_tokens = models.BigIntegerField(default=0)
-    quantity = models.DecimalField(
-        max_digits=24, decimal_places=6, default=0
-    )  # characters, seconds, searches, …
+    quantity = models.DecimalField(max_digits=24, decimal_places=6, default=0)  # characters, seconds, searches, …
     provider_cost = MoneyField(default=0)
     markup = MoneyField(default=0)
     charge = MoneyField(default=0)
@@ -135,7 +127,8 @@ class UsageEvent(models.Model):
     tags = models.JSONField(default=dict)
     metadata = models.JSONField(default=dict)
     derivation = models.JSONField(default=dict)  # how the charge came about; enough to compute it again
-    corrects_id = models.UUIDField(null=True)
+    corrects_id = models.UUIDField(null=True)  # the voided event that this one replaces
+    voided_at = models.DateTimeField(null=True)  # counts no longer; its charge was reversed
 
     class Meta:
         managed = True
@@ -149,26 +142,49 @@ class UsageEvent(models.Model):
 class UsageKey(models.Model):
     """A caller's event id, unique per organization for ever; narrow, since a partitioned table cannot hold it."""
 
-    id = models.BigAutoField(primary_key=True)
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    pk = models.CompositePrimaryKey("organization_id", "external_id")
+    # no database constraint: checking one would lock the organization's row for every event
+    organization = models.ForeignKey(
+        Organization, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
     external_id = models.CharField(max_length=255)
     event_id = models.UUIDField()
     occurred_at = models.DateTimeField()  # finds the event's partition
-    body_hash = models.CharField(max_length=64)
-    voided_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["organization", "external_id"], name="usage_key_once")]
+    content_hash = models.UUIDField()  # 128 bits; tells a repeated event from another one under the same id
 
     def __str__(self) -> str:
         return self.external_id
+
+
+class UsageCorrection(models.Model):
+    """An event was taken back, and perhaps replaced; its charge was reversed in the same transaction."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="usage_corrections")
+    event_id = models.UUIDField()
+    occurred_at = models.DateTimeField()  # finds the event's partition
+    replacement_id = models.UUIDField(null=True)
+    entry_id = models.UUIDField(null=True)  # the reversal; null when nothing had been charged
+    content_hash = models.UUIDField(null=True)  # of the replacement, to tell a repeated request from another
+    reason = models.CharField(max_length=300)
+    actor = models.CharField(max_length=120)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "event_id"], name="event_corrected_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} {'replaced' if self.replacement_id else 'voided'}"
 
 
 class RollupBase(models.Model):
     """Additive sums of events by their dimensions; rebuilt from the events at any time."""
 
     id = models.BigAutoField(primary_key=True)
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    # no index of its own: the unique key begins with it
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     member_id = models.UUIDField(null=True)
     api_key_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=10)
@@ -228,7 +244,7 @@ class UsageTagDay(models.Model):
     """Daily sums by one tag (``prompt_id=welcome``); an event counts once under each of its tags."""
 
     id = models.BigAutoField(primary_key=True)
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     day = models.DateField()
     tag_key = models.CharField(max_length=40)
     tag_value = models.CharField(max_length=200)
@@ -241,9 +257,7 @@ class UsageTagDay(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["organization", "day", "tag_key", "tag_value"], name="usage_tag_day_once"
-            ),
+            models.UniqueConstraint(fields=["organization", "day", "tag_key", "tag_value"], name="usage_tag_day_once"),
         ]
 
     def __str__(self) -> str:

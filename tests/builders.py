@@ -6,6 +6,8 @@ from itertools import count
 
 from accounts.models import Organization, User
 from credits.models import CreditAccount
+from credits.services import grant_credits
+from metering.records import UsageRecord
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 _numbers = count(1)
@@ -26,3 +28,27 @@ def make_organization(**fields) -> Organization:
 
 def usd(text: str) -> Decimal:
     return Decimal(text)
+
+
+def make_funded(amount: str, **fields) -> Organization:
+    """An organization with ``amount`` USD of credit that does not expire."""
+    organization = make_organization(**fields)
+    grant_credits(
+        organization_id=organization.pk, amount=usd(amount), kind="bonus", reason="test", actor="test", at=NOON
+    )
+    return organization
+
+
+def make_record(organization: Organization, charge: str = "0", **fields) -> UsageRecord:
+    """A priced event of ``organization`` at NOON, all of whose charge is markup unless said otherwise."""
+    fields = {
+        "kind": "custom",
+        "name": "thing",
+        "source": "api",
+        "cost_source": "none",
+        "occurred_at": NOON,
+        "charge": usd(charge),
+        "markup": usd(charge),
+        **fields,
+    }
+    return UsageRecord(organization_id=organization.pk, **fields)

@@ -1,0 +1,34 @@
+"""What the books refused, as errors that a caller can act on."""
+
+from typing import NoReturn
+
+from core.errors import DomainError, KeyReused
+from credits.errors import HoldNotOpen, InsufficientCredits, SpendLimitReached, UnknownAccount, UnknownHold
+from metering.records import UsageOutcome, UsageRecord
+
+
+def refusal_of(event: UsageRecord, outcome: UsageOutcome) -> DomainError:
+    """The error that a refused ``outcome`` stands for."""
+    match outcome.status:
+        case "insufficient":
+            return InsufficientCredits(
+                f"This event costs {event.charge:f} USD; {outcome.available or 0:f} USD is available.",
+                required=event.charge,
+                available=outcome.available,
+            )
+        case "limit_exceeded":
+            return SpendLimitReached(required=event.charge)
+        case "key_reused":
+            return KeyReused(f'The id "{event.external_id}" belongs to another event.', event_id=outcome.event_id)
+        case "hold_not_open":
+            return HoldNotOpen(hold_id=event.hold_id)
+        case "unknown_hold":
+            return UnknownHold(hold_id=event.hold_id)
+        case "no_account":
+            return UnknownAccount()
+    raise ValueError(f"{outcome.status} is not a refusal")
+
+
+def refuse(event: UsageRecord, outcome: UsageOutcome) -> NoReturn:
+    """Raise it."""
+    raise refusal_of(event, outcome)

@@ -1,0 +1,15 @@
+"""Every write of the meter."""
+
+from metering.services.corrections import Corrected, correct_event, void_event
+from metering.services.partitions import make_partitions
+from metering.services.recording import record_usage
+from metering.services.rollups import rebuild_rollups
+
+__all__ = [
+    "Corrected",
+    "correct_event",
+    "make_partitions",
+    "rebuild_rollups",
+    "record_usage",
+    "void_event",
+]
