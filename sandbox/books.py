@@ -95,7 +95,7 @@ class Books:
     def write(self, record: AnyRecord) -> None:
         """Journal a fact, then count it."""
         if self._journal is not None:
-            self._journal.append(_encode(record))
+            self._journal.append(_encode(record), gather=type(record) is Generation)
         self._apply(record)
 
     def _apply(self, record: AnyRecord) -> None:

@@ -14,8 +14,7 @@ from sandbox.pricing import Cost, Quantities, Rates, cost_of, fees_of
 from sandbox.records import Generation, Key
 from sandbox.settings import Settings
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_ID_LENGTH = 20
+_ID_BITS = 80
 _PERCENT = Decimal(100)
 _NEVER = 10 * 365 * 86_400.0
 _LATE_SECONDS = 3.0
@@ -24,7 +23,7 @@ _random = random.Random()  # noqa: S311 - ids of a test double, not secrets
 
 def new_id(created: float) -> str:
     """A generation id as OpenRouter makes them: ``gen-<unix>-<20 characters>``."""
-    return f"gen-{int(created)}-{''.join(_random.choices(_LETTERS, k=_ID_LENGTH))}"
+    return f"gen-{int(created)}-{_random.getrandbits(_ID_BITS):020x}"
 
 
 class Call:

@@ -21,6 +21,7 @@ class Directives(msgspec.Struct, frozen=True):
     ttl: str | None = None  # 1h: written to the one-hour cache
     searches: int | None = None
     images: int | None = None  # images made
+    headers: float | None = None  # before status and headers
     delay: float = 0.0  # before every piece of the answer
     first: float = 0.0  # before the first
     chunk: int = 1  # tokens in a piece

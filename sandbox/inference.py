@@ -173,7 +173,7 @@ class Inference:
         )
 
     async def _deliver(self, request: Request, call: Call, attempts: list[dict[str, Any]]) -> None:
-        if call.fault is not None and await self.spoil_before(request, call):
+        if await self.spoil_before(request, call):
             return
         cache_source, headers = self._look_into_cache(request, call)
         wants_metadata = request.headers.get(b"x-openrouter-metadata", b"").lower() == b"enabled"
@@ -205,15 +205,16 @@ class Inference:
         await send_whole(request, call, encode(body), start)
 
     async def spoil_before(self, request: Request, call: Call) -> bool:
-        """Carry out the faults that come before an answer; True when there will be none."""
+        """Carry out the waits and faults that come before an answer; True when there will be none."""
         fault = call.fault
-        if fault == "slow-headers":
-            await asyncio.sleep(call.wishes.first or _SLOW_HEADERS_SECONDS)
-        elif fault in ("408-billed", "524-billed"):
+        if fault == "slow-headers" or call.wishes.headers:
+            seconds = call.wishes.headers
+            await asyncio.sleep(_SLOW_HEADERS_SECONDS if seconds is None else seconds)
+        if fault in ("408-billed", "524-billed"):
             self.cashier.bill(call, interrupted=True)
             await request.refuse(REFUSALS[fault[:3]].refusal(), headers_of(call)[1:])
             return True
-        elif fault == "hang-billed":
+        if fault == "hang-billed":
             await request.start(200, headers_of(call))
             await request.write(b"")
             await wait_until_gone(request)
@@ -242,8 +243,9 @@ def _parse(request: Request, api: str) -> ChatRequest:
         raise Refusal(400, f"Invalid request: {error}", "invalid_request") from None
     except msgspec.DecodeError:
         raise Refusal(400, "Request body is not valid JSON", "invalid_request") from None
-    given = parsed.messages if api == "completions" else parsed.prompt
-    if not given and not (api == "text" and parsed.messages):
+    if api == "text" and parsed.prompt:
+        parsed.messages = None
+    if not parsed.messages and (api == "completions" or not parsed.prompt):
         raise Refusal(400, 'Input required: specify "prompt" or "messages"', "invalid_request")
     for limit in (parsed.max_tokens, parsed.max_completion_tokens):
         if limit is not None and limit < 1:

@@ -5,6 +5,7 @@ what the sandbox is there to survive.
 """
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,12 @@ _BUFFER_SECONDS = 0.02
 _BUFFER_LINES = 2_000
 
 
+class JournalInUse(Exception):
+    """Two sandboxes may not share their books."""
+
+
 class Journal:
-    """Appends at once, or with ``buffered`` within 20 ms."""
+    """Appends at once; with ``buffered``, lines that may be gathered are written within 20 ms."""
 
     def __init__(self, path: Path, *, buffered: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,6 +28,14 @@ class Journal:
         self._waiting: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._claim()
+
+    def _claim(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._file)
+            raise JournalInUse(f"Another sandbox keeps its books in {self._path.parent}.") from None
 
     def replay(self) -> Iterator[bytes]:
         """Every whole line so far. A torn last line, left by a kill, is cut off."""
@@ -35,9 +48,10 @@ class Journal:
                 yield line
         os.truncate(self._file, whole)
 
-    def append(self, line: bytes) -> None:
-        """Write one JSON text; it must not contain a line break."""
-        if not self._buffered:
+    def append(self, line: bytes, *, gather: bool = False) -> None:
+        """Write one JSON text, which must not contain a line break, after all lines before it."""
+        if not (self._buffered and gather):
+            self.flush()
             _write_all(self._file, line + b"\n")
             return
         self._waiting.append(line)

@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     byok_allowance: Decimal = Decimal(25_000)  # list price per month without a fee
     free_per_minute: int = 0  # calls of :free models for the whole account; 0 is no limit
     free_per_day: int = 0
-    keep_generations: int = 1_000_000  # older ones leave memory; the totals and the journal keep them
+    keep_generations: int = 200_000  # older ones leave memory; the totals and the journal keep them
     fast: bool = False  # gather journal lines for some milliseconds before they are written
 
 

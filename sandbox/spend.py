@@ -30,6 +30,9 @@ class Sum(msgspec.Struct):
             self.usage, self.byok, self.window = ZERO, ZERO, window
 
 
+_NOTHING = Sum()
+
+
 class Spend:
     """Finished spend of one key."""
 
@@ -53,8 +56,7 @@ class Spend:
             return self.lifetime
         place = RESETS.index(reset)
         total = self.windows[place]
-        total.roll_to(windows_of(day_of(at))[place])
-        return total
+        return total if total.window == windows_of(day_of(at))[place] else _NOTHING
 
 
 class DayTotal(msgspec.Struct):
