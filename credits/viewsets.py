@@ -20,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.idempotency import idempotent
 from accounts.models import Organization
 from accounts.scopes import Scope
 from core.errors import InvalidRequest
@@ -190,6 +191,7 @@ class AllocateView(MovementView):
         request=shapes.AllocateSerializer,
         responses={201: shapes.PostingSerializer},
     )
+    @idempotent
     def post(self, request: Request) -> Response:
         """Grant a lot of credit to the calling organization."""
         posting = services.grant_credits(**self.validated(request))
@@ -207,6 +209,7 @@ class DeductView(MovementView):
         request=shapes.DeductSerializer,
         responses={201: shapes.PostingSerializer},
     )
+    @idempotent
     def post(self, request: Request) -> Response:
         """Deduct credit now; 402 when it is not covered."""
         posting = services.deduct_credits(**self.validated(request))
@@ -224,6 +227,7 @@ class RefundView(MovementView):
         request=shapes.RefundSerializer,
         responses={201: shapes.PostingSerializer},
     )
+    @idempotent
     def post(self, request: Request) -> Response:
         """Return all or part of a charge to the lots it came from."""
         posting = services.refund_charge(**self.validated(request))
@@ -252,6 +256,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         return Hold.objects.filter(account_id=self.request.auth.organization_id)
 
     @extend_schema(request=shapes.PlaceHoldSerializer, responses={201: shapes.HoldSerializer})
+    @idempotent
     def create(self, request: Request) -> Response:
         """Reserve the most a call may cost; 402 when it is not covered."""
         body = shapes.PlaceHoldSerializer(data=request.data)
@@ -271,6 +276,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     @extend_schema(request=shapes.SettleHoldSerializer, responses=shapes.HoldSerializer)
     @action(detail=True, methods=["post"])
+    @idempotent
     def settle(self, request: Request, pk: UUID) -> Response:
         """Charge the actual cost and give the rest back; more than was held is charged in full."""
         body = shapes.SettleHoldSerializer(data=request.data)
@@ -282,6 +288,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     @extend_schema(request=None, responses=shapes.HoldSerializer)
     @action(detail=True, methods=["post"])
+    @idempotent
     def release(self, request: Request, pk: UUID) -> Response:
         """Give back what was reserved."""
         hold = organization_hold(request.auth.organization_id, pk)
