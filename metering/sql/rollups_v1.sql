@@ -138,10 +138,8 @@ DECLARE
     batch metering_usageevent[] := '{}';
     counted bigint := 0;
 BEGIN
-    -- in the order in which writers reach them
-    LOCK TABLE metering_usagehour IN SHARE ROW EXCLUSIVE MODE;
+    -- One lock for all three: whoever writes hours or tags has the lock of the days already, or waits for it.
     LOCK TABLE metering_usageday IN SHARE ROW EXCLUSIVE MODE;
-    LOCK TABLE metering_usagetagday IN SHARE ROW EXCLUSIVE MODE;
     DELETE FROM metering_usagehour WHERE hour >= starts AND hour < ends;
     DELETE FROM metering_usageday WHERE day = p_day;
     DELETE FROM metering_usagetagday WHERE day = p_day;
