@@ -4,6 +4,8 @@ import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,22 +14,22 @@ from tools.launcher.console import Failure
 
 @dataclass(frozen=True)
 class Identity:
-    """An account to switch to, or a prefix that drops root's rights; neither means the caller as it is."""
+    """The account that owns the data, and how to become it: by a prefix, else by the launcher itself."""
 
-    user: str | None = None
+    account: str | None = None  # None: the caller as it is
     prefix: tuple[str, ...] = ()
 
     @property
     def owner(self) -> tuple[int, int]:
         """The user and group who must own the data."""
-        if self.user is None:
+        if self.account is None:
             return os.getuid(), os.getgid()
-        account = pwd.getpwnam(self.user)
-        return account.pw_uid, account.pw_gid
+        entry = pwd.getpwnam(self.account)
+        return entry.pw_uid, entry.pw_gid
 
     def popen_options(self) -> dict:
         """What to add to Popen so that the child runs as this identity."""
-        if self.user is None:
+        if self.account is None or self.prefix:
             return {}
         uid, gid = self.owner
         return {"user": uid, "group": gid, "extra_groups": []}
@@ -44,20 +46,32 @@ class Identity:
 
 
 AS_CALLER = Identity()
-AS_NOBODY = Identity(user="nobody")
-AS_STRANGER = Identity(prefix=("unshare", "--user", "--"))
+
+
+def _for_root() -> Iterator[Identity]:
+    """From the least to the most unusual: nobody; a namespace without rights; nobody who may enter any folder."""
+    yield Identity("nobody")
+    yield Identity(prefix=("unshare", "--user", "--"))
+    for right in ("dac_read_search", "dac_override"):  # containers often lack the first, and namespaces
+        rights = [f"--{kind}=-all,+{right}" for kind in ("inh-caps", "ambient-caps", "bounding-set")]
+        uid, gid = Identity("nobody").owner
+        account = (f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+        # Without this bit access() does not count the right, and initdb asks by access().
+        rights.append("--securebits=+no_setuid_fixup")
+        yield Identity("nobody", prefix=("setpriv", *account, *rights))
 
 
 def identity_for(binary: Path, folder: Path, *, refuses_root: bool = True) -> Identity:
     """The first identity that can run ``binary`` on data below ``folder``; found by trying.
 
-    Raises Failure when root can neither become nobody there nor leave its user namespace, if that matters.
+    Raises Failure when root can become none of them and ``binary`` would not run as root.
     """
     if os.getuid() != 0:
         return AS_CALLER
-    for identity in (AS_NOBODY, AS_STRANGER):
-        if _works(identity, binary, folder):
-            return identity
+    with suppress(KeyError):  # a system without the account nobody
+        for identity in _for_root():
+            if _works(identity, binary, folder):
+                return identity
     if not refuses_root:
         return AS_CALLER
     raise Failure(
@@ -69,9 +83,6 @@ def identity_for(binary: Path, folder: Path, *, refuses_root: bool = True) -> Id
 def _works(identity: Identity, binary: Path, folder: Path) -> bool:
     if identity.prefix and not shutil.which(identity.prefix[0]):
         return False
-    try:
-        options = identity.popen_options()
-    except KeyError:  # no such account
-        return False
     command = [*identity.prefix, "sh", "-c", '"$1" --version && cd "$2"', "sh", str(binary), str(folder)]
+    options = identity.popen_options()
     return subprocess.run(command, cwd="/", capture_output=True, check=False, **options).returncode == 0
