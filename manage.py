@@ -1,12 +1,15 @@
-#!/usr/bin/env python
+#!/usr/bin/env python3
 """Farebox's command line."""
 
+import importlib.util
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run a management command, on the databases of a running ``./run`` unless the environment names others."""
+    use_project_environment()
     from config.local import load_local_environment
 
     load_local_environment()
@@ -14,6 +17,14 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)
+
+
+def use_project_environment() -> None:
+    """Continue in ``.venv`` when this Python has no Django: nobody has to activate anything."""
+    venv = Path(__file__).resolve().parent / ".venv"
+    python = venv / "bin" / "python"
+    if importlib.util.find_spec("django") is None and python.exists() and Path(sys.prefix) != venv:
+        os.execv(python, [str(python), *sys.argv])
 
 
 if __name__ == "__main__":
