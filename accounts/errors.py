@@ -97,3 +97,20 @@ class RateLimited(DomainError):
     code = "rate_limited"
     status = 429
     title = "Too many requests."
+
+
+class StillRunning(DomainError):
+    """A request with the same idempotency key is being carried out; ``Retry-After`` says when to ask again."""
+
+    code = "idempotency_key_in_use"
+    status = 409
+    title = "A request with this idempotency key is still running."
+    retry_after = 1
+
+
+class LiveOnly(DomainError):
+    """People and the organization itself belong to the live books; test keys do not reach them."""
+
+    code = "live_mode_required"
+    status = 403
+    title = "This needs a live key."

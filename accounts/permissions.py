@@ -38,7 +38,7 @@ def required_scope(view: Any, method: str) -> str:
 
     Raises MethodNotAllowed for an action or method that it does not have.
     """
-    action = getattr(view, "action", None) if hasattr(view, "action_map") else method.lower()
+    action = view.action if getattr(view, "action_map", None) else method.lower()
     if action is None or not hasattr(view, action):
         raise MethodNotAllowed(method)
     asked = "get" if action == "head" else action

@@ -15,6 +15,8 @@ class Actor:
 
     label: str  # an e-mail address, "api key fbx_live_ab12…", "gateway", "beat"
     user_id: int | None = None
+    # What they may hand out: nobody gives a key more than they have themselves. None: operators and our own jobs.
+    scopes: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Principal:
     @property
     def as_actor(self) -> Actor:
         """The same for the audit trail."""
-        return Actor(self.actor, self.user_id)
+        return Actor(self.actor, self.user_id, self.scopes)
 
     def has_scope(self, scope: str) -> bool:
         """Whether it may do what ``scope`` names."""

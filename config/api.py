@@ -1,5 +1,15 @@
-"""The REST API under ``/api/v1/``: each app's routes in one place."""
+"""The REST API under ``/api/v1/``: each app's routes in one place.
 
-from django.urls import URLPattern, URLResolver
+Paths are named without a last slash; with one they are served too (core.middleware).
+"""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.urls import include, path, re_path
+
+from config.errors import api_not_found
+
+urlpatterns = [
+    path("", include("accounts.routes")),
+    path("", include("credits.routes")),
+    path("", include("tiers.routes")),
+    re_path("", api_not_found),
+]

@@ -1,10 +1,29 @@
 """Every path that Django serves. The hot routes are answered before Django (see config/asgi.py)."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
+
+from config.errors import api_not_found
+from config.health import health, live
+from config.openapi.views import DocsView, SchemaView, error_reference
 
 urlpatterns = [
+    path("health/", health, name="health"),
+    path("ready/", health, name="ready"),
+    path("live/", live, name="live"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.account.urls")),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", DocsView.as_view(), name="api-docs"),
+    path("api/docs/errors/", error_reference, name="api-errors"),
     path("api/v1/", include("config.api")),
+    re_path("^api/", api_not_found),
+    path("", include("accounts.urls")),
+    path("", include("credits.urls")),
+    path("", include("metering.urls")),
 ]
+
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.forbidden"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"

@@ -43,3 +43,20 @@ class InvalidRequest(DomainError):
     code = "invalid_request"
     status = 400
     title = "The request is not valid."
+
+
+class PayloadTooLarge(DomainError):
+    """The body is larger than the endpoint takes; ``largest_bytes`` says how much it does."""
+
+    code = "payload_too_large"
+    status = 413
+    title = "The body is too large."
+
+
+class Unavailable(DomainError):
+    """Something that the request needs is away for a moment; nothing was changed."""
+
+    code = "unavailable"
+    status = 503
+    title = "Try again in a moment."
+    retry_after = 5

@@ -1,6 +1,6 @@
 """API keys: made, changed, rotated, revoked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 
 from accounts.directory import forget_keys
-from accounts.errors import KeyNotActive
+from accounts.errors import InsufficientScope, KeyNotActive
 from accounts.key_secrets import PREFIX_LENGTH, digest_of, new_secret
 from accounts.models import ApiKey, Membership, Organization
 from accounts.principal import Actor
@@ -59,6 +59,7 @@ def create_api_key(
     The organization decides the mode: a test twin's key starts with ``fbx_test_``. Raises InvalidRequest.
     """
     _check(terms, organization, at)
+    _guard_scopes(actor, terms.scopes)
     key, secret = _new_key(organization, name, terms, at)
     key.spend_limit_id = key.id
     _save(key, at)
@@ -79,6 +80,7 @@ def update_api_key(
     if not key.is_active(at):
         raise KeyNotActive()
     _check(terms, key.organization, at)
+    _guard_scopes(actor, (*key.scopes, *terms.scopes))
     key.name = _key_name(name)
     _apply(terms, key)
     _save(key, at)
@@ -117,6 +119,7 @@ def rotate_api_key(
     old = _locked(key_id, organization_id)
     if old.replaced_by_id is not None or not old.is_active(at):
         raise KeyNotActive()
+    _guard_scopes(actor, old.scopes)
     new, secret = _new_key(old.organization, old.name, terms_of(old), at)
     new.spend_limit_id = old.spend_limit_id
     _save(new, at)
@@ -140,6 +143,16 @@ def _new_key(organization: Organization, name: str, terms: KeyTerms, at: datetim
     )
     _apply(terms, key)
     return key, secret
+
+
+def _guard_scopes(actor: Actor, scopes: Iterable[str]) -> None:
+    """Nobody makes, widens or takes over a key that may do more than they may themselves."""
+    missing = set() if actor.scopes is None else set(scopes) - actor.scopes
+    if missing:
+        raise InsufficientScope(
+            f"You cannot hand out what you do not have: {', '.join(sorted(missing))}.",
+            required_scope=min(missing),
+        )
 
 
 def _key_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Middleware of accounts."""
+"""The RateLimit headers of the REST API."""
 
 from collections.abc import Callable
 

@@ -1,0 +1,16 @@
+"""Paths of the accounts API, below ``/api/v1/``."""
+
+from django.urls import path
+
+from accounts import viewsets as v
+
+_ONE = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+
+urlpatterns = [
+    path("organization", v.OrganizationView.as_view(), name="organization"),
+    path("members", v.MemberViewSet.as_view({"get": "list"}), name="members"),
+    path("members/<uuid:pk>", v.MemberViewSet.as_view(_ONE), name="member"),
+    path("api-keys", v.ApiKeyViewSet.as_view({"get": "list", "post": "create"}), name="api-keys"),
+    path("api-keys/<uuid:pk>", v.ApiKeyViewSet.as_view(_ONE), name="api-key"),
+    path("api-keys/<uuid:pk>/rotate", v.ApiKeyViewSet.as_view({"post": "rotate"}), name="api-key-rotate"),
+]

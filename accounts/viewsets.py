@@ -1,0 +1,218 @@
+"""REST API of organizations, members and keys: parse, call one service, answer."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import mixins, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts import serializers as shapes
+from accounts import services
+from accounts.errors import KeyNotActive, LastOwner, LiveOnly, OwnersOnly
+from accounts.models import ApiKey, Membership, Mode, Organization
+from accounts.principal import Principal
+from accounts.scopes import ANY, MANAGE
+from accounts.services import KeyTerms
+from core.errors import NotFound
+from core.refusals import refuses
+
+
+class OrganizationView(APIView):
+    """The organization that the caller acts for."""
+
+    scopes = {"get": ANY, "patch": MANAGE}
+
+    @extend_schema(operation_id="organization", responses=shapes.OrganizationSerializer)
+    def get(self, request: Request) -> Response:
+        """Name, mode and time zone."""
+        organization = Organization.objects.get(id=request.auth.organization_id)
+        return Response(shapes.OrganizationSerializer(organization).data)
+
+    @extend_schema(
+        operation_id="organization_update",
+        request=shapes.OrganizationChangeSerializer,
+        responses=shapes.OrganizationSerializer,
+    )
+    @refuses(LiveOnly)
+    def patch(self, request: Request) -> Response:
+        """Rename it, or move its day boundaries."""
+        _live_only(request.auth)
+        body = shapes.OrganizationChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        before = Organization.objects.get(id=request.auth.organization_id)
+        organization = services.update_organization(
+            organization_id=before.id,
+            name=body.validated_data.get("name", before.name),
+            time_zone=body.validated_data.get("time_zone", before.time_zone),
+            actor=request.auth.as_actor,
+            at=timezone.now(),
+        )
+        return Response(shapes.OrganizationSerializer(organization).data)
+
+
+class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """The people of the organization."""
+
+    scope = MANAGE
+    serializer_class = shapes.MemberSerializer
+    queryset = Membership.objects.none()
+
+    def get_queryset(self) -> QuerySet[Membership]:
+        """The caller's colleagues; a test key sees nobody, people belong to the live organization."""
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        return Membership.objects.filter(organization_id=self.request.auth.organization_id).select_related("user")
+
+    @extend_schema(request=shapes.MemberChangeSerializer, responses=shapes.MemberSerializer)
+    @refuses(LiveOnly, OwnersOnly, LastOwner)
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Give a member another role."""
+        _live_only(request.auth)
+        body = shapes.MemberChangeSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        membership = services.change_role(membership_id=pk, role=body.validated_data["role"], **self._change(request))
+        return Response(self.get_serializer(membership).data)
+
+    @extend_schema(responses={204: None})
+    @refuses(LiveOnly, OwnersOnly, LastOwner)
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Take a member out; the keys bound to them are revoked."""
+        _live_only(request.auth)
+        services.remove_member(membership_id=pk, **self._change(request))
+        return Response(status=204)
+
+    def _change(self, request: Request) -> dict[str, Any]:
+        caller: Principal = request.auth
+        by = self.get_queryset().filter(id=caller.member_id).first() if caller.user_id is not None else None
+        return {
+            "organization_id": caller.organization_id,
+            "actor": caller.as_actor,
+            "at": timezone.now(),
+            "by": by,
+        }
+
+
+@extend_schema_view(
+    list=extend_schema(summary="API keys, newest first"),
+    retrieve=extend_schema(summary="One API key"),
+)
+class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """API keys. A live caller also sees and manages the keys of its test twin; a test key sees test keys only."""
+
+    scope = MANAGE
+    serializer_class = shapes.ApiKeySerializer
+    queryset = ApiKey.objects.none()
+
+    def get_queryset(self) -> QuerySet[ApiKey]:
+        """The keys within the caller's reach."""
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        return ApiKey.objects.filter(organization__in=_within_reach(self.request.auth)).select_related("organization")
+
+    @extend_schema(request=shapes.ApiKeyRequestSerializer, responses={201: shapes.NewApiKeySerializer})
+    @refuses(LiveOnly)
+    def create(self, request: Request) -> Response:
+        """Make a key. Its secret is in this answer and nowhere else, so the answer is not kept for replays either."""
+        body = shapes.ApiKeyRequestSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        wanted = body.validated_data
+        organization = _organization_in_mode(request.auth, wanted.pop("mode", request.auth.mode))
+        key, secret = services.create_api_key(
+            organization=organization,
+            name=wanted.pop("name"),
+            terms=KeyTerms(**_as_terms(wanted, organization)),
+            actor=request.auth.as_actor,
+            at=timezone.now(),
+        )
+        return _with_secret(key, secret)
+
+    @extend_schema(request=shapes.KeyTermsSerializer(partial=True), responses=shapes.ApiKeySerializer)
+    @refuses(KeyNotActive)
+    def partial_update(self, request: Request, pk: UUID) -> Response:
+        """Change a key's name or terms; what is not named stays."""
+        key = self.get_object()
+        body = shapes.KeyTermsSerializer(data=request.data, partial=True)
+        body.is_valid(raise_exception=True)
+        wanted = body.validated_data
+        key = services.update_api_key(
+            key_id=key.id,
+            organization_id=key.organization_id,
+            name=wanted.pop("name", key.name),
+            terms=replace(services.terms_of(key), **_as_terms(wanted, key.organization)),
+            actor=request.auth.as_actor,
+            at=timezone.now(),
+        )
+        return Response(self.get_serializer(key).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: UUID) -> Response:
+        """Revoke a key: it is refused everywhere within a second."""
+        key = self.get_object()
+        services.revoke_api_key(
+            key_id=key.id, organization_id=key.organization_id, actor=request.auth.as_actor, at=timezone.now()
+        )
+        return Response(status=204)
+
+    @extend_schema(request=shapes.RotationSerializer, responses={201: shapes.NewApiKeySerializer})
+    @refuses(KeyNotActive)
+    def rotate(self, request: Request, pk: UUID) -> Response:
+        """Replace a key by one with the same terms; the old one works until the overlap ends."""
+        old = self.get_object()
+        body = shapes.RotationSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        key, secret = services.rotate_api_key(
+            key_id=old.id,
+            organization_id=old.organization_id,
+            overlap=timedelta(seconds=body.validated_data["overlap_seconds"]),
+            actor=request.auth.as_actor,
+            at=timezone.now(),
+        )
+        return _with_secret(key, secret)
+
+
+def _with_secret(key: ApiKey, secret: str) -> Response:
+    document = {**shapes.ApiKeySerializer(key).data, "secret": secret}
+    return Response(document, status=201, headers={"Cache-Control": "no-store"})
+
+
+def _within_reach(caller: Principal) -> QuerySet[Organization]:
+    """A live caller's organization and its twin; a test caller's twin alone."""
+    own = Q(id=caller.organization_id)
+    return Organization.objects.filter(own if caller.is_test else own | Q(live_organization_id=caller.organization_id))
+
+
+def _organization_in_mode(caller: Principal, mode: str) -> Organization:
+    organization = _within_reach(caller).filter(mode=mode).first()
+    if organization is None:
+        raise LiveOnly("A test key makes only test keys.")
+    return organization
+
+
+def _as_terms(wanted: dict[str, Any], organization: Organization) -> dict[str, Any]:
+    """The body's fields as those of KeyTerms. Raises NotFound for a stranger as the member."""
+    terms = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()}
+    if "member_id" in terms:
+        terms["member"] = _member(terms.pop("member_id"), organization)
+    return terms
+
+
+def _member(member_id: UUID | None, organization: Organization) -> Membership | None:
+    if member_id is None:
+        return None
+    live_id = organization.live_organization_id or organization.id
+    found = Membership.objects.filter(id=member_id, organization_id=live_id).first()
+    if found is None:
+        raise NotFound("There is no such member.")
+    return found
+
+
+def _live_only(caller: Principal) -> None:
+    if caller.mode != Mode.LIVE:
+        raise LiveOnly()

@@ -1,0 +1,22 @@
+"""Middleware of the API."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+API_PREFIX = "/api/v1/"
+
+
+class ApiPathMiddleware:
+    """Takes ``/api/v1/credits/balance/`` for ``/api/v1/credits/balance``: clients write both, documents name one."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer the path without its last slash; CSRF, routing and idempotency see one spelling."""
+        if request.path_info.startswith(API_PREFIX) and request.path_info.endswith("/"):
+            bare = request.path_info.rstrip("/")
+            request.path = request.path[: len(request.path) - len(request.path_info)] + bare
+            request.path_info = bare
+        return self.get_response(request)
