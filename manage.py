@@ -24,7 +24,7 @@ def use_project_environment() -> None:
     venv = Path(__file__).resolve().parent / ".venv"
     python = venv / "bin" / "python"
     if importlib.util.find_spec("django") is None and python.exists() and Path(sys.prefix) != venv:
-        os.execv(python, [str(python), *sys.argv])
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606  (no shell is wanted)
 
 
 if __name__ == "__main__":
