@@ -22,9 +22,7 @@ def lots_of(entry: LedgerEntry) -> list[Part]:
     """Every lot that ``entry`` touched, in burn order."""
     lots = Lot.objects.in_bulk([line["lot"] for line in entry.allocations if line["lot"]])
     by_id = {str(key): lot for key, lot in lots.items()}
-    return [
-        Part(line["kind"], Decimal(line["amount"]), by_id.get(line["lot"] or "")) for line in entry.allocations
-    ]
+    return [Part(line["kind"], Decimal(line["amount"]), by_id.get(line["lot"] or "")) for line in entry.allocations]
 
 
 def money_back(entry: LedgerEntry) -> Decimal:

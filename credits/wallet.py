@@ -1,4 +1,4 @@
-"""The wallet as the overview draws it: what is there, which lots it is made of, and a mark that changes when it does."""
+"""The wallet as the overview draws it: what is there, its lots, and a mark that changes when it does."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,0 +1,52 @@
+"""A call that works as it is, in the languages people paste from."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+
+MODEL = "openai/gpt-4o-mini"
+PLACEHOLDER = "YOUR_KEY"
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """Code to copy."""
+
+    label: str
+    text: str
+
+
+def first_call(request: HttpRequest, secret: str = PLACEHOLDER) -> list[Snippet]:
+    """The same chat call for curl, Python and TypeScript, against the host that is being looked at."""
+    base = request.build_absolute_uri("/api/v1")
+    return [Snippet(label, text.format(base=base, secret=secret, model=MODEL)) for label, text in _TEXTS]
+
+
+_CURL = """\
+curl {base}/chat/completions \\
+  -H "Authorization: Bearer {secret}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "{model}",
+       "messages": [{{"role": "user", "content": "Say hello"}}]}}'"""
+
+_PYTHON = """\
+from openai import OpenAI
+
+client = OpenAI(base_url="{base}", api_key="{secret}")
+answer = client.chat.completions.create(
+    model="{model}",
+    messages=[{{"role": "user", "content": "Say hello"}}],
+)
+print(answer.choices[0].message.content)"""
+
+_TYPESCRIPT = """\
+import OpenAI from "openai";
+
+const client = new OpenAI({{ baseURL: "{base}", apiKey: "{secret}" }});
+const answer = await client.chat.completions.create({{
+  model: "{model}",
+  messages: [{{ role: "user", content: "Say hello" }}],
+}});
+console.log(answer.choices[0].message.content);"""
+
+_TEXTS = (("curl", _CURL), ("Python", _PYTHON), ("TypeScript", _TYPESCRIPT))

@@ -1,0 +1,78 @@
+"""What every page of an organization shares: who is looking, at whose books, with which rights."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+from accounts.authentication import principal_of_member
+from accounts.models import Membership, Organization
+from accounts.principal import Principal
+from accounts.selection import selected_place
+
+Place = tuple[Organization, Membership]
+View = Callable[..., HttpResponse]
+
+_UNSET_ZONE = "UTC"
+_ZONES = available_timezones()
+
+
+class PageRequest(HttpRequest):
+    """A request that :func:`organization_page` has let through."""
+
+    organization: Organization
+    principal: Principal
+    htmx: Any
+
+
+def place_of(request: HttpRequest) -> Place | None:
+    """The organization looked at and the membership that permits it, asked for once a request; None for strangers."""
+    if not request.user.is_authenticated:
+        return None
+    if not hasattr(request, "_place"):
+        request._place = selected_place(request)  # type: ignore[attr-defined]
+    return request._place
+
+
+def zone_of(request: HttpRequest) -> ZoneInfo:
+    """Where times are shown: the person's zone, until they have set one their browser's (cookie ``tz``), or UTC."""
+    chosen = getattr(request.user, "time_zone", _UNSET_ZONE)
+    if chosen == _UNSET_ZONE:
+        chosen = unquote(request.COOKIES.get("tz", _UNSET_ZONE))
+    return ZoneInfo(chosen if chosen in _ZONES else _UNSET_ZONE)
+
+
+def organization_page(scope: str) -> Callable[[View], View]:
+    """Let members whose role has ``scope`` in; ``request.organization`` and ``request.principal`` are set for the view.
+
+    Others are sent to the login, told that they belong nowhere, or refused. A live part of a page gets a bare 401
+    instead of a login form in its place.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def guarded(request: PageRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            if not request.user.is_authenticated:
+                return HttpResponse(status=401) if request.htmx else redirect_to_login(request.get_full_path())
+            place = place_of(request)
+            if place is None:
+                return render(request, "accounts/no_organization.html", status=403)
+            request.organization = place[0]
+            request.principal = principal_of_member(*place)
+            if not request.principal.has_scope(scope):
+                raise PermissionDenied("Your role in this organization does not include this page.")
+            with timezone.override(zone_of(request)):
+                response = view(request, *args, **kwargs)
+            response.headers.setdefault("Cache-Control", "private, no-cache")
+            return response
+
+        return guarded  # type: ignore[return-value]
+
+    return decorate

@@ -1,0 +1,199 @@
+"""Money, numbers, times and icons in templates."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django import template
+from django.template import RequestContext
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateformat import format as format_date
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from core import amounts
+from core.money import ZERO, to_wire
+
+register = template.Library()
+
+_UNITS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
+_BAR = 100  # units of a share bar's own coordinates
+
+
+@register.filter
+def money(amount: Decimal | str | None) -> str | SafeString:
+    """A readable amount; every digit on hover, and on keyboard focus of its row (see ``.money`` in the stylesheet)."""
+    return _money(amount, "")
+
+
+@register.filter
+def money_stat(amount: Decimal | str | None) -> str | SafeString:
+    """A readable amount that takes keyboard focus itself, for figures that stand alone."""
+    return _money(amount, format_html(' tabindex="0"'))
+
+
+@register.filter
+def money_signed(amount: Decimal) -> SafeString:
+    """A movement: green with a plus when credit is added."""
+    sign = " money-in" if amount > 0 else ""
+    return format_html('<abbr class="money{}" title="{}">{}</abbr>', sign, amounts.full(amount), amounts.signed(amount))
+
+
+@register.filter
+def money_full(amount: Decimal | str | None) -> str | SafeString:
+    """Every digit."""
+    return _dash() if amount is None else format_html('<span class="money">{}</span>', amounts.full(Decimal(amount)))
+
+
+@register.filter
+def money_big(amount: Decimal) -> SafeString:
+    """A balance to watch: large dollars and cents, small digits after them."""
+    dollars, rest = amounts.split(amount)
+    return format_html(
+        '<abbr class="money money-big" title="{}" tabindex="0">{}<small>{}</small></abbr>',
+        amounts.full(amount),
+        dollars,
+        rest,
+    )
+
+
+def _money(amount: Decimal | str | None, attributes: str) -> str | SafeString:
+    if amount is None:
+        return _dash()
+    amount = Decimal(amount)
+    if amounts.is_exact(amount):
+        return format_html('<span class="money">{}</span>', amounts.readable(amount))
+    return format_html(
+        '<abbr class="money" title="{}"{}>{}</abbr>',
+        amounts.full(amount),
+        attributes,
+        amounts.readable(amount),
+    )
+
+
+def _dash() -> SafeString:
+    return format_html('<span class="muted" aria-label="none" role="img">–</span>')
+
+
+@register.filter
+def grouped(number: int | Decimal | None) -> str | SafeString:
+    """``1,234,567``."""
+    return _dash() if number is None else f"{number:,}"
+
+
+@register.filter
+def compact(number: int) -> str | SafeString:
+    """``1.2M``, with the whole number on hover."""
+    for size, unit in _UNITS:
+        if number >= size:
+            text = f"{number / (1000 if unit == 'k' else size):.1f}".removesuffix(".0")
+            return format_html('<abbr title="{}">{}{}</abbr>', f"{number:,}", text, unit)
+    return f"{number:,}"
+
+
+@register.filter
+def moment(at: datetime | None, style: str = "short") -> str | SafeString:
+    """A time in the reader's zone; ``short`` (Mar 2, 14:03), ``long`` (with year, seconds and zone) or ``day``."""
+    if at is None:
+        return _dash()
+    local = timezone.localtime(at)
+    text = {"short": _short(local), "long": _long(local), "day": _day(local)}[style]
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _long(local), text)
+
+
+def _short(local: datetime) -> str:
+    return format_date(local, "M j, H:i" if local.year == timezone.localtime().year else "M j, Y, H:i")
+
+
+def _long(local: datetime) -> str:
+    return format_date(local, "M j, Y, H:i:s T")
+
+
+def _day(local: datetime) -> str:
+    return format_date(local, "M j, Y")
+
+
+@register.filter
+def ago(at: datetime | None) -> str | SafeString:
+    """``4 min ago`` up to a day, then the time."""
+    if at is None:
+        return _dash()
+    seconds = (timezone.now() - at).total_seconds()
+    if not -60 < seconds < 86_400:
+        return moment(at)
+    if seconds < 60:
+        text = "just now"
+    else:
+        text = f"{seconds // 60:.0f} min ago" if seconds < 3600 else f"{seconds // 3600:.0f} h ago"
+    return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _long(timezone.localtime(at)), text)
+
+
+@register.filter
+def span_until(at: datetime | None) -> str:
+    """How long until then, coarsely: ``in 12 days``, ``in 3 h``."""
+    if at is None:
+        return ""
+    hours = (at - timezone.now()).total_seconds() / 3600
+    if hours <= 0:
+        return "ended"
+    if hours >= 48:
+        return f"in {hours / 24:.0f} days"
+    return f"in {hours:.0f} h" if hours >= 1 else f"in {hours * 60:.0f} min"
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A decorative icon of the sprite, hidden from screen readers."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        static("img/icons.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def share_bar(part: Decimal | int, whole: Decimal | int, tone: str = "accent") -> SafeString:
+    """A bar for ``part`` of ``whole``; decoration beside the figure it shows."""
+    share = min(max(Decimal(part) / Decimal(whole), ZERO), Decimal(1)) if whole else ZERO
+    return format_html(
+        '<svg class="bar" viewBox="0 0 {size} 4" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+        '<rect class="bar-track" width="{size}" height="4" rx="2"></rect>'
+        '<rect class="bar-{tone}" width="{width}" height="4" rx="2"></rect></svg>',
+        size=_BAR,
+        tone=tone,
+        width=f"{share * _BAR:.2f}",
+    )
+
+
+@register.filter
+def get_item(mapping: dict[Any, Any], key: Any) -> Any:
+    """``mapping[key]``, or None."""
+    return mapping.get(key)
+
+
+@register.filter
+def money_text(amount: Decimal) -> str:
+    """A readable amount as bare text, for sentences and labels."""
+    return amounts.readable(amount)
+
+
+@register.filter
+def plain(number: Decimal) -> str:
+    """``1,234.5``, without trailing zeros."""
+    return f"{number.normalize():,f}"
+
+
+@register.filter
+def wire(amount: Decimal) -> str:
+    """Plain digits, for scripts and form fields."""
+    return to_wire(amount)
+
+
+@register.simple_tag(takes_context=True)
+def nav_link(context: RequestContext, name: str, label: str, icon_name: str) -> SafeString:
+    """A link of the navigation; the one whose pages are being read is marked."""
+    address = reverse(name)
+    current = format_html(' aria-current="{}"', "page") if context["request"].path.startswith(address) else ""
+    return format_html('<a href="{}"{}>{}{}</a>', address, current, icon(icon_name), label)

@@ -1,0 +1,141 @@
+"""What the overview shows: spend by day and model from the hourly sums, and the latest events."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import F, QuerySet, Sum, Value
+from django.db.models.functions import Coalesce, NullIf, TruncDay
+
+from core.money import ZERO
+from metering.models import UsageEvent, UsageHour
+
+LINES = 5  # models with a colour of their own; the rest share one
+RECENT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over a range; USD."""
+
+    charge: Decimal = ZERO
+    events: int = 0
+    errors: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShare:
+    """One model's part of a range; ``label`` is the model's id, or the name or kind of events without one."""
+
+    label: str
+    charge: Decimal
+    events: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """One column of the chart: ``values`` in the order of ``Spend.names``."""
+
+    day: date
+    values: list[Decimal]
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """Spend of the last days, of the same number of days before, and where it went."""
+
+    now: Totals
+    before: Totals
+    models: list[ModelShare]  # dearest first
+    names: list[str]  # series of the chart: the dearest models, then the rest as an empty name
+    days: list[Day]
+
+    @property
+    def change(self) -> int | None:
+        """Growth of the spend against the days before, in whole per cent; None without a past."""
+        if not self.before.charge:
+            return None
+        return round((self.now.charge / self.before.charge - 1) * 100)
+
+    @property
+    def change_size(self) -> int:
+        """The same without its sign."""
+        return abs(self.change or 0)
+
+
+def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo) -> Spend:
+    """The last ``days`` days of ``zone`` up to ``at``, today included; zeros where nothing was used."""
+    today = at.astimezone(zone).date()
+    first = today - timedelta(days=days - 1)
+    start = datetime.combine(first, time.min, zone)
+    earlier = datetime.combine(first - timedelta(days=days), time.min, zone)
+    rows: list[dict[str, Any]] = list(
+        _hours(organization_id, start, at)
+        .annotate(day=TruncDay("hour", tzinfo=zone), label=_label())
+        .values("day", "label")
+        .annotate(**_SUMS)
+    )
+    before = _hours(organization_id, earlier, start).aggregate(**_SUMS)
+    models = _models(rows)
+    names = [share.label for share in models[:LINES]] + ([""] if len(models) > LINES else [])
+    calendar = (first + timedelta(days=offset) for offset in range(days))
+    return Spend(_totals(rows), _totals([before]), models, names, _days(rows, names, calendar))
+
+
+def recent_events(organization_id: UUID) -> list[UsageEvent]:
+    """The latest events that count."""
+    events = UsageEvent.objects.filter(organization_id=organization_id, voided_at__isnull=True)
+    return list(events.order_by("-occurred_at", "-id").defer("derivation", "metadata")[:RECENT])
+
+
+_SUMS = {
+    "charged": Sum("charge"),
+    "count": Sum("events"),
+    "failed": Sum("errors"),
+    "tokens": Sum(F("prompt_tokens") + F("completion_tokens")),
+}
+
+
+def _hours(organization_id: UUID, start: datetime, end: datetime) -> QuerySet[UsageHour]:
+    return UsageHour.objects.filter(organization_id=organization_id, hour__gte=start, hour__lt=end)
+
+
+def _label() -> Coalesce:
+    return Coalesce(NullIf("model", Value("")), NullIf("name", Value("")), "kind")
+
+
+def _totals(rows: Iterable[dict[str, Any]]) -> Totals:
+    charge, events, errors, tokens = ZERO, 0, 0, 0
+    for row in rows:
+        charge += row["charged"] or ZERO
+        events += row["count"] or 0
+        errors += row["failed"] or 0
+        tokens += row["tokens"] or 0
+    return Totals(charge, events, errors, tokens)
+
+
+def _models(rows: Iterable[dict[str, Any]]) -> list[ModelShare]:
+    by_label: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        by_label[row["label"]].append(row)
+    shares = []
+    for label, own in by_label.items():
+        sums = _totals(own)
+        shares.append(ModelShare(label, sums.charge, sums.events, sums.tokens))
+    return sorted(shares, key=lambda share: (-share.charge, -share.events, share.label))
+
+
+def _days(rows: Iterable[dict[str, Any]], names: list[str], calendar: Iterable[date]) -> list[Day]:
+    place = {name: index for index, name in enumerate(names)}
+    values: dict[date, list[Decimal]] = defaultdict(lambda: [ZERO] * len(names))
+    for row in rows:
+        values[row["day"].date()][place.get(row["label"], len(names) - 1)] += row["charged"]
+    return [Day(day, values[day], sum(values[day], ZERO)) for day in calendar]

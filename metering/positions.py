@@ -1,0 +1,39 @@
+"""Where a list of events is cut."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils.dateparse import parse_datetime
+
+from metering.models import UsageEvent
+
+_SEPARATOR = "~"
+
+
+class ByTime:
+    """Position in a list of events: when, then which."""
+
+    order = ("-occurred_at", "-id")
+
+    def of(self, row: UsageEvent) -> str:
+        """``2026-03-02T12:00:00.5+00:00~id``."""
+        return f"{row.occurred_at.isoformat()}{_SEPARATOR}{row.id}"
+
+    def older(self, rows: QuerySet[UsageEvent], position: str) -> QuerySet[UsageEvent]:
+        """Earlier events. The first condition lets the index find the place."""
+        at, event_id = _parse(position)
+        return rows.filter(Q(occurred_at__lt=at) | Q(id__lt=event_id), occurred_at__lte=at)
+
+    def newer(self, rows: QuerySet[UsageEvent], position: str) -> QuerySet[UsageEvent]:
+        """Later events."""
+        at, event_id = _parse(position)
+        return rows.filter(Q(occurred_at__gt=at) | Q(id__gt=event_id), occurred_at__gte=at)
+
+
+def _parse(position: str) -> tuple[datetime, UUID]:
+    when, _, which = position.partition(_SEPARATOR)
+    at = parse_datetime(when)
+    if at is None or at.tzinfo is None:
+        raise ValueError(position)
+    return at, UUID(which)

@@ -1,0 +1,109 @@
+"""Pages of usage: the overview, the events, and why a charge is what it is."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts.first_call import first_call
+from accounts.models import ApiKey, Membership
+from accounts.pages import PageRequest, organization_page, zone_of
+from accounts.scopes import Scope
+from core.keyset import read_page
+from credits.wallet import change_mark, wallet_of
+from metering.dashboard import Spend, recent_events, spend_of
+from metering.forms import EventFilterForm
+from metering.models import UsageEvent
+from metering.positions import ByTime
+from metering.receipt import receipt_of
+
+RANGES = (7, 30, 90)
+PAGE_SIZE = 50
+_NO_NEWS = 204
+
+
+@require_safe
+@organization_page(Scope.CREDITS_READ)
+def dashboard(request: PageRequest) -> HttpResponse:
+    """The wallet, live; spend by day and model; the latest calls."""
+    days = int(chosen) if (chosen := request.GET.get("days", "")) in map(str, RANGES) else 30
+    spend = spend_of(request.organization.id, at=timezone.now(), days=days, zone=zone_of(request))
+    context = {
+        **_live_context(request),
+        "spend": spend,
+        "chart": _chart(spend),
+        "days": days,
+        "ranges": RANGES,
+        "has_key": ApiKey.objects.filter(organization=request.organization).usable(timezone.now()).exists(),
+        "snippets": first_call(request),
+    }
+    return render(request, "metering/dashboard.html", context)
+
+
+@require_safe
+@organization_page(Scope.CREDITS_READ)
+def dashboard_live(request: PageRequest) -> HttpResponse:
+    """The parts that move, if they have since the page last asked."""
+    if request.GET.get("seen") == _mark(request):
+        return HttpResponse(status=_NO_NEWS)
+    return render(request, "metering/_live.html", {**_live_context(request), "is_live": True})
+
+
+def _live_context(request: PageRequest) -> dict[str, Any]:
+    mark = _mark(request)  # read first: what changes meanwhile is news next time
+    return {
+        "mark": mark,
+        "wallet": wallet_of(request.organization.id, timezone.now()),
+        "recent": recent_events(request.organization.id),
+    }
+
+
+def _mark(request: PageRequest) -> str:
+    events = UsageEvent.objects.filter(organization_id=request.organization.id)
+    latest = events.order_by("-occurred_at", "-id").values_list("id", flat=True).first()
+    return f"{change_mark(request.organization.id)}.{latest}"
+
+
+def _chart(spend: Spend) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "label": _("Spend by day and model"),
+        "axis": _("Day"),
+        "names": [name or _("Other models") for name in spend.names],
+        "rows": [
+            {"label": f"{day.day:%b} {day.day.day}", "values": day.values, "total": day.total} for day in spend.days
+        ],
+    }
+
+
+@require_safe
+@organization_page(Scope.USAGE_READ)
+def usage(request: PageRequest) -> HttpResponse:
+    """Every event, newest first, filtered."""
+    form = EventFilterForm(request.GET)
+    events = UsageEvent.objects.filter(organization_id=request.organization.id).defer("derivation", "metadata")
+    page = read_page(
+        form.apply(events),
+        ByTime(),
+        before=request.GET.get("before"),
+        after=request.GET.get("after"),
+        size=PAGE_SIZE,
+    )
+    return render(request, "metering/usage.html", {"form": form, "page": page})
+
+
+@require_safe
+@organization_page(Scope.USAGE_READ)
+def usage_event(request: PageRequest, event_id: UUID) -> HttpResponse:
+    """One event and the receipt of its charge."""
+    event = UsageEvent.objects.filter(organization_id=request.organization.id, id=event_id).first()
+    if event is None:
+        raise Http404("No such event.")
+    key = ApiKey.objects.filter(id=event.api_key_id, organization=request.organization).first()
+    member = Membership.objects.filter(id=event.member_id).select_related("user").first() if event.member_id else None
+    context = {"event": event, "receipt": receipt_of(event), "key": key, "member": member}
+    return render(request, "metering/event.html", context)

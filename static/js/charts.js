@@ -1,0 +1,143 @@
+/* Draws each chart from the table behind it, so that the figures exist once and are there without a script. */
+(() => {
+  "use strict";
+  const SERIES = 6;
+
+  /* Custom properties keep light-dark() unresolved; a probe element resolves them. */
+  const colour = (name) => {
+    const probe = document.createElement("span");
+    probe.style.color = `var(${name})`;
+    document.body.append(probe);
+    const value = getComputedStyle(probe).color;
+    probe.remove();
+    return value;
+  };
+
+  const read = (table) => {
+    const rows = [...table.tBodies[0].rows];
+    const names = [...table.tHead.rows[0].cells].slice(1).filter((cell) => "series" in cell.dataset);
+    return {
+      labels: rows.map((row) => row.cells[0].textContent.trim()),
+      series: names.map((cell) => ({
+        name: cell.textContent.trim(),
+        values: rows.map((row) => Number(row.cells[cell.cellIndex].dataset.value)),
+        texts: rows.map((row) => row.cells[cell.cellIndex].textContent.trim()),
+      })),
+      totals: rows.map((row) => row.querySelector("[data-total]")?.textContent.trim() ?? ""),
+    };
+  };
+
+  const dollars = (value) => {
+    if (value === 0) return "$0";
+    const digits = Math.abs(value) >= 1 ? 2 : Math.min(8, 1 - Math.floor(Math.log10(Math.abs(value))));
+    return `$${value.toLocaleString("en-US", { maximumFractionDigits: digits })}`;
+  };
+
+  const options = (data) => ({
+    animation: false,
+    maintainAspectRatio: false,
+    interaction: { mode: "index", intersect: false },
+    font: { family: getComputedStyle(document.body).fontFamily },
+    scales: {
+      x: {
+        stacked: true,
+        border: { color: colour("--line") },
+        grid: { display: false },
+        ticks: { color: colour("--muted"), maxRotation: 0, autoSkipPadding: 16, font: { size: 12 } },
+      },
+      y: {
+        stacked: true,
+        beginAtZero: true,
+        border: { display: false },
+        grid: { color: colour("--line") },
+        ticks: { color: colour("--muted"), maxTicksLimit: 5, callback: dollars, font: { size: 12 } },
+      },
+    },
+    plugins: {
+      legend: { display: false },
+      tooltip: {
+        backgroundColor: colour("--raised"),
+        borderColor: colour("--line"),
+        borderWidth: 1,
+        titleColor: colour("--ink"),
+        bodyColor: colour("--ink-soft"),
+        footerColor: colour("--ink"),
+        padding: 12,
+        boxPadding: 6,
+        usePointStyle: true,
+        filter: (item) => item.raw !== 0,
+        itemSort: (a, b) => b.raw - a.raw,
+        callbacks: {
+          label: (item) => ` ${item.dataset.label}  ${data.series[item.datasetIndex].texts[item.dataIndex]}`,
+          footer: ([item]) => (item ? `Total  ${data.totals[item.dataIndex]}` : ""),
+        },
+      },
+    },
+  });
+
+  const draw = (figure) => {
+    const data = read(figure.querySelector("table"));
+    const canvas = figure.querySelector("canvas");
+    Chart.getChart(canvas)?.destroy();
+    Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+    const edge = colour("--surface");
+    return new Chart(canvas, {
+      type: figure.dataset.chart,
+      data: {
+        labels: data.labels,
+        datasets: data.series.map((each, index) => ({
+          label: each.name,
+          data: each.values,
+          backgroundColor: colour(`--series-${Math.min(index + 1, SERIES)}`),
+          borderColor: edge,
+          borderWidth: { top: 1 },
+          borderRadius: 2,
+          maxBarThickness: 28,
+          categoryPercentage: 0.86,
+          barPercentage: 0.92,
+        })),
+      },
+      options: options(data),
+    });
+  };
+
+  /* Arrow keys walk through the columns, as the pointer does. */
+  const walk = (figure, event) => {
+    const chart = Chart.getChart(figure.querySelector("canvas"));
+    const count = chart.data.labels.length;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -count, End: count };
+    if (!(event.key in steps) || !count) return;
+    event.preventDefault();
+    const now = Number(figure.dataset.at ?? (event.key === "ArrowLeft" ? count : -1));
+    const at = Math.min(Math.max(now + steps[event.key], 0), count - 1);
+    figure.dataset.at = at;
+    const active = chart.data.datasets.map((_, datasetIndex) => ({ datasetIndex, index: at }));
+    chart.setActiveElements(active);
+    chart.tooltip.setActiveElements(active, { x: chart.scales.x.getPixelForValue(at), y: chart.chartArea.top });
+    chart.update();
+    const region = document.getElementById("spoken");
+    const data = read(figure.querySelector("table"));
+    if (region) region.textContent = `${data.labels[at]}: ${data.totals[at]}`;
+  };
+
+  const prepare = (figure) => {
+    const holder = figure.querySelector(".chart-canvas");
+    const canvas = document.createElement("canvas");
+    canvas.tabIndex = 0;
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", figure.dataset.label);
+    holder.append(canvas);
+    holder.hidden = false;
+    figure.querySelector("details").open = false;
+    canvas.addEventListener("keydown", (event) => walk(figure, event));
+    draw(figure);
+  };
+
+  const figures = [...document.querySelectorAll("figure[data-chart]")];
+  const redraw = () => figures.forEach(draw);
+  document.fonts.ready.then(() => {
+    figures.forEach(prepare);
+    new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  });
+})();
