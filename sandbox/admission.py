@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from sandbox.books import Books
 from sandbox.clock import DAY, Clock
+from sandbox.faults import rate_limit_headers
 from sandbox.money import EXACT, ZERO, plain
 from sandbox.records import Key
 from sandbox.settings import Settings
@@ -139,10 +140,6 @@ def _free_quota_spent(which: str, limit: int, reset_at: float) -> Refusal:
         429,
         f"Rate limit exceeded: {which}.",
         "rate_limit_exceeded",
-        headers=(
-            (b"x-ratelimit-limit", str(limit).encode()),
-            (b"x-ratelimit-remaining", b"0"),
-            (b"x-ratelimit-reset", str(int(reset_at * 1000)).encode()),
-        ),
+        headers=rate_limit_headers(limit, reset_at),
         fallback=True,
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.call import Bill, Call
+from sandbox.clock import iso
 from sandbox.money import EXACT, ZERO, number
 from sandbox.records import Generation
 from sandbox.wire import JSON_TYPE, Header
@@ -208,29 +209,13 @@ def metadata_of(call: Call, attempts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def generation_document(made: Generation, permaslug: str) -> dict[str, Any]:
-    """The record that ``GET /generation`` returns."""
-    from sandbox.clock import iso
-
-    upstream = number(made.upstream_cost) if made.byok else number(ZERO)
+def _money_and_tokens(made: Generation) -> dict[str, Any]:
     return {
-        "id": made.id,
-        "upstream_id": None,
-        "request_id": None,
-        "api_type": made.api,
-        "model": permaslug,
-        "provider_name": made.provider,
-        "created_at": iso(made.created),
         "total_cost": number(made.cost),
         "usage": number(made.cost),
         "cache_discount": None,
-        "upstream_inference_cost": upstream,
+        "upstream_inference_cost": number(made.upstream_cost if made.byok else ZERO),
         "is_byok": made.byok,
-        "streamed": made.streamed,
-        "cancelled": made.cancelled,
-        "finish_reason": made.finish,
-        "native_finish_reason": made.finish,
-        "service_tier": made.tier,
         "tokens_prompt": made.prompt,
         "tokens_completion": made.completion,
         "native_tokens_prompt": made.prompt,
@@ -244,6 +229,25 @@ def generation_document(made: Generation, permaslug: str) -> dict[str, Any]:
         "num_search_results": made.searches,
         "num_fetches": 0,
         "web_search_engine": None,
+    }
+
+
+def generation_document(made: Generation, permaslug: str) -> dict[str, Any]:
+    """The record that ``GET /generation`` returns."""
+    return {
+        **_money_and_tokens(made),
+        "id": made.id,
+        "upstream_id": None,
+        "request_id": None,
+        "api_type": made.api,
+        "model": permaslug,
+        "provider_name": made.provider,
+        "created_at": iso(made.created),
+        "streamed": made.streamed,
+        "cancelled": made.cancelled,
+        "finish_reason": made.finish,
+        "native_finish_reason": made.finish,
+        "service_tier": made.tier,
         "latency": made.latency,
         "generation_time": made.generation_time,
         "moderation_latency": None,
@@ -258,15 +262,17 @@ def generation_document(made: Generation, permaslug: str) -> dict[str, Any]:
         "data_region": "global",
         "workspace_id": None,
         "response_cache_source_id": made.cache_source,
-        "provider_responses": [
-            {
-                "id": None,
-                "endpoint_id": made.endpoint,
-                "is_byok": made.byok,
-                "latency": made.latency,
-                "model_permaslug": permaslug,
-                "provider_name": made.provider,
-                "status": 200,
-            }
-        ],
+        "provider_responses": [_provider_response(made, permaslug)],
+    }
+
+
+def _provider_response(made: Generation, permaslug: str) -> dict[str, Any]:
+    return {
+        "id": None,
+        "endpoint_id": made.endpoint,
+        "is_byok": made.byok,
+        "latency": made.latency,
+        "model_permaslug": permaslug,
+        "provider_name": made.provider,
+        "status": 200,
     }

@@ -110,6 +110,8 @@ def _document(credential: Credential) -> dict[str, Any]:
         "allowed_api_key_hashes": credential.allowed_api_key_hashes,
         "allowed_models": credential.allowed_models,
         "allowed_user_ids": None,
+        "declared_region": None,
+        "declared_zdr": None,
         "sort_order": credential.sort_order,
         "workspace_id": credential.workspace_id,
         "created_at": iso(credential.created_at),

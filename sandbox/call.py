@@ -128,13 +128,22 @@ class Cashier:
         any output, or when ``insured``, tokens are not billed and only search fees remain. ``cache_source``
         marks an answer from the response cache, which costs and counts nothing.
         """
-        used = call.plan.used if produced is None else _cut(call.plan.used, produced)
+        used = call.plan.used if produced is None else cut_short(call.plan.used, produced)
         cost = self._cost(call, used, insured=insured)
         if cache_source is not None:
             used, cost = Quantities(), Cost()
         now = self._clock.now()
+        generation = self._record(call, used, cost, now)
+        generation.cancelled = cancelled
+        generation.finish = None if cancelled else finish or call.plan.finish
+        generation.visible_at = now + self._lookup_delay(call, cancelled or interrupted)
+        generation.cache_source = cache_source
+        self._books.write(generation)
+        return Bill(generation, cost)
+
+    def _record(self, call: Call, used: Quantities, cost: Cost, now: float) -> Generation:
         elapsed = int((time.perf_counter() - call.clock_started) * 1000)
-        generation = Generation(
+        return Generation(
             id=call.id,
             at=now,
             created=call.created,
@@ -156,20 +165,14 @@ class Cashier:
             upstream_cost=cost.total,
             byok=call.byok,
             streamed=call.streamed,
-            cancelled=cancelled,
-            finish=None if cancelled else finish or call.plan.finish,
             tier=call.tier,
             latency=min(elapsed, int(call.wishes.first * 1000)),
             generation_time=elapsed,
-            visible_at=now + self._lookup_delay(call, cancelled or interrupted),
             user=call.user,
             session=call.session,
             referer=call.referer,
             agent=call.agent,
-            cache_source=cache_source,
         )
-        self._books.write(generation)
-        return Bill(generation, cost)
 
     def _cost(self, call: Call, used: Quantities, *, insured: bool) -> Cost:
         nothing_made = not used.completion and not used.images_out and call.api in ("completions", "text")
@@ -196,7 +199,7 @@ class Cashier:
         return max(self.generation_delay, self.interrupted_delay) if interrupted else self.generation_delay
 
 
-def _cut(used: Quantities, produced: int) -> Quantities:
+def cut_short(used: Quantities, produced: int) -> Quantities:
     """The same call stopped after ``produced`` tokens; reasoning comes first."""
     return Quantities(
         prompt=used.prompt,

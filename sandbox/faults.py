@@ -6,6 +6,7 @@ the transport or the answer itself.
 """
 
 import re
+import time
 from collections import Counter
 from typing import Any
 
@@ -27,12 +28,15 @@ class RefusalKind(msgspec.Struct, frozen=True):
     retry_after: int | None = None
     fallback: bool = False
     extra: dict[str, Any] = {}
+    counted: bool = False  # OpenRouter's own limit, which says in headers how far one is
 
     def refusal(self) -> Refusal:
         """The error to raise."""
         headers: tuple[Header, ...] = ()
         if self.retry_after is not None:
             headers = ((b"retry-after", str(self.retry_after).encode()),)
+        if self.counted:
+            headers += rate_limit_headers(20, time.time() + _RETRY_SECONDS)
         return Refusal(
             self.status,
             self.message,
@@ -42,6 +46,15 @@ class RefusalKind(msgspec.Struct, frozen=True):
             fallback=self.fallback,
             extra=self.extra,
         )
+
+
+def rate_limit_headers(limit: int, reset_at: float) -> tuple[Header, ...]:
+    """``X-RateLimit-…`` of a spent limit; the reset, in Unix seconds here, is sent in milliseconds."""
+    return (
+        (b"x-ratelimit-limit", str(limit).encode()),
+        (b"x-ratelimit-remaining", b"0"),
+        (b"x-ratelimit-reset", str(int(reset_at * 1000)).encode()),
+    )
 
 
 def _provider(raw: str) -> dict[str, Any]:
@@ -104,6 +117,13 @@ REFUSALS: dict[str, RefusalKind] = {
         fallback=True,
         extra={"availability": {"code": "no_endpoints", "retryable": False, "fallback_models": []}},
     ),
+    "404-free-ended": RefusalKind(
+        404,
+        "The free variant of this model has ended.",
+        "not_found",
+        fallback=True,
+        extra={"availability": {"code": "free_variant_ended", "retryable": False}},
+    ),
     "408": RefusalKind(408, "Request timed out.", "timeout"),
     "409": RefusalKind(409, "Conflict.", "conflict"),
     "413": RefusalKind(413, "Request body is too large.", "payload_too_large"),
@@ -123,6 +143,13 @@ REFUSALS: dict[str, RefusalKind] = {
         retry_after=_RETRY_SECONDS,
         fallback=True,
         extra={"availability": {"code": "capacity_exhausted", "retryable": True, "retry_after": _RETRY_SECONDS}},
+    ),
+    "429-platform": RefusalKind(
+        429,
+        "Rate limit exceeded: free-models-per-min.",
+        "rate_limit_exceeded",
+        fallback=True,
+        counted=True,
     ),
     "500": RefusalKind(500, "Internal Server Error", "server", fallback=True),
     "502": RefusalKind(
@@ -156,6 +183,7 @@ ANSWERS = (
     "cut-before",
     "cut-mid",
     "cut-billed",
+    "cut-usage",
     "reset-mid",
     "hang-mid",
     "empty",
@@ -167,6 +195,7 @@ ANSWERS = (
     "usage-null",
     "usage-zero",
     "usage-openai",
+    "usage-running",
     "no-done",
     # bytes and bodies
     "split",

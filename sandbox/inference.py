@@ -79,6 +79,7 @@ class Inference:
             except Refusal as refusal:
                 if not refusal.fallback or place == len(candidates) - 1:
                     raise
+                forced = None  # an ordered fault is met once
                 attempts.append({"provider": "Sandbox", "model": name, "status": refusal.status})
         if call.fault in TRANSPORT:
             await break_transport(request, call.fault)
@@ -101,11 +102,7 @@ class Inference:
         """Accept the call for one candidate model. Raises Refusal."""
         row = self.find_model(name, "text")
         wishes = read_directives(request.body, row.entry.sandbox)
-        fault = forced or self.fault_of(request, key, row, wishes)
-        if fault in REFUSALS:
-            raise REFUSALS[fault].refusal()
-        if row.is_free:
-            self.admission.check_free_quota()
+        fault = self._met_fault(request, key, row, wishes, forced)
         model = self.catalogue.serving(row)
         plan = make_plan(parsed, prompt, model, wishes, fault)
         now = self.clock.now()
@@ -129,11 +126,23 @@ class Inference:
             created=now,
         )
         attribute(call, request, parsed.user, parsed.session_id)
+        self._reserve(call, parsed)
+        return call
+
+    def _met_fault(self, request: Request, key: Key, row: Model, wishes: Directives, forced: str | None) -> str | None:
+        """The fault this call meets, unless it is one that refuses the call. Raises Refusal."""
+        fault = forced or self.fault_of(request, key, row, wishes)
+        if fault in REFUSALS:
+            raise REFUSALS[fault].refusal()
+        if row.is_free:
+            self.admission.check_free_quota()
+        return fault
+
+    def _reserve(self, call: Call, parsed: ChatRequest) -> None:
         if self.admission.in_flight_budget is not None:
-            estimate = _estimate(parsed, model, rates, plan.used.prompt)
+            estimate = _estimate(parsed, call.model, call.rates, call.plan.used.prompt)
             self.admission.reserve(estimate)
             call.reserved = estimate
-        return call
 
     def find_model(self, name: str, output: str) -> Model:
         """The model, if it makes ``output``. Raises Refusal (400)."""
@@ -290,7 +299,7 @@ async def send_whole(request: Request, call: Call, body: bytes, headers: list[He
     if fault == "reset-after":
         send_lost(request)
         return
-    if fault in ("cut-before", "cut-mid", "cut-billed", "reset-mid", "hang-mid"):
+    if fault in ("cut-before", "cut-mid", "cut-billed", "cut-usage", "reset-mid", "hang-mid"):
         if not request.started:
             await request.start(200, headers)
         await request.write(b"" if fault == "cut-before" else body[: len(body) // 2])

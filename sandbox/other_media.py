@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from sandbox.answers import headers_of
-from sandbox.call import Call
+from sandbox.call import Bill, Call
 from sandbox.directives import read_directives
 from sandbox.faults import REFUSALS
 from sandbox.inference import TRANSPORT, Inference, attribute, break_transport, send_whole
@@ -43,19 +43,6 @@ class OtherMedia:
         if call.wishes.first:
             await asyncio.sleep(call.wishes.first)
         bill = self._inference.cashier.bill(call)
-        usage: dict[str, Any] = {
-            "prompt_tokens": tokens,
-            "total_tokens": tokens,
-            "cost": number(bill.generation.cost),
-            "is_byok": bill.generation.byok,
-            "cost_details": {
-                "upstream_inference_cost": number(bill.generation.upstream_cost),
-                "upstream_inference_prompt_cost": number(bill.cost.prompt_part),
-                "upstream_inference_completions_cost": number(bill.cost.output_part),
-            },
-        }
-        if call.fault == "cost-absent":
-            del usage["cost"], usage["cost_details"]
         answer: dict[str, Any] = {
             "object": "list",
             "id": call.id,
@@ -71,7 +58,7 @@ class OtherMedia:
             ],
         }
         if call.fault != "usage-absent":
-            answer["usage"] = usage
+            answer["usage"] = _embedding_usage(call, bill)
         await send_whole(request, call, encode(answer), headers_of(call))
 
     async def speech(self, request: Request) -> None:
@@ -148,6 +135,24 @@ def _inputs(value: Any) -> list[Any]:
         if all(isinstance(piece, str | list) for piece in value):
             return value
     raise Refusal(400, "input: Expected text or a list of texts", "invalid_request")
+
+
+def _embedding_usage(call: Call, bill: Bill) -> dict[str, Any]:
+    made = bill.generation
+    usage: dict[str, Any] = {
+        "prompt_tokens": made.prompt,
+        "total_tokens": made.prompt,
+        "cost": number(made.cost),
+        "is_byok": made.byok,
+        "cost_details": {
+            "upstream_inference_cost": number(made.upstream_cost),
+            "upstream_inference_prompt_cost": number(bill.cost.prompt_part),
+            "upstream_inference_completions_cost": number(bill.cost.output_part),
+        },
+    }
+    if call.fault == "cost-absent":
+        del usage["cost"], usage["cost_details"]
+    return usage
 
 
 @lru_cache(maxsize=16)

@@ -109,22 +109,14 @@ def _read_text(prompt: str | list[Any] | None) -> Prompt:
 
 def make_plan(request: ChatRequest, prompt: Prompt, model: Model, wishes: Directives, fault: str | None) -> Plan:
     """Decide the whole answer. Raises Refusal (400) when the prompt does not fit the model."""
-    entry = model.entry
-    prompt_tokens = wishes.prompt if wishes.prompt is not None else prompt.tokens
-    if prompt_tokens > entry.context_length:
-        raise Refusal(
-            400,
-            f"This endpoint's maximum context length is {entry.context_length} tokens. However, you "
-            f"requested about {prompt_tokens} tokens.",
-            "context_length_exceeded",
-            fallback=True,
-        )
+    prompt_tokens = prompt.tokens if wishes.prompt is None else wishes.prompt
+    _check_context(prompt_tokens, model)
     seed = seed_of(model.id, prompt.last)
     reasoning = _reasoning_tokens(request, model, wishes)
     tool = _tool_call(request, wishes)
     shaped = None if tool else _shaped_text(request)
     visible = _visible_tokens(wishes, seed, tool, shaped)
-    limit = request.max_completion_tokens or request.max_tokens or entry.max_completion_tokens
+    limit = request.max_completion_tokens or request.max_tokens or model.entry.max_completion_tokens
     finish = "tool_calls" if tool else "stop"
     if fault == "overrun":
         visible = max(0, (limit or 0) + _OVERRUN_TOKENS - reasoning)
@@ -133,20 +125,8 @@ def make_plan(request: ChatRequest, prompt: Prompt, model: Model, wishes: Direct
         visible, tool, shaped, finish = limit - reasoning, None, None, "length"
     if fault == "empty":
         reasoning, visible, tool, shaped = 0, 0, None, None
-    cached = min(wishes.cached, prompt_tokens)
-    images_out = wishes.images if wishes.images is not None else int("image" in entry.output_modalities)
-    used = Quantities(
-        prompt=prompt_tokens,
-        completion=reasoning + visible,
-        reasoning=reasoning,
-        cached=cached,
-        written=min(wishes.written, prompt_tokens - cached),
-        long_lived=wishes.ttl == "1h",
-        audio=min(prompt.audio, prompt_tokens - cached),
-        images=prompt.images,
-        images_out=images_out,
-        searches=_searches(request, wishes),
-    )
+    used = _quantities(request, prompt, model, wishes, prompt_tokens)
+    used.completion, used.reasoning = reasoning + visible, reasoning
     return Plan(
         used=used,
         text=b"" if tool else shaped or talk(visible, seed),
@@ -154,7 +134,39 @@ def make_plan(request: ChatRequest, prompt: Prompt, model: Model, wishes: Direct
         tool=tool,
         finish=None if fault == "empty" else wishes.finish or finish,
         seed=seed,
-        image=f"data:image/png;base64,{_PIXEL}" if images_out else None,
+        image=f"data:image/png;base64,{_PIXEL}" if used.images_out else None,
+    )
+
+
+def _check_context(prompt_tokens: int, model: Model) -> None:
+    longest = model.entry.context_length
+    if prompt_tokens > longest:
+        raise Refusal(
+            400,
+            f"This endpoint's maximum context length is {longest} tokens. However, you requested about "
+            f"{prompt_tokens} tokens.",
+            "context_length_exceeded",
+            fallback=True,
+        )
+
+
+def _quantities(
+    request: ChatRequest, prompt: Prompt, model: Model, wishes: Directives, prompt_tokens: int
+) -> Quantities:
+    """All that is used but the completion."""
+    cached = min(wishes.cached, prompt_tokens)
+    images_out = wishes.images
+    if images_out is None:
+        images_out = int("image" in model.entry.output_modalities)
+    return Quantities(
+        prompt=prompt_tokens,
+        cached=cached,
+        written=min(wishes.written, prompt_tokens - cached),
+        long_lived=wishes.ttl == "1h",
+        audio=min(prompt.audio, prompt_tokens - cached),
+        images=prompt.images,
+        images_out=images_out,
+        searches=_searches(request, wishes),
     )
 
 

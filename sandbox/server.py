@@ -13,7 +13,8 @@ from sandbox.app import Sandbox
 from sandbox.settings import Settings
 
 HOST = "127.0.0.1"
-_BACKLOG = 1024
+_BACKLOG = 2048
+_MOST_CALLS = 20_000  # open at the same time; slow streams count
 
 
 def build_server(sandbox: Sandbox, *, host: str, port: int) -> Server:
@@ -24,6 +25,7 @@ def build_server(sandbox: Sandbox, *, host: str, port: int) -> Server:
         port=port,
         interface=Interfaces.ASGI,
         backlog=_BACKLOG,
+        backpressure=_MOST_CALLS,
         websockets=False,
         log_enabled=False,
     )

@@ -17,7 +17,9 @@ from sandbox.answers import (
     shown_usage,
     tool_call,
 )
-from sandbox.call import Bill, Call, Cashier
+from sandbox.call import Bill, Call, Cashier, cut_short
+from sandbox.money import number
+from sandbox.pricing import cost_of
 from sandbox.text import TOKEN_BYTES
 from sandbox.wire import Header, Request, encode
 
@@ -27,6 +29,8 @@ _DONE = b"data: [DONE]\n\n"
 _AT_ONCE = 16  # pieces sent together when the answer takes no time
 _KEEPALIVE = 5
 _BETWEEN_SPLITS = 0.001
+_NOT_ASCII = 0x80
+_SHORT = 0.1  # seconds after which a client's leaving may be noticed late, so that waiting is cheap
 _SETTLE = 0.02  # lets what was written reach the wire before the connection is broken
 _BREAKS = ("cut-before", "cut-mid", "cut-billed", "reset-mid", "hang-mid", "sse-error", "sse-error-text-code")
 
@@ -58,10 +62,9 @@ class Stream:
             self._gone = asyncio.ensure_future(self._watch())
         try:
             await self._emit(_COMMENT * call.wishes.comments)
-            pieces = list(self._pieces())
             if call.fault in _BREAKS:
-                await self._break_off(pieces)
-            elif await self._send_pieces(pieces):
+                await self._break_off(list(self._pieces()))
+            elif await self._send_pieces(self._pieces()):
                 await self._conclude(metadata)
         finally:
             if self._gone is not None:
@@ -75,13 +78,16 @@ class Stream:
         """Wait; True as soon as the client has closed the connection."""
         if self._gone is None:
             return False
-        await asyncio.wait({self._gone}, timeout=seconds)
+        if seconds <= _SHORT:
+            await asyncio.sleep(seconds)
+        else:
+            await asyncio.wait({self._gone}, timeout=seconds)
         return self._gone.done()
 
     def _bill(self, **how: Any) -> Bill:
         return self._cashier.bill(self._call, cache_source=self._cache_source, **how)
 
-    async def _send_pieces(self, pieces: list[Piece]) -> bool:
+    async def _send_pieces(self, pieces: Iterator[Piece]) -> bool:
         """Send the content; False (and the call billed) when the client left meanwhile."""
         wishes = self._call.wishes
         if self._gone is None:
@@ -90,7 +96,7 @@ class Stream:
         produced = 0
         for place, (tokens, event) in enumerate(pieces):
             if await self._left_within(wishes.delay + (wishes.first if place == 0 else 0)):
-                await self._abandoned(produced, len(pieces) - place)
+                await self._abandoned(produced, 1 + sum(1 for _ in pieces))
                 return False
             await self._emit(event)
             produced += tokens
@@ -121,7 +127,7 @@ class Stream:
         """Half an answer, then the fault."""
         fault = self._call.fault
         half = [] if fault == "cut-before" else pieces[: max(1, len(pieces) // 2)]
-        if not await self._send_pieces(half):
+        if not await self._send_pieces(iter(half)):
             return
         produced = sum(tokens for tokens, _ in half)
         if fault in ("sse-error", "sse-error-text-code"):
@@ -149,6 +155,10 @@ class Stream:
             return
         finish = call.plan.finish
         bill = self._bill(insured=is_insured(call))
+        if call.fault == "cut-usage":
+            await self._emit(self._event({}, finish))
+            await asyncio.sleep(_SETTLE)
+            return
         events = self._event({}, finish) + self._usage_events(bill, finish, metadata)
         if call.fault != "no-done":
             events += _DONE
@@ -206,6 +216,7 @@ class Stream:
     def _pieces(self) -> Iterator[Piece]:
         """The answer in events: thoughts, then the tool call or the text, then an image."""
         plan = self._call.plan
+        made = plan.used.reasoning
         if self._call.api == "completions":
             for tokens, text in self._cuts(plan.thought):
                 detail = reasoning_detail(text)
@@ -219,9 +230,26 @@ class Stream:
             yield from self._tool_pieces()
         for tokens, text in self._cuts(plan.text):
             yield tokens, self._head + msgspec.json.encode(text.decode()) + self._tail
+            if self._call.fault == "usage-running":
+                made += tokens
+                yield 0, self._running_usage(made)
         if plan.image is not None:
             image = {"type": "image_url", "image_url": {"url": plan.image}, "index": 0}
             yield 0, self._event({"content": "", "images": [image]})
+
+    def _running_usage(self, made: int) -> bytes:
+        """A chunk with the usage so far, which the next one replaces."""
+        call = self._call
+        so_far = cost_of(call.rates, cut_short(call.plan.used, made))
+        chunk = envelope(call, _kind(call))
+        chunk["choices"] = []
+        chunk["usage"] = {
+            "prompt_tokens": call.plan.used.prompt,
+            "completion_tokens": made,
+            "total_tokens": call.plan.used.prompt + made,
+            "cost": number(so_far.total),
+        }
+        return b"data: " + encode(chunk) + b"\n\n"
 
     def _tool_pieces(self) -> Iterator[Piece]:
         whole = tool_call(self._call)
@@ -243,8 +271,8 @@ class Stream:
     async def _emit(self, data: bytes) -> None:
         for part in self._spoil(data):
             await self._request.write(part)
-            if self._call.fault == "split":
-                await asyncio.sleep(_BETWEEN_SPLITS)
+            if self._call.fault == "split" and (part.endswith(b"\r") or part[-1] >= _NOT_ASCII):
+                await asyncio.sleep(_BETWEEN_SPLITS)  # so that the rest comes with another packet
 
     async def _finish(self, data: bytes) -> None:
         if self._call.fault in ("split", "crlf", "keepalive"):

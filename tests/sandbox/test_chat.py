@@ -4,7 +4,17 @@ import pytest
 
 from sandbox.testing import running_sandbox
 from sandbox.text import count_tokens
-from tests.sandbox.asking import CHAT, ask, chat_body, make_key, manage, stream
+from tests.sandbox.asking import (
+    CHAT,
+    ask,
+    chat_body,
+    eventually,
+    make_key,
+    manage,
+    open_raw,
+    read_until,
+    stream,
+)
 
 WEATHER = {
     "type": "function",
@@ -291,6 +301,29 @@ def test_the_in_flight_budget_reserves_input_and_most_output(sandbox):
     assert (status, body["error"]["metadata"]["reason"]) == (402, "weight_exceeds_budget")
     assert ask(sandbox, "sandbox/chat", question, max_tokens=1000)[0] == 200
     assert sandbox.configure()["in_flight"] == "0"
+
+
+def test_running_calls_share_the_in_flight_budget(sandbox):
+    sandbox.configure(in_flight_budget="0.003")
+    slow = chat_body("sandbox/chat", "[[prompt=1000 tokens=10 first=0.5]]", max_tokens=900)
+    with open_raw(sandbox, slow) as connection:
+        read_until(connection, b"\r\n\r\n")
+        status, body, headers = ask(sandbox, "sandbox/chat", "[[prompt=1000 tokens=1]]", max_tokens=900)
+        assert (status, body["error"]["metadata"]["reason"]) == (402, "in_flight_budget_exhausted")
+        assert headers["retry-after"] == "1"
+        read_until(connection, b'"usage"')
+    eventually(lambda: ask(sandbox, "sandbox/chat", "[[prompt=1000 tokens=1]]", max_tokens=900)[0] == 200)
+
+
+def test_parallel_calls_can_pass_a_key_limit_together(sandbox):
+    key, _ = make_key(sandbox, limit=0.001)
+    slow = chat_body("sandbox/chat", "[[prompt=1000 tokens=10 first=0.3]]")
+    calls = [open_raw(sandbox, slow, key=key) for _ in range(3)]
+    for connection in calls:
+        read_until(connection, b'"usage"')
+        connection.close()
+    assert sandbox.usage(key=key) == 3 * Decimal("0.00102")
+    assert ask(sandbox, "sandbox/chat", key=key)[0] == 403
 
 
 def test_free_models_share_a_quota_per_minute_and_day(sandbox):

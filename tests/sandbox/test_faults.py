@@ -234,6 +234,31 @@ def test_usage_may_be_null_on_every_other_chunk(sandbox):
     assert got.usages[0]["cost"] == WHOLE
 
 
+def test_usage_may_grow_from_chunk_to_chunk_and_the_last_one_counts(sandbox):
+    got = stream(sandbox, "sandbox/fault-usage-running", QUESTION)
+    assert [usage["completion_tokens"] for usage in got.usages] == [*range(1, 11), 10]
+    assert got.usages[-1]["cost"] == got.usages[-2]["cost"] == sandbox.usage() == WHOLE
+
+
+def test_a_stream_may_end_after_its_finish_reason_and_before_its_usage(sandbox):
+    got = stream(sandbox, "sandbox/fault-cut-usage", QUESTION)
+    assert (got.events[-1]["choices"][0]["finish_reason"], got.usages) == ("stop", [])
+    assert (got.whole, got.done, sandbox.usage()) == (False, False, WHOLE)
+
+
+def test_the_platforms_own_limit_says_when_it_ends_in_milliseconds(sandbox):
+    _, _, headers = ask(sandbox, "sandbox/fault-429-platform")
+    assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("20", "0")
+    assert abs(int(headers["x-ratelimit-reset"]) / 1000 - time.time()) < 5
+
+
+def test_an_ended_free_model_says_so(sandbox):
+    assert ask(sandbox, "sandbox/fault-404-free-ended")[1]["error"]["availability"] == {
+        "code": "free_variant_ended",
+        "retryable": False,
+    }
+
+
 def test_explicit_zeros_are_a_measurement(sandbox):
     for usage in (
         ask(sandbox, "sandbox/fault-usage-zero", QUESTION)[1]["usage"],
