@@ -1,8 +1,10 @@
 """What tests/test_architecture.py asks of a source tree. Each check returns findings as ``path:line: words``."""
 
 import ast
+import os
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 _CHAIN = ("core", "accounts", "outbox", "credits", "tiers", "metering", "openrouter")
@@ -27,12 +29,16 @@ _SKIPPED = {"migrations", "node_modules", "var", "dist"}
 _MODEL_NAME = re.compile(r"([a-z_]+)\.[A-Z][A-Za-z]+")
 
 
-def sources(root: Path) -> Iterator[tuple[str, ast.Module]]:
+@cache
+def sources(root: Path) -> list[tuple[str, ast.Module]]:
     """Every Python file of ours below ``root``: its path from there and its tree."""
-    for path in sorted(root.rglob("*.py")):
-        parts = path.relative_to(root).parts
-        if not any(part in _SKIPPED or part.startswith(".") for part in parts):
-            yield "/".join(parts), ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED and not name.startswith("."))
+        for path in (Path(folder) / name for name in sorted(files) if name.endswith(".py")):
+            tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+            found.append((path.relative_to(root).as_posix(), tree))
+    return found
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
