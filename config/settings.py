@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "tiers",
     "metering",
     "openrouter",
+    "config",
 ]
 
 MIDDLEWARE = [

@@ -1,0 +1,18 @@
+"""News from the left that the provider side acts on."""
+
+from django.core.cache import cache
+
+from openrouter.tasks import follow_limit
+from outbox.models import DomainEvent
+from outbox.registry import handles
+
+# News of one organization within this many seconds lead to one request to the provider.
+_GATHER_SECONDS = 5
+
+
+@handles("credits.granted", "credits.refunded", "credits.expired", "credits.reversed", "tier.changed")
+def move_limit(event: DomainEvent) -> None:
+    """Let the sub-key's spend limit follow the organization's credits, a moment later."""
+    if event.organization_id is None or not cache.add(f"openrouter:limit:{event.organization_id}", 1, _GATHER_SECONDS):
+        return
+    follow_limit.apply_async([str(event.organization_id)], countdown=_GATHER_SECONDS + 1)

@@ -1,0 +1,144 @@
+"""Reading the provider's figures back: one account on demand, a whole provider account regularly."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.utils import timezone
+
+from openrouter.client import (
+    FreeQuota,
+    Key,
+    OpenRouterClient,
+    ProviderError,
+    ProviderNotFound,
+    ProviderUnauthorized,
+    client_for,
+)
+from openrouter.errors import AccountBusy, AccountNotActive, NoProviderAccount, ProviderNotAvailable
+from openrouter.models import AccountStatus, ProviderAccount, RetiredKey
+from openrouter.services.claims import claim_account, fail_claim, finish_claim
+from openrouter.services.figures import absorb_key, figures_of, lose_key
+from openrouter.services.lifecycle import marker_of
+from openrouter.services.provisioning import delete_orphans
+from openrouter.upstreams import Upstream
+
+log = structlog.get_logger(__name__)
+
+# A key that was made this recently may still be on its way into our books.
+_ORPHAN_AGE = timedelta(minutes=30)
+
+
+def sync_account(*, organization_id: UUID, at: datetime) -> ProviderAccount:
+    """Read balance and usage of one sub-key now.
+
+    Raises NoProviderAccount, AccountNotActive, AccountBusy, ProviderNotAvailable.
+    """
+    found = ProviderAccount.objects.filter(organization_id=organization_id).first()
+    if found is None or found.status == AccountStatus.DELETED:
+        raise NoProviderAccount()
+    if not found.hash:
+        raise AccountNotActive("The account has no key yet; it is being made.")
+    account = claim_account(found.id, at=at)
+    if account is None:
+        raise AccountBusy()
+    if not _read(account, at):
+        raise AccountNotActive("The key was deleted at OpenRouter; a new one is being made.")
+    return ProviderAccount.objects.get(pk=found.id)
+
+
+def _read(account: ProviderAccount, at: datetime) -> bool:
+    """Take in what the provider says; False when it does not know the key."""
+    client = client_for(account.organization.mode)
+    try:
+        key = client.get_key(account.hash)
+        quota = _free_quota(client, account)
+    except ProviderNotFound:
+        lose_key(account, at=at)
+        return False
+    except ProviderError as error:
+        fail_claim(account, error, at=at)
+        raise ProviderNotAvailable() from None
+    absorb_key(account, key, at=at, **quota)
+    return True
+
+
+def _free_quota(client: OpenRouterClient, account: ProviderAccount) -> dict[str, Any]:
+    """Today's calls of free models, which only the key itself is told."""
+    try:
+        quota: FreeQuota | None = client.own_key(account.secret).free_quota
+    except ProviderUnauthorized:
+        return {}  # disabled or expired; its figures say so
+    return {} if quota is None else {"free_requests_limit": quota.limit, "free_requests_used": quota.used}
+
+
+def sync_upstream(*, upstream: Upstream, at: datetime) -> int:
+    """Read every sub-key of a provider account in one pass of its list; how many of ours were in it.
+
+    Accounts whose key is missing there are asked for one by one. Keys with one of our markers that are in nobody's
+    books are deleted. Raises ProviderError.
+    """
+    listed = {key.hash: key for key in client_for(upstream).list_keys()}
+    accounts = ProviderAccount.objects.in_modes(upstream.modes).exclude(hash="")
+    seen = 0
+    for account in accounts.iterator(chunk_size=500):
+        if key := listed.get(account.hash):
+            seen += _note_figures(account, key, at)
+        else:
+            _look_again(account, at)
+    _delete_unknown(upstream, listed.values(), at)
+    return seen
+
+
+def _note_figures(account: ProviderAccount, key: Key, at: datetime) -> bool:
+    """Figures alone need no claim: they are written only while the account still has the key they belong to.
+
+    A change of state does: it goes the long way.
+    """
+    if key.disabled and account.status == AccountStatus.ACTIVE:
+        _look_again(account, at)
+        return True
+    same = ProviderAccount.objects.filter(pk=account.pk, hash=key.hash)
+    return bool(same.update(**figures_of(key, at)))
+
+
+def _look_again(account: ProviderAccount, at: datetime) -> None:
+    """The list may be older than a rotation; the key itself decides."""
+    claimed = claim_account(account.pk, at=at)
+    if claimed is None:
+        return
+    if claimed.hash != account.hash or not claimed.hash:
+        finish_claim(claimed)
+        return
+    try:
+        _read(claimed, at)
+    except ProviderNotAvailable:
+        log.warning("openrouter.sync_failed", account=str(account.id))
+
+
+def _delete_unknown(upstream: Upstream, keys: Iterable[Key], at: datetime) -> None:
+    """Delete what attempts of unknown outcome have left, organization by organization, under its claim."""
+    young = timezone.now() - _ORPHAN_AGE
+    known = set(ProviderAccount.objects.values_list("hash", flat=True))
+    known.update(RetiredKey.objects.values_list("hash", flat=True))
+    names = [key.name for key in keys if key.hash not in known and key.created_at and key.created_at < young]
+    if not names:
+        return
+    for account in ProviderAccount.objects.in_modes(upstream.modes).select_related("organization"):
+        if any(marker_of(account.organization_id) in name for name in names):
+            _clean_up(account, at)
+
+
+def _clean_up(account: ProviderAccount, at: datetime) -> None:
+    """Under a claim nobody is making a key of this organization, so what is not in the books never will be."""
+    claimed = claim_account(account.pk, at=at)
+    if claimed is None:
+        return
+    try:
+        delete_orphans(claimed, client_for(claimed.organization.mode))
+    except ProviderError as error:
+        log.warning("openrouter.orphans_left", account=str(account.id), reason=str(error))
+    finally:
+        finish_claim(claimed)
