@@ -70,7 +70,7 @@ def _settings(root: Path, place: Place, browser: str | None) -> dict[str, str]:
     """The caller's environment without provider, ``.env`` or data: a test never spends real money."""
     settings = {name: value for name, value in os.environ.items() if value and not name.startswith("OPENROUTER_")}
     settings |= {name: secrets.token_urlsafe(48) for name in SECRETS}
-    settings |= {"ENV_FILE": "", "DATA_DIR": str(place.data_dir / place.prefix.removesuffix("-"))}
-    if browser:
-        settings["CHROMIUM"] = browser
+    data_dir = place.data_dir / place.prefix.removesuffix("-")
+    (data_dir / "static").mkdir(parents=True, exist_ok=True)
+    settings |= {"ENV_FILE": "", "DATA_DIR": str(data_dir), "CHROMIUM": browser or ""}
     return in_environment(root, settings)

@@ -1,0 +1,47 @@
+"""Browser tests use the machine's Chromium; without one, or without Playwright, each is skipped and counted."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+from tools.launcher.testing import find_browser
+
+_HERE = Path(__file__).parent
+# A browser under test calls nobody; as root it starts only without its sandbox.
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-domain-reliability",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder and skip it where it cannot run; it comes last, for the loop that it leaves."""
+    why_not = None
+    if find_browser() is None:
+        why_not = "no Chromium found"
+    elif importlib.util.find_spec("pytest_playwright") is None:
+        why_not = "requirements-browser.lock is not installed"
+    for item in items:
+        if item.path.is_relative_to(_HERE):
+            item.add_marker(pytest.mark.browser)
+            if why_not:
+                item.add_marker(pytest.mark.skip(reason=why_not))
+    items.sort(key=lambda item: item.path.is_relative_to(_HERE))
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
+    """Playwright's own arguments with the Chromium of this machine."""
+    return {**browser_type_launch_args, "executable_path": find_browser(), "args": _ARGUMENTS}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def django_beside_an_event_loop() -> None:
+    """Playwright keeps an event loop in this thread to the end; Django would refuse to touch the database there."""
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
