@@ -17,9 +17,9 @@ lint:
 format:
 	@$(DEV) exec --dev -- sh -ec 'ruff check --fix .; ruff format .'
 
-# Databases of its own, as durable as in production: neither the demo's books nor the tests' speed tricks.
+# ARGS="ledger --quick" chooses. Databases of its own, as durable as in production: neither the demo's books nor the tests' speed tricks.
 bench:
-	@DATA_DIR=var/bench $(DEV) exec --dev -- python -m benchmarks $(ARGS)
+	@DATA_DIR=var/bench $(DEV) exec --dev -- sh -ec 'python manage.py migrate --no-input --verbosity 0; python -m benchmarks $(ARGS)'
 
 shell:
 	@$(DEV) exec -- python manage.py shell
