@@ -222,6 +222,30 @@ OPENROUTER_SANDBOX_URL = env("OPENROUTER_SANDBOX_URL", default="").rstrip("/")
 OPENROUTER_SANDBOX_MANAGEMENT_KEY = env("OPENROUTER_SANDBOX_MANAGEMENT_KEY", default="")
 OPENROUTER_SANDBOX_API_KEY = env("OPENROUTER_SANDBOX_API_KEY", default="")
 
+# Threads of a web process for Django's views; the hot routes need none.
+WEB_THREADS = env.int("WEB_THREADS", default=8)
+
+# ---------------------------------------------------------------- gateway (seconds, tokens, bytes)
+GATEWAY_LARGEST_BODY = env.int("GATEWAY_LARGEST_BODY", default=32 * 1024 * 1024)
+GATEWAY_CONNECT_SECONDS = env.float("GATEWAY_CONNECT_SECONDS", default=10)
+GATEWAY_IDLE_SECONDS = env.float("GATEWAY_IDLE_SECONDS", default=300)  # without a byte from the provider
+GATEWAY_CALL_SECONDS = env.float("GATEWAY_CALL_SECONDS", default=900)  # a whole answer
+GATEWAY_STREAM_SECONDS = env.float("GATEWAY_STREAM_SECONDS", default=3600)
+GATEWAY_DRAIN_SECONDS = env.float("GATEWAY_DRAIN_SECONDS", default=600)  # of a stream whose client has left
+GATEWAY_ATTEMPTS = env.int("GATEWAY_ATTEMPTS", default=3)
+GATEWAY_RETRY_SECONDS = env.float("GATEWAY_RETRY_SECONDS", default=10)  # no further try begins later
+# The longest answer, in tokens, of a request that names none.
+GATEWAY_DEFAULT_OUTPUT_TOKENS = env.int("GATEWAY_DEFAULT_OUTPUT_TOKENS", default=16_384)
+# Providers that stop, and stop billing, when the connection is closed; all others are heard out.
+GATEWAY_CANCELLABLE_PROVIDERS = frozenset(
+    name.lower()
+    for name in env.list(
+        "GATEWAY_CANCELLABLE_PROVIDERS",
+        default=["OpenAI", "Azure", "Anthropic", "Together", "DeepInfra", "DeepSeek", "xAI", "Cohere", "Fireworks"]
+        + ["Sandbox"],
+    )
+)
+
 # ---------------------------------------------------------------- time, text, files
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

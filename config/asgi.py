@@ -1,0 +1,56 @@
+"""The one web application: hot routes straight on ASGI, everything else by Django in a pool of threads.
+
+Django's own ASGI handler costs more than a gateway call itself; its WSGI handler in threads does not, and views stay plain
+synchronous Django.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from config.local import load_local_environment
+
+load_local_environment()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+import django  # noqa: E402  (after the environment is complete)
+
+django.setup()
+
+from a2wsgi import WSGIMiddleware  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
+from openrouter.gateway.app import GatewayApp  # noqa: E402
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+# Each has ``serves(path)``, is called like any ASGI application, and has ``close()`` for the end.
+_hot = (GatewayApp(),)
+_django: Any = WSGIMiddleware(get_wsgi_application(), workers=settings.WEB_THREADS)
+
+
+async def application(scope: Message, receive: Receive, send: Send) -> None:
+    """Answer one request, or take part in the server's start and stop."""
+    if scope["type"] == "http":
+        path = scope["path"]
+        for app in _hot:
+            if app.serves(path):
+                await app(scope, receive, send)
+                return
+        await _django(scope, receive, send)
+    elif scope["type"] == "lifespan":
+        await _live(receive, send)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.shutdown":
+            for app in _hot:
+                await app.close()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,1 @@
+"""The OpenAI-compatible gateway: plain ASGI handlers, every call held before and settled after. See docs/gateway.md."""

@@ -1,0 +1,90 @@
+"""Who may make which call: key, scope, models of the tier and of the key, and the provider key it goes out with."""
+
+from datetime import UTC, datetime
+
+from accounts.addresses import client_address
+from accounts.authentication import bearer_token
+from accounts.directory import authenticate_key_async
+from accounts.errors import InsufficientScope, InvalidApiKey
+from accounts.principal import Principal
+from accounts.scopes import Scope
+from metering.price_book import book, card_for_async
+from openrouter.gateway.access import OWN, Access, Key, access
+from openrouter.gateway.call import Call, Candidate, Route
+from openrouter.gateway.errors import CallRefused
+from openrouter.gateway.parse import RequestBody, candidates_of, flag, require_input
+from openrouter.gateway.tags import read_tags
+from openrouter.gateway.wire import Exchange
+from tiers.querysets import terms_for_async
+from tiers.terms import TierTerms
+
+
+async def authenticate(exchange: Exchange) -> Principal:
+    """The caller of any gateway route. Raises the refusals of accounts."""
+    secret = bearer_token(exchange.header(b"authorization"))
+    if secret is None:
+        raise InvalidApiKey("Send your API key as: Authorization: Bearer fbx_live_…")
+    client = exchange.scope.get("client")
+    address = client_address(client[0] if client else None, exchange.header(b"x-forwarded-for") or None)
+    principal = await authenticate_key_async(secret, at=datetime.now(UTC), ip=address)
+    if Scope.GATEWAY not in principal.scopes:
+        raise InsufficientScope(required_scope=str(Scope.GATEWAY))
+    return principal
+
+
+async def admit(exchange: Exchange, principal: Principal, route: Route, raw: bytes) -> Call:
+    """The call that a body asks for, if the caller may make it. Raises CallRefused and refusals of other apps."""
+    body = RequestBody(raw)
+    names = candidates_of(body.data)
+    require_input(body.data, *route.inputs)
+    streams = route.may_stream and flag(body.data, "stream")
+    terms = await terms_for_async(principal.organization_id)
+    keys = await access.value((principal.organization_id, principal.mode))
+    key = _choose_key(keys, terms)
+    at = datetime.now(UTC)
+    candidates = [Candidate(name, await card_for_async(name, at)) for name in names]
+    for candidate in candidates:
+        if candidate.price is None and key.kind != OWN:
+            raise await _unknown(candidate.name)
+        _check_model(candidate, principal, terms)
+    return Call(
+        route=route,
+        principal=principal,
+        terms=terms,
+        body=body,
+        candidates=candidates,
+        key=key,
+        base_url=keys.base_url,
+        streams=streams or route.is_audio,
+        at=at,
+        tags=read_tags(exchange.header(b"x-farebox-tags"), body.data.get("metadata")),
+    )
+
+
+def _choose_key(keys: Access, terms: TierTerms) -> Key:
+    """The customer's own key where the tier allows it, else ours."""
+    if keys.own is not None and terms.byok_allowed and keys.base_url:
+        return keys.own
+    if keys.ours is None or not keys.base_url:
+        raise CallRefused(
+            503, "This organization has no access to the model provider at the moment.", "provider_account_unavailable"
+        )
+    return keys.ours
+
+
+def _check_model(candidate: Candidate, principal: Principal, terms: TierTerms) -> None:
+    if not any(principal.may_use_model(name) for name in candidate.names):
+        raise _not_allowed(candidate.name, "This API key may not use the model")
+    if not any(terms.may_use_model(name, is_free=candidate.is_free) for name in candidate.names):
+        raise _not_allowed(candidate.name, f"The {terms.name} tier does not include the model")
+
+
+async def _unknown(name: str) -> CallRefused:
+    """A model without a price is refused: an unknown price is never free."""
+    if (await book.current_async()).resolve(name, "") is None:
+        return CallRefused(404, f"There is no model {name}.", "model_not_found", param="model")
+    return CallRefused(400, f"No price is known for {name}.", "unpriceable_call", param="model")
+
+
+def _not_allowed(name: str, reason: str) -> CallRefused:
+    return CallRefused(403, f"{reason} {name}.", "model_not_allowed", param="model", metadata={"model": name})

@@ -1,0 +1,160 @@
+"""What the provider's answers say about money: usage, cost, who served, what went wrong."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from metering.rating import TokenUsage
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _CostDetails(msgspec.Struct):
+    upstream_inference_cost: Decimal | None = None
+
+
+class _ServerTools(msgspec.Struct):
+    web_search_requests: int | None = None
+
+
+class Usage(msgspec.Struct):
+    """The ``usage`` object. Absent and zero differ: None was not measured, 0 was."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cost: Decimal | None = None
+    is_byok: bool | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    cost_details: _CostDetails | None = None
+    server_tool_use_details: _ServerTools | None = None
+
+    def tokens(self) -> TokenUsage:
+        """The counts in metering's terms."""
+        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        tools = self.server_tool_use_details
+        return TokenUsage(
+            prompt_tokens=_count(self.prompt_tokens),
+            completion_tokens=_count(self.completion_tokens),
+            cached_tokens=_count(prompt and prompt.cached_tokens),
+            cache_write_tokens=_count(prompt and prompt.cache_write_tokens),
+            audio_tokens=_count(prompt and prompt.audio_tokens),
+            reasoning_tokens=_count(completion and completion.reasoning_tokens),
+            audio_output_tokens=_count(completion and completion.audio_tokens),
+            searches=_count(tools and tools.web_search_requests),
+        )
+
+    @property
+    def upstream_cost(self) -> Decimal:
+        """What the customer's own provider bills, with BYOK."""
+        details = self.cost_details
+        return details.upstream_inference_cost or Decimal(0) if details else Decimal(0)
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class Answer(msgspec.Struct):
+    """A whole answer, or one chunk of a stream; what is not named here is passed over."""
+
+    id: str | None = None
+    model: str | None = None
+    provider: str | None = None
+    service_tier: str | None = None
+    usage: Usage | None = None
+    error: Any = None
+    choices: list[_Choice] | None = None
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the (last) answer ended."""
+        return next((choice.finish_reason for choice in reversed(self.choices or []) if choice.finish_reason), None)
+
+
+_decode = msgspec.json.Decoder(Answer).decode
+_decode_anything = msgspec.json.Decoder(strict=False).decode
+
+
+def read_answer(data: bytes) -> Answer | None:
+    """The answer in ``data``; None when it is not a JSON object. Members of an unexpected shape count as absent."""
+    try:
+        return _decode(data)
+    except msgspec.ValidationError:
+        return _read_leniently(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _read_leniently(data: bytes) -> Answer | None:
+    """Member by member, so that one odd field does not hide the bill."""
+    try:
+        members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    answer = Answer()
+    for name, kind in Answer.__annotations__.items():
+        if name in members and name != "usage":
+            _set(answer, name, members[name], kind)
+    if "usage" in members:
+        answer.usage = _lenient_usage(members["usage"])
+    return answer
+
+
+def _lenient_usage(raw: msgspec.Raw) -> Usage | None:
+    try:
+        members = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return None
+    usage = Usage()
+    for name, kind in Usage.__annotations__.items():
+        if name in members:
+            _set(usage, name, members[name], kind)
+    return usage
+
+
+def _set(target: Any, name: str, raw: msgspec.Raw, kind: Any) -> None:
+    try:
+        setattr(target, name, msgspec.json.decode(raw, type=kind, strict=False))
+    except msgspec.DecodeError:
+        return
+
+
+def _count(value: int | None) -> int:
+    return max(value or 0, 0)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What is known of a call's answer so far; later chunks add to it, the last usage wins."""
+
+    generation_id: str = ""
+    model: str = ""
+    provider: str = ""
+    service_tier: str | None = None
+    usage: Usage | None = None
+    finish_reason: str = ""
+    error: Any = None
+    cache_hit: bool = False
+
+    def take(self, answer: Answer) -> None:
+        """Add what a body or chunk says; usage is read before anything else is looked at."""
+        if answer.usage is not None:
+            self.usage = answer.usage
+        self.generation_id = answer.id or self.generation_id
+        self.model = answer.model or self.model
+        self.provider = answer.provider or self.provider
+        self.service_tier = answer.service_tier or self.service_tier
+        self.finish_reason = answer.finish_reason or self.finish_reason
+        self.error = answer.error or self.error

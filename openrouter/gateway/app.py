@@ -1,0 +1,79 @@
+"""The gateway as an ASGI application: its routes, and how every one of them can fail."""
+
+import asyncio
+
+import structlog
+from django.conf import settings
+
+from core.errors import DomainError
+from openrouter.gateway.admission import admit, authenticate
+from openrouter.gateway.call import Route
+from openrouter.gateway.calls import run_call
+from openrouter.gateway.errors import CallRefused, internal_error, refusal_of
+from openrouter.gateway.estimate import estimate
+from openrouter.gateway.holding import place_hold
+from openrouter.gateway.limits import take_limits
+from openrouter.gateway.runtime import Gateway
+from openrouter.gateway.streams import run_stream
+from openrouter.gateway.wire import ClientGone, Exchange, Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "/api/v1"
+ROUTES = {
+    f"{PREFIX}{route.path}": route
+    for route in (
+        Route("/chat/completions", "chat", ("messages",), may_stream=True),
+        Route("/completions", "completion", ("prompt", "messages"), may_stream=True),
+        Route("/embeddings", "embedding", ("input",)),
+        Route("/audio/speech", "tts", ("input",), is_audio=True),
+    )
+}
+
+
+class GatewayApp:
+    """Answers the gateway's paths; one per process."""
+
+    def __init__(self) -> None:
+        self.gateway = Gateway()
+
+    @staticmethod
+    def serves(path: str) -> bool:
+        """Whether a path is one of the gateway's."""
+        return path.rstrip("/") in ROUTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        exchange = Exchange(scope, receive, send)
+        try:
+            await self._serve(exchange)
+        except ClientGone:
+            return
+        except CallRefused as refusal:
+            await exchange.refuse(refusal)
+        except DomainError as error:
+            await exchange.refuse(refusal_of(error))
+        except Exception:
+            log.exception("gateway.failed", path=exchange.path)
+            if not exchange.started:
+                await exchange.refuse(internal_error())
+
+    async def _serve(self, exchange: Exchange) -> None:
+        route = ROUTES[exchange.path.rstrip("/")]
+        if exchange.method != "POST":
+            raise CallRefused(405, "Use POST here.", "method_not_allowed", headers=((b"allow", b"POST"),))
+        principal = await authenticate(exchange)
+        raw = await exchange.read(settings.GATEWAY_LARGEST_BODY)
+        call = await admit(exchange, principal, route, raw)
+        estimate(call)
+        decision = await take_limits(call)
+        # From here on money is set aside: whatever becomes of the client, the call runs to its end.
+        await asyncio.shield(self.gateway.spawn(self._carry_out(exchange, call, decision)))
+
+    async def _carry_out(self, exchange, call, decision) -> None:  # type: ignore[no-untyped-def]
+        await place_hold(self.gateway, call)
+        await (run_stream if call.streams else run_call)(self.gateway, exchange, call, decision)
+
+    async def close(self) -> None:
+        """Finish and stop."""
+        await self.gateway.close()

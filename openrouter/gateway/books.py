@@ -1,0 +1,98 @@
+"""The gateway's writes, each over a batch of concurrent calls: holds, settlements with their attempts, progress notes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from core.ids import uuid7
+from core.jsonio import dumps_text
+from core.money import quantize
+from credits.services import HoldOutcome, HoldRequest, place_holds
+from metering.records import UsageOutcome, UsageRecord
+from metering.services import record_usage
+from openrouter.gateway.call import Try
+
+_ATTEMPTS = """
+INSERT INTO openrouter_attempt (id, organization_id, hold_id, number, model, key_hash, generation_id, status_code,
+                                error_type, cost, answered, started_at, duration_ms)
+SELECT id, organization_id, hold_id, number, model, key_hash, generation_id, status_code, error_type, cost, answered,
+       started_at, duration_ms
+FROM jsonb_populate_recordset(NULL::openrouter_attempt, %s::jsonb)
+ON CONFLICT (hold_id, number) DO NOTHING
+"""
+_NOTES = """
+UPDATE credits_hold AS hold SET context = hold.context || note.patch
+FROM jsonb_to_recordset(%s::jsonb) AS note (id uuid, patch jsonb)
+WHERE hold.id = note.id AND hold.status = 'open'
+"""
+
+
+@dataclass(slots=True)
+class Settlement:
+    """A call that has ended: its usage event, which settles its hold, and the requests it took."""
+
+    record: UsageRecord
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Note:
+    """Facts to be merged into the context of an open hold."""
+
+    hold_id: UUID
+    patch: dict[str, Any]
+
+
+def place_batch(requests: list[HoldRequest]) -> list[HoldOutcome]:
+    """Place holds; safe to repeat, a repetition is answered "replayed"."""
+    return place_holds(requests, at=datetime.now(UTC))
+
+
+def settle_batch(settlements: list[Settlement]) -> list[UsageOutcome]:
+    """Record calls, settle their holds and note their attempts in one transaction; safe to repeat."""
+    rows = [row for settlement in settlements for row in settlement.attempts]
+    with transaction.atomic():
+        outcomes = record_usage([settlement.record for settlement in settlements], at=datetime.now(UTC))
+        if rows:
+            with connection.cursor() as cursor:
+                cursor.execute(_ATTEMPTS, [dumps_text(rows)])
+    return outcomes
+
+
+def note_batch(notes: list[Note]) -> list[bool]:
+    """Write progress notes; of a hold that has ended nothing needs noting."""
+    merged: dict[UUID, dict[str, Any]] = {}
+    for note in notes:
+        merged.setdefault(note.hold_id, {}).update(note.patch)
+    with connection.cursor() as cursor:
+        items = [{"id": hold_id, "patch": patch} for hold_id, patch in sorted(merged.items())]
+        cursor.execute(_NOTES, [dumps_text(items)])
+    return [True] * len(notes)
+
+
+def attempt_rows(
+    tries: Iterable[Try], *, organization_id: UUID, hold_id: UUID, key_hash: str
+) -> list[dict[str, Any]]:
+    """Rows of ``Attempt`` for the requests of one call."""
+    return [
+        {
+            "id": uuid7(),
+            "organization_id": organization_id,
+            "hold_id": hold_id,
+            "number": attempt.number,
+            "model": attempt.model,
+            "key_hash": key_hash,
+            "generation_id": attempt.generation_id[:80],
+            "status_code": attempt.status,
+            "error_type": attempt.error_type[:60],
+            "cost": None if attempt.cost is None else quantize(attempt.cost),
+            "answered": attempt.answered,
+            "started_at": attempt.started_at,
+            "duration_ms": attempt.duration_ms,
+        }
+        for attempt in tries
+    ]

@@ -1,0 +1,124 @@
+"""How a call ends in the books, whatever became of its answer."""
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+import structlog
+
+from accounts.ratelimits import Decision, correct_async
+from metering.price_book import BookPrice, card_for_async
+from metering.records import UsageOutcome
+from openrouter.gateway.bill import Bill, bill_from_answer, bill_from_generation
+from openrouter.gateway.books import attempt_rows
+from openrouter.gateway.call import Call
+from openrouter.gateway.lookup import find_generation
+from openrouter.gateway.runtime import Gateway
+from openrouter.gateway.verdicts import Verdict
+
+log = structlog.get_logger(__name__)
+
+# How long an answer is kept back for its settlement; then it goes out and the settlement follows.
+SETTLEMENT_WAIT = 5.0
+
+
+class Settled(NamedTuple):
+    """What the customer can be told; ``charge`` is None while it is not known."""
+
+    charge: Decimal | None
+    outcome: UsageOutcome | None
+
+
+PENDING = Settled(None, None)
+
+
+async def settle_answer(gateway: Gateway, call: Call, decision: Decision | None) -> Settled:
+    """Settle a call by its own answer; when that does not say enough, by the provider's record, which is then awaited
+    in the background."""
+    bill = bill_from_answer(call, await served_price(call))
+    if bill is None:
+        resolve_later(gateway, call)
+        return PENDING
+    give_tokens_back(decision, bill.usage.tokens)
+    return await _written(gateway, call, bill)
+
+
+async def settle_failure(gateway: Gateway, call: Call, verdict: Verdict, decision: Decision | None) -> None:
+    """End a call that was not served: at once when nothing can have been billed, else when the provider's books tell."""
+    give_tokens_back(decision, 0)
+    call.status = "error"
+    if verdict.alert:
+        gateway.alert("gateway.provider_account_problem", call, {"reason": verdict.alert, "key": call.key.kind})
+    if verdict.may_be_billed:
+        resolve_later(gateway, call)
+        return
+    await _wait_briefly(gateway.fail(call))
+
+
+def resolve_later(gateway: Gateway, call: Call) -> None:
+    """Keep the hold and find out what was billed: soon, by this process; after that by recovery."""
+    gateway.note(call, **unresolved_facts(call))
+    if call.reading.generation_id:
+        gateway.spawn(_resolve(gateway, call))
+
+
+def unresolved_facts(call: Call) -> dict[str, object]:
+    """What recovery must know of a call that has ended without a bill."""
+    rows = attempt_rows(call.tries, organization_id=call.organization_id, hold_id=call.id, key_hash=call.key.hash)
+    return {
+        "ended_at": datetime.now(UTC),
+        "status": call.status,
+        "generation": call.reading.generation_id,
+        "served": call.reading.model,
+        "provider": call.reading.provider,
+        "attempts": rows,
+    }
+
+
+async def _resolve(gateway: Gateway, call: Call) -> None:
+    generation = await find_generation(
+        gateway.upstream.session, call.base_url, call.reading.generation_id, call.key.secret
+    )
+    if generation is None:
+        return
+    call.reading.model = call.reading.model or generation.model
+    call.reading.provider = call.reading.provider or generation.provider
+    call.reading.finish_reason = call.reading.finish_reason or generation.finish_reason
+    bill = bill_from_generation(call, generation, await served_price(call))
+    try:
+        await gateway.settle(call, bill)
+    except Exception:
+        log.exception("gateway.resolution_failed", call=str(call.id))
+
+
+async def served_price(call: Call) -> BookPrice | None:
+    """The price of the model that served: the reserved one, else whatever the price book says of it."""
+    served = call.reading.model
+    if not served:
+        return call.candidates[0].price if len(call.candidates) == 1 else None
+    requested = call.candidates[0].name
+    return call.price_of(served) or await card_for_async(served, call.at, requested=requested)
+
+
+def give_tokens_back(decision: Decision | None, used: int) -> None:
+    """Replace the tokens that the rate limit counted for the call by those it used."""
+    if decision is not None:
+        correct_async(decision, tokens=used)
+
+
+async def _written(gateway: Gateway, call: Call, bill: Bill) -> Settled:
+    settled = gateway.settle(call, bill)
+    outcome = await _wait_briefly(settled)
+    if outcome is None:
+        return PENDING
+    return Settled(outcome.charged, outcome)
+
+
+async def _wait_briefly(settled: "asyncio.Future[UsageOutcome]") -> UsageOutcome | None:
+    """The outcome, or None when the books cannot be written just now: the settlement goes on by itself."""
+    try:
+        done, _ = await asyncio.wait({settled}, timeout=SETTLEMENT_WAIT)
+        return settled.result() if done else None
+    except Exception:
+        return None

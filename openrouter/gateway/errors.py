@@ -1,0 +1,81 @@
+"""Errors of the gateway in the one envelope that OpenAI's and OpenRouter's clients both read.
+
+``{"error": {"code": 402, "message": "…", "type": "insufficient_credits", "param": null, "metadata": {…}}}``: ``code`` is
+the HTTP status as a number, as OpenRouter's clients insist; ``type`` is the stable name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import DomainError
+from core.jsonio import dumps, wire_form
+
+Header = tuple[bytes, bytes]
+
+# The client library must not send this call again by itself: it may have been carried out.
+DO_NOT_RETRY: Header = (b"x-should-retry", b"false")
+
+
+class CallRefused(Exception):
+    """The call ends with an error answer."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        type: str,
+        *,
+        param: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        retry_after: float | None = None,
+        headers: tuple[Header, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.type = type
+        self.param = param
+        self.metadata = dict(metadata or {})
+        self.headers = headers
+        if retry_after is not None:
+            self.headers += ((b"retry-after", b"%d" % max(1, round(retry_after))),)
+
+    def document(self) -> dict[str, Any]:
+        """The ``error`` member."""
+        return {
+            "code": self.status,
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "metadata": {"error_type": self.type, **self.metadata},
+        }
+
+    def body(self) -> bytes:
+        """The answer's body."""
+        return dumps({"error": self.document()})
+
+
+def refusal_of(error: DomainError) -> CallRefused:
+    """A refusal of ours in the gateway's envelope; its facts become ``metadata``, amounts as strings."""
+    facts: dict[str, Any] = wire_form(error.facts)
+    param = facts.pop("param", None)
+    headers = ((b"www-authenticate", b'Bearer realm="farebox"'),) if error.status == 401 else ()
+    return CallRefused(
+        error.status,
+        error.detail,
+        error.code,
+        param=param,
+        metadata=facts,
+        retry_after=error.retry_after,
+        headers=headers,
+    )
+
+
+def invalid(message: str, param: str | None = None) -> CallRefused:
+    """A request that does not fit."""
+    return CallRefused(400, message, "invalid_request", param=param)
+
+
+def internal_error() -> CallRefused:
+    """A fault of ours; the log has the rest."""
+    return CallRefused(500, "The gateway failed to handle this call. Nothing was charged.", "internal_error")

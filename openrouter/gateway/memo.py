@@ -1,0 +1,73 @@
+"""Small reads of the database for the hot path, kept for a moment."""
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Memo(Generic[K, V]):
+    """Values that a thread reads from the database, kept for a moment and read once for all who wait.
+
+    A value older than ``fresh`` seconds is still given out while it is read again, until it is ``stale`` seconds old.
+    """
+
+    def __init__(self, read: Callable[[K], V], *, fresh: float = 0.8, stale: float = 1.6, size: int = 20_000) -> None:
+        self._read = sync_to_async(_closing(read), thread_sensitive=False)
+        self._fresh, self._stale, self._size = fresh, stale, size
+        self._values: dict[K, tuple[float, V]] = {}
+        self._reading: dict[tuple[int, K], asyncio.Task[V]] = {}
+
+    async def value(self, key: K) -> V:
+        """The value; no wait while it is fresh."""
+        found = self._values.get(key)
+        if found is not None:
+            age = time.monotonic() - found[0]
+            if age < self._fresh:
+                return found[1]
+            reading = self._start(key)
+            if age < self._stale:
+                return found[1]
+            return await asyncio.shield(reading)
+        return await asyncio.shield(self._start(key))
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._values.clear()
+
+    def _start(self, key: K) -> "asyncio.Task[V]":
+        slot = (id(asyncio.get_running_loop()), key)
+        task = self._reading.get(slot)
+        if task is None:
+            task = self._reading[slot] = asyncio.ensure_future(self._fill(key))
+            task.add_done_callback(lambda done: self._done(slot, done))
+        return task
+
+    def _done(self, slot: "tuple[int, K]", task: "asyncio.Task[V]") -> None:
+        self._reading.pop(slot, None)
+        if not task.cancelled():
+            task.exception()  # whoever waits has it; a read in the background may fail unseen and is tried again
+
+    async def _fill(self, key: K) -> V:
+        value = await self._read(key)
+        self._values.pop(key, None)
+        while len(self._values) >= self._size:
+            del self._values[next(iter(self._values))]
+        self._values[key] = (time.monotonic(), value)
+        return value
+
+
+def _closing(read: Callable[[K], V]) -> Callable[[K], V]:
+    def call(key: K) -> V:
+        try:
+            return read(key)
+        finally:
+            connection.close()
+
+    return call

@@ -1,0 +1,152 @@
+"""What a gateway process keeps between calls: its client of the provider, its group commits, its running calls."""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import connection
+
+from core.groupcommit import GroupCommit
+from core.ids import uuid7
+from credits.services import HoldOutcome, HoldRequest
+from metering.records import UsageOutcome
+from openrouter.gateway.bill import NOTHING, Bill, record_of
+from openrouter.gateway.books import Note, Settlement, attempt_rows, note_batch, place_batch, settle_batch
+from openrouter.gateway.call import Call
+from openrouter.gateway.upstream import Upstream
+from outbox.services import publish
+
+log = structlog.get_logger(__name__)
+
+_ALERT_EVERY = 60.0  # seconds, for the same alert
+# Settlements must survive a restart of the database: what the provider has billed is not forgotten for a moment's outage.
+_SETTLEMENT_PATIENCE = 300.0
+
+
+class Gateway:
+    """One process's gateway; belongs to the event loop that first uses it."""
+
+    def __init__(self) -> None:
+        self.instance = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid7().hex[-8:]}"
+        self.holds: GroupCommit[HoldRequest, HoldOutcome] = GroupCommit(place_batch, name="holds")
+        self.settlements: GroupCommit[Settlement, UsageOutcome] = GroupCommit(
+            settle_batch, name="settlements", longest_queue=50_000, patience=_SETTLEMENT_PATIENCE
+        )
+        self.notes: GroupCommit[Note, bool] = GroupCommit(note_batch, name="notes", patience=30)
+        self._upstream: Upstream | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._alerted: dict[str, float] = {}
+
+    @property
+    def upstream(self) -> Upstream:
+        """The client of the provider."""
+        if self._upstream is None:
+            self._upstream = Upstream.open()
+        return self._upstream
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Run something that no client's disconnect can cancel."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    # ------------------------------------------------------------ the life of a hold
+
+    async def hold(self, call: Call) -> HoldOutcome:
+        """Set aside the most that the call may cost. Raises BooksUnavailable: without a hold nothing is sent."""
+        principal = call.principal
+        lifetime = settings.GATEWAY_STREAM_SECONDS if call.streams else settings.GATEWAY_CALL_SECONDS
+        return await self.holds.submit(
+            HoldRequest(
+                organization_id=call.organization_id,
+                amount=call.reserved,
+                key=f"call:{call.id}",
+                expires_at=call.at + timedelta(seconds=lifetime + settings.GATEWAY_RETRY_SECONDS + 60),
+                purpose="gateway",
+                context=call.context(self.instance),
+                limit_ids=() if principal.spend_limit_id is None else (principal.spend_limit_id,),
+                hold_id=call.id,
+            )
+        )
+
+    def note(self, call: Call, **facts: Any) -> None:
+        """Add facts to the hold's context; nobody waits for it."""
+        try:
+            future = self.notes.submit(Note(call.id, facts))
+        except Exception:
+            log.warning("gateway.note_lost", call=str(call.id))
+            return
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def note_generation(self, call: Call) -> None:
+        """Make the provider's handle of the call durable, so that recovery can ask for it."""
+        if not call.noted and call.reading.generation_id:
+            call.noted = True
+            self.note(call, generation=call.reading.generation_id)
+
+    def settle(self, call: Call, bill: Bill) -> "asyncio.Future[UsageOutcome]":
+        """Write the call into the books: event, charge, end of the hold, attempts."""
+        if call.tries:
+            last = call.tries[-1]
+            last.cost = None if call.uses_own_key or bill.source in ("none", "estimated") else bill.cost
+            last.generation_id = last.generation_id or call.reading.generation_id
+        rows = attempt_rows(
+            call.tries, organization_id=call.organization_id, hold_id=call.id, key_hash=call.key.hash
+        )
+        settled = self.settlements.submit(Settlement(record_of(call, bill, ended_at=datetime.now(UTC)), rows))
+        settled.add_done_callback(lambda done: self._check(call, done))
+        return settled
+
+    def fail(self, call: Call) -> "asyncio.Future[UsageOutcome]":
+        """A call that cost nothing: its hold is given back, its attempts stay."""
+        call.status = "error"
+        return self.settle(call, NOTHING)
+
+    def _check(self, call: Call, settled: "asyncio.Future[UsageOutcome]") -> None:
+        if settled.cancelled():
+            return
+        error = settled.exception()
+        if error is not None:
+            log.error("gateway.settlement_lost", call=str(call.id), error=repr(error))
+        elif not settled.result().is_known:
+            status = settled.result().status
+            log.error("gateway.settlement_refused", call=str(call.id), status=status)
+            self.alert("gateway.settlement_refused", call, {"call": str(call.id), "status": status})
+
+    # ------------------------------------------------------------ telling the operator
+
+    def alert(self, type: str, call: Call, data: dict[str, Any]) -> None:
+        """Publish news for the operator, the same at most once a minute."""
+        now, what = time.monotonic(), f"{type} {call.key.hash} {data.get('reason')}"
+        if now - self._alerted.get(what, -_ALERT_EVERY) < _ALERT_EVERY:
+            return
+        if len(self._alerted) > 10_000:
+            self._alerted.clear()
+        self._alerted[what] = now
+        self.spawn(sync_to_async(_publish, thread_sensitive=False)(type, call, data))
+
+    # ------------------------------------------------------------ the end
+
+    async def close(self, grace: float = 20.0) -> None:
+        """Let running calls end for ``grace`` seconds, write what is to be written, close connections."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=grace)
+        for group in (self.holds, self.settlements, self.notes):
+            await asyncio.to_thread(group.close, grace)
+        if self._upstream is not None:
+            await self._upstream.close()
+
+
+def _publish(type: str, call: Call, data: dict[str, Any]) -> None:
+    try:
+        publish(type=type, organization_id=call.organization_id, data=data, actor="gateway")
+    finally:
+        connection.close()

@@ -1,0 +1,231 @@
+"""A call whose answer comes in pieces: passed on as they come, read in passing, settled at their end.
+
+The provider is the one thing a stream follows to its end: a client that leaves changes where the bytes go, not that
+they are counted.
+"""
+
+import asyncio
+import time
+from typing import Any
+
+import aiohttp
+import msgspec
+from django.conf import settings
+
+from accounts.ratelimits import Decision
+from core.money import to_wire
+from openrouter.gateway.answers import read_answer
+from openrouter.gateway.call import Call
+from openrouter.gateway.ending import PENDING, Settled, give_tokens_back, resolve_later, settle_answer, settle_failure
+from openrouter.gateway.headers import call_headers
+from openrouter.gateway.runtime import Gateway
+from openrouter.gateway.sse import EventStream, EventTooLarge
+from openrouter.gateway.upstream import UpstreamFailed
+from openrouter.gateway.verdicts import judge_reported, no_answer, shown_error
+from openrouter.gateway.wire import Exchange, Header
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision: Decision | None) -> None:
+    """Carry out a streamed call whose hold is placed. Ends it in the books, whether or not the client is still there."""
+    try:
+        response = await gateway.upstream.send(call, exchange)
+    except UpstreamFailed as failure:
+        await settle_failure(gateway, call, failure.verdict, decision)
+        await exchange.refuse(failure.verdict.refusal, call_headers(call, decision))
+        return
+    gateway.note_generation(call)
+    call.reading.cache_hit = response.headers.get("X-OpenRouter-Cache-Status", "").upper() == "HIT"
+    content_type = response.headers.get("Content-Type", "")
+    if content_type.startswith("application/json"):
+        await _failed_before_the_stream(gateway, exchange, call, response, decision)
+        return
+    headers: list[Header] = [
+        (b"content-type", content_type.encode("latin-1", "replace") or b"text/event-stream"),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+        *call_headers(call, decision),
+    ]
+    await exchange.start(200, headers)
+    relay = _AudioRelay if call.route.is_audio else _EventRelay
+    await relay(gateway, exchange, call, response, decision).run()
+
+
+async def _failed_before_the_stream(
+    gateway: Gateway, exchange: Exchange, call: Call, response: aiohttp.ClientResponse, decision: Decision | None
+) -> None:
+    """An answer in JSON where a stream was asked for: an error with status 200."""
+    try:
+        body = await response.read()
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        body = b""
+    answer = read_answer(body)
+    if answer is not None:
+        call.reading.take(answer)
+    verdict = judge_reported(call.reading.error, own_key=call.uses_own_key)
+    call.tries[-1].end()
+    call.tries[-1].error_type = verdict.error_type
+    await settle_failure(gateway, call, verdict, decision)
+    await exchange.refuse(verdict.refusal, call_headers(call, decision))
+
+
+class _Relay:
+    """One answer on its way from the provider to the client."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        exchange: Exchange,
+        call: Call,
+        response: aiohttp.ClientResponse,
+        decision: Decision | None,
+    ) -> None:
+        self.gateway = gateway
+        self.exchange = exchange
+        self.call = call
+        self.response = response
+        self.decision = decision
+        self.abandoned = False  # closed by us, because the client left
+        self.failure = ""  # why the answer broke off: "timeout" or "no_answer"
+
+    async def run(self) -> None:
+        """Relay everything, then settle."""
+        watcher = asyncio.ensure_future(self.exchange.watch())
+        watcher.add_done_callback(self._client_left)
+        try:
+            async with asyncio.timeout(settings.GATEWAY_STREAM_SECONDS):
+                async for chunk in self.response.content.iter_any():
+                    if self.call.answered_at is None:
+                        self.call.answered_at = time.monotonic()
+                    await self.take(chunk)
+                    if self.exchange.gone:
+                        self._leave_or_drain()
+        except TimeoutError:
+            self.failure = "timeout"
+        except (aiohttp.ClientError, OSError, EventTooLarge):
+            self.failure = "no_answer"
+        finally:
+            self.response.close() if self.failure else self.response.release()
+        self.call.tries[-1].end()
+        try:
+            await self.conclude()
+        finally:
+            watcher.cancel()
+
+    async def take(self, chunk: bytes) -> None:
+        """Deal with bytes of the answer."""
+        raise NotImplementedError
+
+    async def conclude(self) -> None:
+        """Settle, and end the client's answer."""
+        raise NotImplementedError
+
+    def may_cancel(self) -> bool:
+        """Whether the provider stops, and stops billing, when the connection is closed."""
+        return self.call.reading.provider.lower() in settings.GATEWAY_CANCELLABLE_PROVIDERS
+
+    def _client_left(self, watcher: "asyncio.Task[None]") -> None:
+        if not watcher.cancelled() and self.exchange.gone:
+            loop = asyncio.get_running_loop()
+            self._leave_or_drain()
+            loop.call_later(settings.GATEWAY_DRAIN_SECONDS, self._abandon)
+
+    def _leave_or_drain(self) -> None:
+        """Nobody listens any more: stop a provider that can be stopped, else hear it out for its usage."""
+        if self.may_cancel():
+            self._abandon()
+
+    def _abandon(self) -> None:
+        if not self.abandoned and not self.response.closed:
+            self.abandoned = True
+            self.response.close()
+
+
+class _EventRelay(_Relay):
+    """Server-sent events of a chat or a completion."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.events = EventStream(self._on_event)
+
+    async def take(self, chunk: bytes) -> None:
+        """Pass on what is complete."""
+        if out := self.events.feed(chunk):
+            await self.exchange.write(out)
+
+    def _on_event(self, data: bytes) -> bytes | None:
+        """Read an event; an error is shown without what the customer must not see."""
+        answer = read_answer(data)
+        if answer is None:
+            return None
+        self.call.reading.take(answer)
+        if not answer.error:
+            return None
+        document = msgspec.json.decode(data)
+        document["error"] = shown_error(answer.error, own_key=self.call.uses_own_key)
+        document.pop("user_id", None)
+        return _encode(document)
+
+    async def conclude(self) -> None:
+        """Settle by what was read; keep the end mark back until that is done."""
+        call, reading = self.call, self.call.reading
+        is_whole = self.events.done or (reading.usage is not None and not self.failure)
+        attempt = call.tries[-1]
+        attempt.answered = is_whole
+        if self.exchange.gone and not is_whole:
+            call.status = "cancelled"
+        elif reading.error or not is_whole:
+            call.status = "partial"
+            attempt.error_type = _error_type(reading.error, self.failure)
+        settled = await settle_answer(self.gateway, call, self.decision)
+        if is_whole:
+            await self.exchange.write(_remark(settled)) if self.events.done else None
+            await self.exchange.finish(self.events.ending)
+        elif reading.error:
+            await self.exchange.finish()
+        else:
+            await self.exchange.finish(_broken_off(self.failure or "no_answer"))
+
+
+class _AudioRelay(_Relay):
+    """Sound: nothing to read in it, so the provider's record tells what it cost."""
+
+    async def take(self, chunk: bytes) -> None:
+        """Pass it on."""
+        await self.exchange.write(chunk)
+
+    def may_cancel(self) -> bool:
+        """Speech is billed by its input, so stopping it saves nothing."""
+        return False
+
+    async def conclude(self) -> None:
+        """Look the cost up; a broken answer is broken off towards the client too."""
+        self.call.status = "partial" if self.failure else "ok"
+        self.call.tries[-1].answered = not self.failure
+        self.call.tries[-1].error_type = self.failure
+        give_tokens_back(self.decision, 0)
+        resolve_later(self.gateway, self.call)
+        if not self.failure:
+            await self.exchange.finish()
+
+
+def _error_type(error: Any, failure: str) -> str:
+    if error:
+        return judge_reported(error, own_key=False).error_type
+    return failure or "cut_off"
+
+
+def _remark(settled: Settled) -> bytes:
+    """The price as a comment: clients skip lines that begin with a colon."""
+    if settled is PENDING or settled.charge is None:
+        return b": farebox charge=pending\n\n"
+    text = f": farebox charge={to_wire(settled.charge)}"
+    if settled.outcome is not None and settled.outcome.balance is not None:
+        text += f" balance={to_wire(settled.outcome.balance)}"
+    return text.encode() + b"\n\n"
+
+
+def _broken_off(reason: str) -> bytes:
+    """The event that tells a client that this was not the end of the answer."""
+    return b"data: " + _encode({"error": no_answer(reason).refusal.document()}) + b"\n\n"
