@@ -1,5 +1,6 @@
 """The ASGI application: routes, and the errors that any route can end in."""
 
+import logging
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,6 +27,7 @@ CONTROL = "/_sandbox"
 Streaming = Callable[[Request], Awaitable[None]]
 Reading = Callable[..., Answer]
 
+_log = logging.getLogger(__name__)
 _PART = re.compile(r"\{(\w+)\}")
 
 
@@ -120,6 +122,10 @@ class Sandbox:
                 return
             except Refusal as refusal:
                 await request.refuse(refusal)
+            except Exception:
+                _log.exception("%s %s failed", request.method, request.path)
+                if not request.started:
+                    await request.refuse(Refusal(500, "Internal Server Error", "server"))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:

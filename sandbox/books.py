@@ -1,6 +1,7 @@
 """The sandbox's own books: keys, credits and every generation, exact, rebuilt from the journal at start."""
 
 import hashlib
+import time
 from collections import defaultdict
 from decimal import Decimal
 from pathlib import Path
@@ -54,6 +55,7 @@ class Books:
         self._seed()
 
     def _forget(self) -> None:
+        self.born = time.perf_counter()  # calls that started earlier belong to no books any more
         self.keys: dict[str, Key] = {}  # by hash, oldest first
         self.spend: defaultdict[str, Spend] = defaultdict(Spend)
         self.generations: dict[str, Generation] = {}

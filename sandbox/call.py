@@ -138,7 +138,8 @@ class Cashier:
         generation.finish = None if cancelled else finish or call.plan.finish
         generation.visible_at = now + self._lookup_delay(call, cancelled or interrupted)
         generation.cache_source = cache_source
-        self._books.write(generation)
+        if call.clock_started >= self._books.born:
+            self._books.write(generation)
         return Bill(generation, cost)
 
     def _record(self, call: Call, used: Quantities, cost: Cost, now: float) -> Generation:

@@ -92,7 +92,9 @@ class Control:
                 self._clock.offset += wanted - self._clock.now()
             else:
                 self._clock.offset = float(body["offset"])
-        except (KeyError, TypeError, ValueError):
+            iso(self._clock.now())
+        except (KeyError, TypeError, ValueError, OverflowError):
+            self._clock.offset = 0.0
             raise Refusal(400, "Send offset (seconds) or now (ISO 8601)", "invalid_request") from None
         return Answer({"now": iso(self._clock.now()), "offset": self._clock.offset})
 

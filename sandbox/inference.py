@@ -246,12 +246,7 @@ class Inference:
 
 
 def _parse(request: Request, api: str) -> ChatRequest:
-    try:
-        parsed = _decode(request.body)
-    except msgspec.ValidationError as error:
-        raise Refusal(400, f"Invalid request: {error}", "invalid_request") from None
-    except msgspec.DecodeError:
-        raise Refusal(400, "Request body is not valid JSON", "invalid_request") from None
+    parsed = request.read_as(_decode)
     if api == "text" and parsed.prompt:
         parsed.messages = None
     if not parsed.messages and (api == "completions" or not parsed.prompt):

@@ -5,7 +5,9 @@ import base64
 import math
 from array import array
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from sandbox.answers import headers_of
 from sandbox.call import Bill, Call
@@ -22,6 +24,32 @@ from sandbox.wire import Refusal, Request, encode
 _BYTES_PER_CHARACTER = 64
 _SPEECH_TYPES = {"mp3": b"audio/mpeg", "pcm": b"audio/pcm", "wav": b"audio/wav", "opus": b"audio/opus"}
 _PIECE = 4096
+_MOST_DIMENSIONS = 8192
+
+
+class EmbeddingRequest(msgspec.Struct):
+    """What matters of a request for vectors."""
+
+    model: str
+    input: Any
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=_MOST_DIMENSIONS)] | None = None
+    encoding_format: str | None = None
+    provider: dict[str, Any] | None = None
+    user: str | None = None
+
+
+class SpeechRequest(msgspec.Struct):
+    """What matters of a request for speech."""
+
+    model: str
+    input: str
+    response_format: str | None = None
+    provider: dict[str, Any] | None = None
+    user: str | None = None
+
+
+_read_embedding = msgspec.json.Decoder(EmbeddingRequest).decode
+_read_speech = msgspec.json.Decoder(SpeechRequest).decode
 
 
 class OtherMedia:
@@ -32,14 +60,14 @@ class OtherMedia:
 
     async def embeddings(self, request: Request) -> None:
         """``POST /embeddings``: vectors as numbers, or base64 of little-endian 32-bit floats."""
-        body = request.json()
-        inputs = _inputs(body.get("input"))
+        body = request.read_as(_read_embedding)
+        inputs = _inputs(body.input)
         tokens = sum(count_tokens(piece) if isinstance(piece, str) else len(piece) for piece in inputs)
         call = await self._open(request, body, "embeddings", Quantities(prompt=tokens))
         if call is None:
             return
-        size = body.get("dimensions") or call.model.entry.dimensions or 1536
-        encoded = body.get("encoding_format") == "base64"
+        size = body.dimensions or call.model.entry.dimensions or _MOST_DIMENSIONS
+        encoded = body.encoding_format == "base64"
         if call.wishes.first:
             await asyncio.sleep(call.wishes.first)
         bill = self._inference.cashier.bill(call)
@@ -63,14 +91,14 @@ class OtherMedia:
 
     async def speech(self, request: Request) -> None:
         """``POST /audio/speech``: raw audio, priced per input character; the cost is in no answer."""
-        body = request.json()
-        spoken = body.get("input")
-        if not isinstance(spoken, str) or not spoken:
+        body = request.read_as(_read_speech)
+        spoken = body.input
+        if not spoken:
             raise Refusal(400, "input: Required", "invalid_request")
         call = await self._open(request, body, "tts", Quantities(prompt=len(spoken)))
         if call is None:
             return
-        kind = _SPEECH_TYPES.get(str(body.get("response_format", "mp3")), b"audio/mpeg")
+        kind = _SPEECH_TYPES.get(body.response_format or "mp3", b"audio/mpeg")
         headers = headers_of(call, (b"content-type", kind))
         audio = talk(len(spoken) * _BYTES_PER_CHARACTER // 4, call.plan.seed)
         pieces = [audio[start : start + _PIECE] for start in range(0, len(audio), _PIECE)]
@@ -84,13 +112,13 @@ class OtherMedia:
         self._inference.cashier.bill(call)
         await send_whole(request, call, pieces[-1], headers)
 
-    async def _open(self, request: Request, body: dict[str, Any], api: str, used: Quantities) -> Call | None:
+    async def _open(
+        self, request: Request, body: EmbeddingRequest | SpeechRequest, api: str, used: Quantities
+    ) -> Call | None:
         """Accept a call; None when its fault has already answered. Raises Refusal."""
         inference = self._inference
         key = inference.admission.inference_key(request)
-        name = body.get("model")
-        if not isinstance(name, str) or not name:
-            raise Refusal(400, "model: Required", "invalid_request")
+        name = body.model
         model = inference.find_model(name, "speech" if api == "tts" else api)
         wishes = read_directives(request.body, model.entry.sandbox)
         forced = inference.faults.take(path=request.path, key_hash=key.hash, model=None)
@@ -101,9 +129,7 @@ class OtherMedia:
             await break_transport(request, fault)
             return None
         now = inference.clock.now()
-        endpoint, rates = choose_endpoint(
-            model, body.get("provider"), wishes, prompt_tokens=used.prompt, at=now, tier=None
-        )
+        endpoint, rates = choose_endpoint(model, body.provider, wishes, prompt_tokens=used.prompt, at=now, tier=None)
         plan = Plan(used=used, text=b"", thought=b"", tool=None, finish=None, seed=seed_of(model.id, name))
         call = Call(
             api=api,
@@ -120,8 +146,7 @@ class OtherMedia:
             byok=inference.uses_own_credential(key, model, endpoint.tag),
             created=now,
         )
-        user = body.get("user")
-        attribute(call, request, user if isinstance(user, str) else None, None)
+        attribute(call, request, body.user, None)
         return None if await inference.spoil_before(request, call) else call
 
 

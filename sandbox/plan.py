@@ -26,7 +26,7 @@ class Message(msgspec.Struct, gc=False):
     """One message of a chat; unknown members are accepted."""
 
     role: str
-    content: Any = None
+    content: str | list[Any] | None = None
 
 
 class ChatRequest(msgspec.Struct, gc=False):
@@ -94,7 +94,7 @@ def read_prompt(request: ChatRequest) -> Prompt:
             elif kind == "image_url":
                 images += 1
             elif kind == "input_audio":
-                heard = count_tokens(str(part.get("input_audio", {}).get("data", "")))
+                heard = count_tokens(str(_part(part, "input_audio").get("data", "")))
                 audio += heard
                 tokens += heard
     return Prompt(tokens, images, audio, last)
@@ -205,21 +205,21 @@ def _tool_call(request: ChatRequest, wishes: Directives) -> tuple[str, str] | No
     ]
     choice = request.tool_choice
     if isinstance(choice, dict):
-        name = choice.get("function", {}).get("name")
+        name = _part(choice, "function").get("name")
         functions = [function for function in functions if function.get("name") == name]
     elif choice != "required" and not wishes.tool:
         return None
     if not functions:
         return ("sandbox_tool", "{}") if wishes.tool else None
     function = functions[0]
-    return str(function.get("name")), json.dumps(_example(function.get("parameters") or {}))
+    return str(function.get("name")), json.dumps(_example(_part(function, "parameters")))
 
 
 def _shaped_text(request: ChatRequest) -> bytes | None:
     """JSON as ``response_format`` asks for, in ASCII."""
     shape = request.response_format or {}
     if shape.get("type") == "json_schema":
-        value = _example(shape.get("json_schema", {}).get("schema") or {})
+        value = _example(_part(_part(shape, "json_schema"), "schema"))
     elif shape.get("type") == "json_object":
         value = {"answer": "the sun saw the old man"}
     else:
@@ -227,16 +227,23 @@ def _shaped_text(request: ChatRequest) -> bytes | None:
     return json.dumps(value).encode()
 
 
+def _part(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """A member that should be an object; anything else counts as an empty one."""
+    value = whole.get(name)
+    return value if isinstance(value, dict) else {}
+
+
 def _example(schema: dict[str, Any]) -> Any:
     """A small value that fits a JSON schema."""
-    if schema.get("enum"):
-        return schema["enum"][0]
+    choices = schema.get("enum")
+    if isinstance(choices, list) and choices:
+        return choices[0]
     match schema.get("type"):
         case "object" | None:
-            properties = schema.get("properties") or {}
+            properties = _part(schema, "properties")
             return {name: _example(part) for name, part in properties.items() if isinstance(part, dict)}
         case "array":
-            return [_example(schema.get("items") or {"type": "string"})]
+            return [_example(_part(schema, "items") or {"type": "string"})]
         case "integer" | "number":
             return 1
         case "boolean":

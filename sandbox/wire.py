@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,6 +12,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
+T = TypeVar("T")
 
 LARGEST_BODY = 32 * 1024 * 1024
 ACCOUNT_ID = "user_2sandbox0000000000000000"
@@ -110,6 +111,15 @@ class Request:
         if not isinstance(value, dict):
             raise Refusal(400, "Request body must be a JSON object", "invalid_request")
         return value
+
+    def read_as(self, decode: Callable[[bytes], T]) -> T:
+        """The body as ``decode`` understands it. Raises Refusal (400)."""
+        try:
+            return decode(self.body)
+        except msgspec.ValidationError as error:
+            raise Refusal(400, f"Invalid request: {error}", "invalid_request") from None
+        except msgspec.DecodeError:
+            raise Refusal(400, "Request body is not valid JSON", "invalid_request") from None
 
     async def start(self, status: int, headers: Sequence[Header]) -> None:
         """Send status and headers."""

@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 
 from sandbox.books import hash_of
-from tests.sandbox.asking import ask, make_key
+from tests.sandbox.asking import ask, chat_body, make_key, open_raw, read_until
 
 QUESTION = "[[prompt=1000 tokens=200]]"
 
@@ -43,6 +43,14 @@ def test_reset_forgets_everything_but_the_seeded_keys(sandbox):
     assert ask(sandbox, "sandbox/chat", key=key)[0] == 401
     assert ask(sandbox, "sandbox/chat")[0] == 200
     assert len(sandbox.requests()) == 2
+
+
+def test_a_call_that_was_running_at_a_reset_is_in_no_books(sandbox):
+    with open_raw(sandbox, chat_body("sandbox/chat", "[[first=0.3]]")) as connection:
+        read_until(connection, b"\r\n\r\n")
+        sandbox.reset()
+        read_until(connection, b'"usage"')
+    assert sandbox.books()["totals"]["requests"] == 0
 
 
 def test_requests_are_shown_as_they_came_without_their_keys(sandbox):

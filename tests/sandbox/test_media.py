@@ -73,7 +73,7 @@ def test_speech_is_raw_audio_priced_per_character_and_its_cost_is_in_the_lookup_
 
 
 def test_the_id_of_speech_comes_before_the_audio(sandbox):
-    body = {"model": "openai/gpt-4o-mini-tts", "voice": "alloy", "input": "[[first=5]]"}
+    body = {"model": "openai/gpt-4o-mini-tts", "voice": "alloy", "input": "[[first=0.5]]"}
     with open_raw(sandbox, body, path=SPEECH) as connection:
         assert b"x-generation-id: gen-" in read_until(connection, b"\r\n\r\n").lower()
 
