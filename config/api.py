@@ -11,5 +11,6 @@ urlpatterns = [
     path("", include("accounts.routes")),
     path("", include("credits.routes")),
     path("", include("tiers.routes")),
+    path("", include("openrouter.routes")),
     re_path("", api_not_found),
 ]

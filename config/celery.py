@@ -18,4 +18,10 @@ app.conf.beat_schedule = {
     "expire holds": {"task": "credits.tasks.expire_holds", "schedule": 30},
     "expire lots": {"task": "credits.tasks.expire_lots", "schedule": 60},
     "audit the ledger": {"task": "credits.tasks.audit_ledger", "schedule": 3600},
+    "tell the provider": {"task": "openrouter.tasks.provision_due", "schedule": 20},
+    "delete retired provider keys": {"task": "openrouter.tasks.delete_retired_keys", "schedule": 60},
+    "follow provider limits": {"task": "openrouter.tasks.follow_limits", "schedule": 60},
+    "sync provider usage": {"task": "openrouter.tasks.sync_usage", "schedule": 900},
+    "sync models": {"task": "openrouter.tasks.sync_models", "schedule": 3600},
+    "verify customers' own keys": {"task": "openrouter.tasks.verify_own_keys", "schedule": 86_400},
 }

@@ -4,7 +4,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 
-from accounts.models import Organization, User
+from accounts.models import ApiKey, Organization, User
+from accounts.principal import Actor
+from accounts.scopes import ALL_SCOPES
+from accounts.services import KeyTerms, create_api_key, create_organization
 from credits.models import CreditAccount
 from credits.services import grant_credits
 from metering.records import UsageRecord
@@ -52,3 +55,16 @@ def make_record(organization: Organization, charge: str = "0", **fields) -> Usag
         **fields,
     }
     return UsageRecord(organization_id=organization.pk, **fields)
+
+
+def make_customer(**fields) -> Organization:
+    """A live organization as the service makes it: with an owner, a test twin, wallets."""
+    fields.setdefault("owner", None)
+    fields.setdefault("name", f"Customer {next(_numbers)}")
+    return create_organization(**{"at": NOON, **fields})
+
+
+def make_key(organization: Organization, *, at: datetime = NOON, **terms) -> tuple[ApiKey, str]:
+    """A key with every scope unless ``terms`` say otherwise, and its secret."""
+    terms.setdefault("scopes", tuple(ALL_SCOPES))
+    return create_api_key(organization=organization, name="test", terms=KeyTerms(**terms), actor=Actor("test"), at=at)
