@@ -19,6 +19,14 @@ class AccountNotActive(DomainError):
     title = "The OpenRouter account is not active."
 
 
+class AccountDisabled(DomainError):
+    """An operator has suspended the account."""
+
+    code = "provider_account_disabled"
+    status = 403
+    title = "The OpenRouter account was suspended by the operator."
+
+
 class AccountBusy(DomainError):
     """Another request is just working on the account."""
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from accounts.models import Organization
 from accounts.principal import Actor
 from core.errors import NotFound
-from openrouter.errors import AccountNotActive, NoProviderAccount
+from openrouter.errors import AccountDisabled, AccountNotActive, NoProviderAccount
 from openrouter.models import AccountStatus, Owed, ProviderAccount, RetiredKey
 from outbox.services import publish
 
@@ -91,9 +91,17 @@ def enable_account(*, organization_id: UUID, actor: Actor, at: datetime) -> Prov
 
 
 @transaction.atomic
-def delete_account(*, organization_id: UUID, actor: Actor, at: datetime) -> ProviderAccount:
-    """Give the sub-key up for good; its secret is forgotten here and now. Raises NoProviderAccount."""
+def delete_account(
+    *, organization_id: UUID, actor: Actor, at: datetime, even_if_disabled: bool = False
+) -> ProviderAccount:
+    """Give the sub-key up for good; its secret is forgotten here and now.
+
+    A disabled account is deleted by an operator alone: its owner could ask for a new one and undo the suspension.
+    Raises NoProviderAccount, AccountDisabled.
+    """
     account = _locked(organization_id)
+    if account.status == AccountStatus.DISABLED and not even_if_disabled:
+        raise AccountDisabled()
     label = account.label
     if account.hash:
         retire(account, reason="deleted", at=at, delete_after=at)
