@@ -18,3 +18,13 @@ def the_ledger_can_be_emptied_between_tests():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", flush)
         yield
+
+
+@pytest.fixture(autouse=True)
+def no_price_book_from_another_test():
+    """A price book in memory outlives the rows that a test rolls back."""
+    from metering.price_book import forget_price_book
+
+    forget_price_book()
+    yield
+    forget_price_book()
