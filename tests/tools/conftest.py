@@ -15,6 +15,11 @@ from tools.launcher.signals import StopSignals
 from tools.launcher.supervisor import Supervisor
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest start first, so that no process of the suite is left with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None or "browser" in item.path.parts)
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A data folder beside the project's own, where the account of the servers may enter."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from tools.launcher import staticfiles
 from tools.launcher.console import Failure, say, step
 from tools.launcher.databases import Place, start_databases
 from tools.launcher.environment import Environment
@@ -14,14 +15,6 @@ from tools.launcher.servers import answers, sandbox, sandbox_settings, web, work
 from tools.launcher.signals import Stopped, StopSignals
 from tools.launcher.supervisor import Supervisor
 from tools.launcher.welcome import welcome
-
-_PREPARATIONS = (
-    ("Tables", ("migrate", "--no-input")),
-    ("Static files", ("collectstatic", "--no-input", "--verbosity", "0")),
-    ("Tiers", ("load_catalogue",)),
-    ("Model prices", ("load_price_seed",)),
-    ("Demo data", ("load_demo",)),
-)
 
 
 def run_product(root: Path, arguments: Sequence[str], stop: StopSignals) -> int:
@@ -93,11 +86,19 @@ class _Product:
         self.note.announce({name: self.settings[name] for name in names})
 
     def _prepare(self) -> None:
+        with step("Tables"):
+            self._manage("migrate", "--no-input")
+        if not staticfiles.are_current(self.root, self.note.data_dir):
+            with step("Static files"):
+                self._manage("collectstatic", "--no-input", "--clear", "--verbosity", "0")
+                staticfiles.mark_current(self.root, self.note.data_dir)
+        with step("Tiers, prices, demo"):
+            self._manage("load_demo")
+
+    def _manage(self, *command: str) -> None:
+        words = [str(self.environment.python), "manage.py", *command]
         log = self.note.data_dir / "log" / "prepare.log"
-        for title, command in _PREPARATIONS:
-            with step(title):
-                words = [str(self.environment.python), "manage.py", *command]
-                run_quietly(words, self.settings, log, self.stop, self.root, self.supervisor.tend)
+        run_quietly(words, self.settings, log, self.stop, self.root, self.supervisor.tend)
 
     def _start_servers(self, port: int) -> None:
         with step("Web and worker") as remark:

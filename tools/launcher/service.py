@@ -25,7 +25,7 @@ class Service:
     identity: Identity = AS_CALLER
     stop_signal: int = signal.SIGTERM
     grace: float = 10  # seconds between the polite signal and the hard one
-    first_delay: float = 0.5  # seconds before the first restart; doubles with each further death
+    first_delay: float = 0.2  # seconds before the first restart; doubles with each further death
     before_start: Callable[[], None] | None = None
     process: subprocess.Popen | None = None
     mark: str | None = None

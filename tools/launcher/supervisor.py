@@ -9,7 +9,7 @@ from tools.launcher.service import Service
 from tools.launcher.signals import StopSignals
 
 _LONGEST_DELAY = 30.0  # seconds
-_STEADY_AFTER = 60.0  # seconds of life after which earlier deaths are forgotten
+_STEADY_AFTER = 5.0  # seconds of life after which earlier deaths are forgotten: it does start
 
 
 class Supervisor:
