@@ -24,6 +24,8 @@ COUNT_TO_BYTES = 512 * 1024
 # Against differences of whitespace and of joins between parts when the provider renders the prompt.
 COUNT_MARGIN_PERCENT = 125
 COUNT_PER_TEXT = 16
+# However well a text packs (long runs of blanks are one token), a token is not taken for more than this.
+COUNT_MOST_BYTES_PER_TOKEN = 4
 # The most tokens that one picture becomes, by model id; the first match counts.
 IMAGE_TOKENS = (
     ("openai/gpt-4o-mini", 48_200),  # 2,833 and 5,667 for each of up to 8 tiles
@@ -97,7 +99,8 @@ def _saved_by_counting(texts: list[str], families: Collection[Family]) -> int:
         if left < 0:
             break
         count = max(count_tokens(family, text) for family in families)
-        saved += max(size - count * COUNT_MARGIN_PERCENT // 100 - COUNT_PER_TEXT, 0)
+        bound = max(count * COUNT_MARGIN_PERCENT // 100, size // COUNT_MOST_BYTES_PER_TOKEN) + COUNT_PER_TEXT
+        saved += max(size - bound, 0)
     return saved
 
 

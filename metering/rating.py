@@ -18,8 +18,21 @@ from metering.usage import TokenUsage
 __all__ = ["Charge", "Line", "PriceCard", "Rated", "TokenUsage", "apply_markup", "exact", "rate", "total"]
 
 # Losing a digit is an error here, not a habit.
-exact = Context(
-    prec=200, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow]
+exact = Context(prec=200, rounding=ROUND_HALF_EVEN, traps=[Inexact, InvalidOperation, DivisionByZero, Overflow])
+# What a service tier makes cheaper or dearer; fees per request, picture and search stay.
+_PER_TOKEN = frozenset(
+    {
+        "prompt",
+        "completion",
+        "image_token",
+        "audio",
+        "audio_output",
+        "input_audio_cache",
+        "internal_reasoning",
+        "input_cache_read",
+        "input_cache_write",
+        "input_cache_write_1h",
+    }
 )
 ROUNDING = f"half-even at {USD_PLACES} places"
 _DUST_PLACES = 40
@@ -63,12 +76,13 @@ def total(lines: Iterable[Line]) -> Decimal:
 def rate(usage: TokenUsage, card: PriceCard, at: datetime, service_tier: str | None = None) -> Rated:
     """The cost of ``usage`` at ``card`` for a request made at ``at`` (UTC) and served at ``service_tier``.
 
-    Overrides first (they look at the total of prompt tokens and at the clock), then the tier's factor, then
-    the discount. Raises UnpriceableCall when a price that is needed depends on the route, or the tier has no
+    Overrides first (they look at the total of prompt tokens and at the clock), then the tier's factor (on token prices
+    only), then the discount. Raises UnpriceableCall when a price that is needed depends on the route, or the tier has no
     price.
     """
     prices, overrides = card.prices_at(usage.prompt_tokens, at)
-    factor = exact.multiply(card.tier_factor(service_tier), exact.subtract(ONE, card.discount))
+    discount = exact.subtract(ONE, card.discount)
+    token_factor = exact.multiply(card.tier_factor(service_tier), discount)
     lines: list[Line] = []
     unpriced: list[str] = []
     for price_class, quantity, price in _priced(usage, prices):
@@ -78,9 +92,8 @@ def rate(usage: TokenUsage, card: PriceCard, at: datetime, service_tier: str | N
             unpriced.append(price_class)
             continue
         if price == DYNAMIC:
-            raise UnpriceableCall(
-                "The price depends on the route that serves the call.", price_class=price_class
-            )
+            raise UnpriceableCall("The price depends on the route that serves the call.", price_class=price_class)
+        factor = token_factor if price_class in _PER_TOKEN else discount
         unit = price if factor == ONE else exact.multiply(price, factor)
         lines.append(Line(price_class, quantity, unit, exact.multiply(Decimal(quantity), unit)))
     return Rated(tuple(lines), total(lines), tuple(unpriced), overrides, service_tier, card.discount)

@@ -148,6 +148,13 @@ def test_a_price_list_may_name_its_own_service_tiers():
         cost({}, service_tier="tomorrow", prompt_tokens=1000)
 
 
+def test_a_service_tier_changes_token_prices_only_and_a_discount_all():
+    fees = {"request": "0.01", "web_search": "0.02"}
+    assert cost(fees, service_tier="flex", prompt_tokens=1000, searches=1) == Decimal("0.0315")
+    half = {**fees, "discount": Decimal("0.5")}
+    assert cost(half, service_tier="flex", prompt_tokens=1000, searches=1) == Decimal("0.01575")
+
+
 def test_a_price_that_depends_on_the_route_cannot_rate_usage():
     with pytest.raises(UnpriceableCall):
         cost({"prompt": "-1", "completion": "-1"}, prompt_tokens=1)

@@ -134,6 +134,11 @@ def test_a_long_english_prompt_of_a_known_vocabulary_is_bounded_far_below_its_by
     assert prompt_upper_bound(body, size, models=["openai/gpt-4o", "x-ai/grok-4.7"]).tokens == size + PREAMBLE
 
 
+def test_a_prompt_that_packs_unusually_well_is_bounded_by_a_quarter_of_its_bytes():
+    body, size = request(" " * 40_000)
+    assert prompt_upper_bound(body, size, models=["openai/gpt-4o"]).tokens > 10_000
+
+
 def test_a_short_prompt_is_its_size_and_the_preambles():
     body, size = request("Hi")
     assert size < COUNT_FROM_BYTES
