@@ -1,7 +1,7 @@
 """The one web application: hot routes straight on ASGI, everything else by Django in a pool of threads.
 
-Django's own ASGI handler costs more than a gateway call itself; its WSGI handler in threads does not, and views stay plain
-synchronous Django.
+Django's own ASGI handler costs more than a gateway call itself; its WSGI handler in threads does not, and views stay
+plain synchronous Django.
 """
 
 import os
@@ -21,6 +21,7 @@ from a2wsgi import WSGIMiddleware  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
+from metering.ingest.asgi import Ingest  # noqa: E402
 from openrouter.gateway.app import GatewayApp  # noqa: E402
 
 Message = MutableMapping[str, Any]
@@ -28,8 +29,19 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 # Each has ``serves(path)``, is called like any ASGI application, and has ``close()`` for the end.
-_hot = (GatewayApp(),)
-_django: Any = WSGIMiddleware(get_wsgi_application(), workers=settings.WEB_THREADS)
+_wsgi: Any = WSGIMiddleware(get_wsgi_application(), workers=settings.WEB_THREADS)
+
+
+async def _django(scope: Message, receive: Receive, send: Send) -> None:
+    """Django in a thread. The bridge takes coroutines only; a server may answer with any awaitable."""
+
+    async def receive_coroutine() -> Message:
+        return await receive()
+
+    await _wsgi(scope, receive_coroutine, send)
+
+
+_hot = (GatewayApp(), Ingest(otherwise=_django))
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
