@@ -87,7 +87,9 @@ def read_prompt(request: ChatRequest) -> Prompt:
             last = content
             continue
         for part in content or ():
-            kind = part.get("type") if isinstance(part, dict) else None
+            if not isinstance(part, dict):
+                continue
+            kind = part.get("type")
             if kind == "text":
                 last = str(part.get("text", ""))
                 tokens += count_tokens(last)

@@ -89,7 +89,7 @@ def test_errors_before_the_first_token_are_plain_json(sandbox):
 
 def test_pieces_arrive_while_the_answer_is_being_made(sandbox):
     started = time.monotonic()
-    with open_raw(sandbox, chat_body("sandbox/chat", "[[tokens=10 delay=0.05]]", stream=True)) as connection:
+    with open_raw(sandbox, chat_body("sandbox/chat", "[[tokens=4 delay=0.2]]", stream=True)) as connection:
         head = read_until(connection, b"\r\n\r\n")
         headers_after = time.monotonic() - started
         read_until(connection, b"data: ")
@@ -97,8 +97,8 @@ def test_pieces_arrive_while_the_answer_is_being_made(sandbox):
         read_until(connection, b"[DONE]")
         whole_after = time.monotonic() - started
     assert b"x-generation-id" in head.lower()
-    assert headers_after < 0.05 <= first_after < 0.3
-    assert whole_after >= 0.5
+    assert headers_after < 0.2 <= first_after < 0.6
+    assert whole_after >= 0.8
 
 
 def test_headers_come_before_a_whole_answer_is_ready(sandbox):
