@@ -77,8 +77,8 @@ def rate(usage: TokenUsage, card: PriceCard, at: datetime, service_tier: str | N
     """The cost of ``usage`` at ``card`` for a request made at ``at`` (UTC) and served at ``service_tier``.
 
     Overrides first (they look at the total of prompt tokens and at the clock), then the tier's factor (on token prices
-    only), then the discount. Raises UnpriceableCall when a price that is needed depends on the route, or the tier has no
-    price.
+    only), then the discount. Raises UnpriceableCall when a price that is needed depends on the route, or
+    the tier has no price.
     """
     prices, overrides = card.prices_at(usage.prompt_tokens, at)
     discount = exact.subtract(ONE, card.discount)

@@ -109,6 +109,13 @@ def test_prompt_and_answer_share_one_context():
     assert bound(facts, card(prompt="0.00002")) == Decimal("0.195")
 
 
+def test_dearer_spoken_tokens_are_not_pushed_out_of_the_context_by_the_answer():
+    spoken = card(audio="0.00004")
+    facts = CallFacts(prompt_tokens=9000, completion_tokens=2000, audio_tokens=9000, context_length=10_000)
+    usage = TokenUsage(prompt_tokens=9000, audio_tokens=9000, completion_tokens=1000)
+    assert bound(facts, spoken) >= rate(usage, spoken, NOON).cost == Decimal("0.375")
+
+
 def test_the_service_tier_asked_for_counts_when_it_is_dearer():
     asked = CallFacts(prompt_tokens=1000, completion_tokens=200, service_tier="priority")
     assert bound(asked) == Decimal("0.012")
