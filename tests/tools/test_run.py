@@ -28,7 +28,7 @@ class Run:
     def __init__(self, folder, port):
         self.folder = folder
         self.site = f"http://127.0.0.1:{port}"
-        kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+        kept = {name: os.environ[name] for name in os.environ.keys() & {"PATH", "HOME", "LANG"}}
         self.environment = kept | {"DATA_DIR": str(folder), "PORT": str(port), "ENV_FILE": str(folder / "env")}
         self.process = subprocess.Popen(
             [str(ROOT / "run")],
