@@ -56,3 +56,11 @@ class AmountTooLarge(DomainError):
     code = "amount_too_large"
     status = 422
     title = "The amount is too large to be one event's."
+
+
+class ByokNotIncluded(DomainError):
+    """Usage with the customer's own key on a tier that does not include that."""
+
+    code = "byok_not_allowed"
+    status = 403
+    title = "Your plan does not include using your own provider key."

@@ -54,7 +54,7 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     status: str = "ok"
     latency_ms: int | None = None
     tags: dict[str, str] = {}
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] | msgspec.Raw = {}  # Raw: JSON that keeps the digits of its numbers
     derivation: dict[str, Any] = {}
     corrects_id: UUID | None = None
     # what the ledger is told beside the event

@@ -139,25 +139,28 @@ CREATE FUNCTION metering_take_keys(events metering_usageevent[], hashes uuid[])
 RETURNS TABLE (place integer, first_id uuid, is_same boolean) LANGUAGE plpgsql AS $$
 DECLARE
     wanted bigint;
-    taken bigint;
+    taken uuid[];
 BEGIN
     IF hashes IS NULL THEN
         RETURN;
     END IF;
     SELECT count(e.external_id) INTO wanted FROM unnest(events) e;
-    INSERT INTO metering_usagekey (organization_id, external_id, event_id, occurred_at, content_hash)
-    SELECT e.organization_id, e.external_id, e.id, e.occurred_at, hashes[e.ordinality]
-    FROM unnest(events) WITH ORDINALITY AS e
-    WHERE e.external_id IS NOT NULL
-    ORDER BY e.organization_id, e.external_id, e.ordinality
-    ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS taken = ROW_COUNT;
-    IF taken < wanted THEN
+    WITH taking AS (
+        INSERT INTO metering_usagekey (organization_id, external_id, event_id, occurred_at, content_hash)
+        SELECT e.organization_id, e.external_id, e.id, e.occurred_at, hashes[e.ordinality]
+        FROM unnest(events) WITH ORDINALITY AS e
+        WHERE e.external_id IS NOT NULL
+        ORDER BY e.organization_id, e.external_id, e.ordinality
+        ON CONFLICT DO NOTHING
+        RETURNING event_id
+    )
+    SELECT coalesce(array_agg(event_id), '{}') INTO taken FROM taking;
+    IF cardinality(taken) < wanted THEN
         RETURN QUERY
         SELECT e.ordinality::integer, k.event_id, k.content_hash = hashes[e.ordinality]
         FROM unnest(events) WITH ORDINALITY AS e
         JOIN metering_usagekey k ON k.organization_id = e.organization_id AND k.external_id = e.external_id
-        WHERE k.event_id <> e.id;
+        WHERE e.id NOT IN (SELECT unnest(taken));
     END IF;
 END
 $$;

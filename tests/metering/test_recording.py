@@ -125,6 +125,14 @@ def test_another_event_under_a_used_id_is_refused():
     assert (traces(organization)[0], balance(organization)) == (1, usd("9"))
 
 
+def test_the_very_same_record_again_is_recognised():
+    organization = make_funded("10")
+    event = make_record(organization, "1", external_id="a")
+    first, again = record(event)[0], record(event, make_record(organization, "1", external_id="b"))[0]
+    assert (first.status, again.status, again.event_id) == ("recorded", "duplicate", event.id)
+    assert (traces(organization)[0], balance(organization)) == (2, usd("8"))
+
+
 def test_two_organizations_may_use_the_same_id():
     one, other = make_organization(), make_organization()
     assert statuses(record(make_record(one, external_id="a"), make_record(other, external_id="a"))) == ["recorded"] * 2

@@ -1,0 +1,121 @@
+"""From a request body to events, with a refusal for each that does not fit."""
+
+import re
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from core.errors import DomainError, InvalidRequest
+from metering.ingest.checks import InvalidEvent, check_event
+from metering.ingest.shapes import MOST_EVENTS, Batch, RawBatch, TrackedEvent
+
+_event = msgspec.json.Decoder(TrackedEvent, float_hook=Decimal)
+_batch = msgspec.json.Decoder(Batch, float_hook=Decimal)
+_raw_batch = msgspec.json.Decoder(RawBatch)
+_FIELDS = ", ".join(TrackedEvent.__struct_fields__)
+_UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$")
+_NUL = b"\\u0000"
+
+Decoded = TrackedEvent | DomainError
+
+
+class MalformedJson(InvalidRequest):
+    """The body is not JSON."""
+
+    code = "malformed_json"
+    title = "Malformed request."
+
+
+class TooManyEvents(DomainError):
+    """A batch beyond the limit; nothing of it was recorded."""
+
+    code = "too_many_events"
+    status = 413
+    title = f"A batch holds at most {MOST_EVENTS:,} events."
+
+
+def decode_event(body: bytes, at: datetime) -> TrackedEvent:
+    """The one event of a ``track`` request. Raises MalformedJson, InvalidEvent."""
+    found = _read(body, at, has_nul=_NUL in body)
+    if isinstance(found, DomainError):
+        raise found
+    return found
+
+
+def decode_batch(body: bytes, at: datetime) -> list[Decoded]:
+    """Every event of a ``track/batch`` request or why it is refused.
+
+    Raises MalformedJson, InvalidRequest (no list, or an empty one), TooManyEvents; then nothing is to be recorded.
+    """
+    has_nul = _NUL in body
+    try:
+        events = _batch.decode(body).events
+    except msgspec.ValidationError:
+        raw = _raw_events(body)
+        _refuse_size(len(raw))
+        return [_read(bytes(event), at, has_nul=has_nul) for event in raw]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from None
+    _refuse_size(len(events))
+    return [_checked(event, at, has_nul) for event in events]
+
+
+def _raw_events(body: bytes) -> list[msgspec.Raw]:
+    try:
+        return _raw_batch.decode(body).events
+    except msgspec.ValidationError as error:
+        raise InvalidEvent([problem_of_message(str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from None
+
+
+def _refuse_size(count: int) -> None:
+    if not count:
+        raise InvalidRequest("A batch needs at least one event.")
+    if count > MOST_EVENTS:
+        raise TooManyEvents(f"This batch holds {count:,} events.", limit=MOST_EVENTS)
+
+
+def _read(text: bytes, at: datetime, *, has_nul: bool) -> Decoded:
+    try:
+        event = _event.decode(text)
+    except msgspec.ValidationError as error:
+        return InvalidEvent([problem_of_message(str(error))])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _malformed(error)
+    return _checked(event, at, has_nul)
+
+
+def _checked(event: TrackedEvent, at: datetime, has_nul: bool) -> Decoded:
+    try:
+        check_event(event, at=at, has_nul=has_nul)
+    except InvalidEvent as refusal:
+        return refusal
+    return event
+
+
+def _malformed(error: Exception) -> MalformedJson:
+    if isinstance(error, RecursionError):
+        return MalformedJson("The body is nested too deeply.")
+    return MalformedJson(f"The body is not valid JSON: {error}")
+
+
+def problem_of_message(message: str) -> tuple[str, str, str]:
+    """Field, code and words of what the decoder says: ``Expected `int` >= 0 - at `$.prompt_tokens```."""
+    words, _, place = message.partition(" - at ")
+    field = place.rpartition("`$")[2].strip("`.")
+    if unknown := _UNKNOWN.match(words):
+        name = f"{field}.{unknown[1]}" if field else unknown[1]
+        return name, "unknown_field", f"Unknown field; known are {_FIELDS}."
+    return field, _code_of(words), f"{words.replace('`', '')}."
+
+
+def _code_of(words: str) -> str:
+    if words.startswith("Object missing"):
+        return "required"
+    if words.startswith("Invalid enum"):
+        return "invalid_choice"
+    if words.startswith("Expected") and (" of length " in words or "<=" in words or ">=" in words):
+        return "out_of_range"
+    return "invalid_type" if words.startswith("Expected") else "invalid"

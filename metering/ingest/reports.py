@@ -1,0 +1,144 @@
+"""Requests on their way into the books: many are priced and recorded together, each event ends on its own."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from core.errors import DomainError
+from core.money import ZERO
+from metering.ingest.decode import Decoded
+from metering.ingest.pricing import record_of
+from metering.ingest.reporter import Reporter
+from metering.models import UsageEvent
+from metering.records import UsageOutcome, UsageRecord
+from metering.refusals import refusal_of
+from metering.services import record_usage
+from tiers.querysets import terms_for
+from tiers.terms import TierTerms
+
+MOST_IN_A_STATEMENT = 2_000
+
+
+@dataclass(slots=True, frozen=True)
+class Ending:
+    """How one event ended; amounts in USD. ``status``: recorded, duplicate, or refused with an ``error``."""
+
+    status: str
+    external_id: str | None
+    event_id: UUID | None = None
+    cost: Decimal = ZERO
+    markup: Decimal = ZERO
+    charge: Decimal = ZERO
+    cost_source: str = "none"
+    available: Decimal | None = None  # after it; of the wallet that was charged
+    settled: bool = False  # a hold paid, before any other charge of its batch
+    error: DomainError | None = None
+
+
+Priced = UsageRecord | DomainError
+
+
+class Report:
+    """The events of one request, priced once: a repetition after a lost connection records the same ids."""
+
+    def __init__(self, reporter: Reporter, events: Sequence[Decoded], at: datetime) -> None:
+        self.reporter = reporter
+        self.events = events
+        self.at = at
+        self._priced: list[Priced] | None = None
+
+    def price(self) -> tuple[list[Priced], bool]:
+        """Each event priced or refused; and whether this was done before."""
+        if self._priced is not None:
+            return self._priced, True
+        terms = terms_for(self.reporter.organization_id)
+        self._priced = [self._price(event, terms) for event in self.events]
+        return self._priced, False
+
+    def _price(self, event: Decoded, terms: TierTerms) -> Priced:
+        if isinstance(event, DomainError):
+            return event
+        try:
+            return record_of(event, self.reporter, terms, at=self.at)
+        except DomainError as refusal:
+            return refusal
+
+
+def record_reports(reports: Sequence[Report]) -> list[list[Ending]]:
+    """Price and record the events of all ``reports``, in as few statements as their number allows.
+
+    Safe to run again with the same reports.
+    """
+    priced = [report.price() for report in reports]
+    outcomes: dict[UUID, UsageOutcome] = {}
+    for entries, was_priced in priced:
+        if was_priced:
+            outcomes |= _recorded_before(entries)
+    fresh = [
+        record
+        for entries, _ in priced
+        for record in entries
+        if isinstance(record, UsageRecord) and record.id not in outcomes
+    ]
+    at = max(report.at for report in reports)
+    for start in range(0, len(fresh), MOST_IN_A_STATEMENT):
+        chunk = fresh[start : start + MOST_IN_A_STATEMENT]
+        for record, outcome in zip(chunk, record_usage(chunk, at=at), strict=True):
+            outcomes[record.id] = _own(record, outcome)
+    firsts = _first_events(outcomes, fresh)
+    return [[_ending(entry, outcomes, firsts) for entry in entries] for entries, _ in priced]
+
+
+def _own(record: UsageRecord, outcome: UsageOutcome) -> UsageOutcome:
+    """A repetition that finds itself was recorded by the first attempt."""
+    if outcome.status == "duplicate" and outcome.event_id == record.id:
+        return UsageOutcome(status="recorded", event_id=record.id)
+    return outcome
+
+
+def _recorded_before(entries: Iterable[Priced]) -> dict[UUID, UsageOutcome]:
+    """Events without an id of the caller's that a first attempt has recorded: nothing else would recognise them."""
+    unnamed = [record for record in entries if isinstance(record, UsageRecord) and record.external_id is None]
+    if not unnamed:
+        return {}
+    known = UsageEvent.objects.filter(
+        organization_id=unnamed[0].organization_id,
+        id__in=[record.id for record in unnamed],
+        occurred_at__in={record.occurred_at for record in unnamed},
+    )
+    ids = known.values_list("id", flat=True)
+    return {event_id: UsageOutcome(status="recorded", event_id=event_id) for event_id in ids}
+
+
+def _first_events(outcomes: dict[UUID, UsageOutcome], records: Sequence[UsageRecord]) -> dict[UUID, UsageEvent]:
+    """What was recorded first under the ids of repeated events."""
+    repeated = [record for record in records if outcomes[record.id].status == "duplicate"]
+    if not repeated:
+        return {}
+    events = UsageEvent.objects.filter(
+        organization_id__in={record.organization_id for record in repeated},
+        id__in=[outcomes[record.id].event_id for record in repeated],
+    )
+    return {event.id: event for event in events.only("id", "provider_cost", "markup", "charge", "cost_source")}
+
+
+def _ending(entry: Priced, outcomes: dict[UUID, UsageOutcome], firsts: dict[UUID, UsageEvent]) -> Ending:
+    if isinstance(entry, DomainError):
+        return Ending("refused", None, error=entry)
+    outcome = outcomes[entry.id]
+    if not outcome.is_known:
+        return Ending("refused", entry.external_id, error=refusal_of(entry, outcome))
+    event = entry if outcome.status == "recorded" else firsts[outcome.event_id]
+    return Ending(
+        outcome.status,
+        entry.external_id,
+        event_id=outcome.event_id,
+        cost=event.provider_cost,
+        markup=event.markup,
+        charge=event.charge,
+        cost_source=event.cost_source,
+        available=outcome.available,
+        settled=entry.hold_id is not None,
+    )
