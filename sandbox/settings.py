@@ -31,13 +31,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def from_environment(environment: dict[str, str] | None = None, **given: Any) -> Settings:
-    """Settings from ``SANDBOX_<FIELD>`` variables; ``given`` wins over them.
+    """Settings from ``SANDBOX_<FIELD>`` variables that are not empty; ``given`` wins over them.
 
     Raises msgspec.ValidationError for a value that does not fit its field.
     """
     source = os.environ if environment is None else environment
     values: dict[str, Any] = {
-        name.removeprefix(PREFIX).lower(): value for name, value in source.items() if name.startswith(PREFIX)
+        name.removeprefix(PREFIX).lower(): value for name, value in source.items() if name.startswith(PREFIX) and value
     }
     values.update({name: value for name, value in given.items() if value is not None})
     return msgspec.convert(values, Settings, strict=False)

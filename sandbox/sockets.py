@@ -5,6 +5,7 @@ The server's socket is found among this process's open files by the address of i
 
 import os
 import socket
+import stat
 import struct
 
 from sandbox.wire import Scope
@@ -60,7 +61,10 @@ def _find(scope: Scope) -> socket.socket | None:
 
 
 def _duplicate(number: int) -> socket.socket | None:
+    """A handle of its own on an open file, or None when that is no socket or gone."""
     try:
+        if not stat.S_ISSOCK(os.fstat(number).st_mode):
+            return None
         return socket.socket(fileno=os.dup(number))
     except OSError:
         return None

@@ -144,9 +144,17 @@ def test_old_generations_leave_memory_but_stay_in_the_sums(tmp_path):
 
 def test_settings_come_from_the_environment_and_arguments_win():
     settings = from_environment(
-        {"SANDBOX_CREDITS": "2.50", "SANDBOX_FAST": "true", "SANDBOX_API_KEY": "a", "OTHER": "x"}, api_key="b"
+        {
+            "SANDBOX_CREDITS": "2.50",
+            "SANDBOX_FAST": "true",
+            "SANDBOX_API_KEY": "a",
+            "OTHER": "x",
+            "SANDBOX_DATA_DIR": "",
+        },
+        api_key="b",
     )
     assert (settings.credits, settings.fast, settings.api_key) == (Decimal("2.50"), True, "b")
+    assert settings.data_dir is None
 
 
 def test_key_strings_are_never_written_down(tmp_path):

@@ -3,6 +3,7 @@
 import http.client
 import time
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -73,6 +74,20 @@ def test_a_reset_answers_nothing_and_costs_nothing(sandbox):
         with pytest.raises(ConnectionResetError):
             ask(sandbox, "sandbox/fault-reset", QUESTION, stream=streamed)
     assert sandbox.usage() == 0
+
+
+def test_breaking_connections_leaves_no_file_open(sandbox):
+    def open_files():
+        return len(list(Path("/dev/fd").iterdir()))
+
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            ask(sandbox, "sandbox/fault-reset")
+    before = open_files()
+    for _ in range(20):
+        with pytest.raises(ConnectionResetError):
+            ask(sandbox, "sandbox/fault-reset")
+    eventually(lambda: open_files() <= before + 3)
 
 
 def test_an_answer_lost_on_the_way_is_billed(sandbox):
