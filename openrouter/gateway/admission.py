@@ -14,6 +14,7 @@ from openrouter.gateway.call import Call, Candidate, Route
 from openrouter.gateway.errors import CallRefused
 from openrouter.gateway.parse import RequestBody, candidates_of, flag, require_input
 from openrouter.gateway.tags import read_tags
+from openrouter.gateway.ticket import Ticket
 from openrouter.gateway.wire import Exchange
 from tiers.querysets import terms_for_async
 from tiers.terms import TierTerms
@@ -47,7 +48,24 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, raw: byt
         if candidate.price is None and key.kind != OWN:
             raise await _unknown(candidate.name)
         _check_model(candidate, principal, terms)
+    ticket = Ticket(
+        organization_id=principal.organization_id,
+        kind=route.kind,
+        models=names,
+        mode=principal.mode,
+        tier=terms.slug,
+        components=list(terms.components),  # type: ignore[arg-type]
+        key_kind=key.kind,
+        key_hash=key.hash,
+        at=at,
+        actor=principal.actor,
+        api_key_id=principal.api_key_id,
+        member_id=principal.member_id,
+        streams=streams or route.is_audio,
+        tags=read_tags(exchange.header(b"x-farebox-tags"), body.data.get("metadata")),
+    )
     return Call(
+        ticket=ticket,
         route=route,
         principal=principal,
         terms=terms,
@@ -55,9 +73,6 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, raw: byt
         candidates=candidates,
         key=key,
         base_url=keys.base_url,
-        streams=streams or route.is_audio,
-        at=at,
-        tags=read_tags(exchange.header(b"x-farebox-tags"), body.data.get("metadata")),
     )
 
 

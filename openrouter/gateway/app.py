@@ -72,7 +72,7 @@ class GatewayApp:
 
     async def _carry_out(self, exchange, call, decision) -> None:  # type: ignore[no-untyped-def]
         await place_hold(self.gateway, call)
-        await (run_stream if call.streams else run_call)(self.gateway, exchange, call, decision)
+        await (run_stream if call.ticket.streams else run_call)(self.gateway, exchange, call, decision)
 
     async def close(self) -> None:
         """Finish and stop."""

@@ -1,8 +1,6 @@
 """From the provider's answer to what the customer pays: one cost, one charge, one record for the books."""
 
-import time
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,8 +11,9 @@ from metering.price_book import BookPrice
 from metering.rating import Rated, TokenUsage, apply_markup, rate
 from metering.records import UsageRecord
 from openrouter.client import Generation
-from openrouter.gateway.answers import Usage
-from openrouter.gateway.call import Call
+from openrouter.gateway.access import OWN
+from openrouter.gateway.answers import Reading, Usage
+from openrouter.gateway.ticket import Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +35,18 @@ class Bill:
 NOTHING = Bill(TokenUsage(requests=0), ZERO, "none")
 
 
-def bill_from_answer(call: Call, price: BookPrice | None) -> Bill | None:
+def bill_from_answer(ticket: Ticket, reading: Reading, price: BookPrice | None) -> Bill | None:
     """The bill that the answer itself states or lets compute; None when only the provider's record can tell.
 
     ``price`` is the price of the model that served, None when it is not known.
     """
-    usage = call.reading.usage
+    usage = reading.usage
     if usage is None:
         return None
     tokens = usage.tokens()
-    if call.uses_own_key:
+    if ticket.key_kind == OWN:
         return Bill(tokens, ZERO, "provider", price, own_cost=_own_cost(usage))
-    rated = _rated(call, tokens, price)
+    rated = _rated(ticket, reading, tokens, price)
     if usage.cost is not None and usage.cost.is_finite() and usage.cost >= 0:
         is_byok = bool(usage.is_byok)
         own = usage.upstream_cost if is_byok else ZERO
@@ -58,19 +57,18 @@ def bill_from_answer(call: Call, price: BookPrice | None) -> Bill | None:
     return None
 
 
-def bill_from_generation(call: Call, made: Generation, price: BookPrice | None) -> Bill:
+def bill_from_generation(ticket: Ticket, made: Generation, price: BookPrice | None) -> Bill:
     """The bill as the provider's own record states it."""
     tokens = TokenUsage(
         prompt_tokens=max(made.prompt_tokens, 0),
         completion_tokens=max(made.completion_tokens, 0),
         cached_tokens=max(made.cached_tokens, 0),
         reasoning_tokens=max(made.reasoning_tokens, 0),
-        characters=call.characters,
+        characters=ticket.characters,
     )
-    if call.uses_own_key:
-        own = made.total_cost + (made.upstream_inference_cost if made.is_byok else ZERO)
-        return Bill(tokens, ZERO, "provider", price, own_cost=own)
     own = made.upstream_inference_cost if made.is_byok else ZERO
+    if ticket.key_kind == OWN:
+        return Bill(tokens, ZERO, "provider", price, own_cost=made.total_cost + own)
     return Bill(tokens, made.total_cost, "provider", price, own_cost=own, on_own_credential=made.is_byok)
 
 
@@ -79,92 +77,96 @@ def price_is_input_only(price: BookPrice | None) -> bool:
     return price is not None and price.card.prices.get("completion") == 0
 
 
-def record_of(call: Call, bill: Bill, *, ended_at: datetime) -> UsageRecord:
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a call ended, beside its bill."""
+
+    status: str  # of the usage event: ok, error, cancelled, partial
+    attempts: int
+    error_type: str = ""
+    latency_ms: int | None = None
+    first_byte_ms: int | None = None
+    resolved_by: str = ""  # how the bill was found out afterwards; empty: the answer said it
+
+
+def record_of(ticket: Ticket, reading: Reading, bill: Bill, ending: Ending) -> UsageRecord:
     """The usage event of a call; recording it settles the hold to its charge."""
-    reading, price = call.reading, bill.price
+    price, own_key = bill.price, ticket.key_kind == OWN
     is_free = (
         bill.source != "none"
         and bill.cost == 0
-        and not call.uses_own_key
-        and not bill.on_own_credential
-        and not reading.cache_hit
+        and not (own_key or bill.on_own_credential or reading.cache_hit)
         and price is not None
         and price.is_free
     )
-    components = () if bill.on_own_credential else call.terms.components
     charge = apply_markup(
         bill.cost,
         bill.usage.tokens,
         bill.usage.requests,
-        components if bill.source != "none" else (),
+        () if bill.on_own_credential or bill.source == "none" else ticket.components,
         is_free=is_free,
-        is_byok=call.uses_own_key,
+        is_byok=own_key,
     )
-    tokens = bill.usage
+    tokens, price_id = bill.usage, price.id if price is not None else None
     return UsageRecord(
-        id=call.event_id,
-        organization_id=call.organization_id,
-        occurred_at=call.at,
-        kind=call.route.kind,
+        id=ticket.event_id,
+        organization_id=ticket.organization_id,
+        occurred_at=ticket.at,
+        kind=ticket.kind,
         source="gateway",
         cost_source=bill.source,
-        member_id=call.principal.member_id,
-        api_key_id=call.principal.api_key_id,
-        model=_model_of(call, price)[:160],
+        member_id=ticket.member_id,
+        api_key_id=ticket.api_key_id,
+        model=(price.model.id if price is not None else reading.model or ticket.models[0])[:160],
         provider=reading.provider[:80],
         prompt_tokens=tokens.prompt_tokens,
         completion_tokens=tokens.completion_tokens,
         cached_tokens=tokens.cached_tokens,
         cache_write_tokens=tokens.cache_write_tokens,
         reasoning_tokens=tokens.reasoning_tokens,
-        quantity=Decimal(call.characters),
+        quantity=Decimal(ticket.characters),
         provider_cost=charge.cost,
         markup=charge.markup,
         charge=charge.charge,
         byok_cost=quantize(bill.own_cost),
         is_free=is_free,
-        is_byok=call.uses_own_key or bill.on_own_credential,
-        price_id=price.id if price is not None else None,
-        tier_slug=call.terms.slug,
+        is_byok=own_key or bill.on_own_credential,
+        price_id=price_id,
+        tier_slug=ticket.tier,
         generation_id=reading.generation_id[:80],
-        hold_id=call.id,
-        status=call.status,
-        latency_ms=int((time.monotonic() - call.began) * 1000),
-        tags=call.tags,
-        metadata=_metadata(call, ended_at),
-        derivation=derive(charge, source=bill.source, rated=bill.rated, price_id=price.id if price else None),
-        actor=call.principal.actor,
+        hold_id=ticket.id,
+        status=ending.status,
+        latency_ms=ending.latency_ms,
+        tags=ticket.tags,
+        metadata=_metadata(ticket, reading, ending),
+        derivation=derive(charge, source=bill.source, rated=bill.rated, price_id=price_id),
+        actor=ticket.actor,
     )
 
 
-def _model_of(call: Call, price: BookPrice | None) -> str:
-    """The catalogue's id of the model that served; else what the answer or the request names."""
-    return price.model.id if price is not None else call.reading.model or call.candidates[0].name
-
-
-def _metadata(call: Call, ended_at: datetime) -> dict[str, Any]:
+def _metadata(ticket: Ticket, reading: Reading, ending: Ending) -> dict[str, Any]:
     """What else is worth keeping of a call; never prompts or answers."""
-    reading = call.reading
-    facts: dict[str, Any] = {"key": call.key.kind, "attempts": len(call.tries)}
-    if reading.model and reading.model != call.candidates[0].name:
-        facts |= {"requested": call.candidates[0].name, "served": reading.model[:160]}
+    facts: dict[str, Any] = {"key": ticket.key_kind, "attempts": ending.attempts}
+    if reading.model and reading.model != ticket.models[0]:
+        facts |= {"requested": ticket.models[0], "served": reading.model[:160]}
     if reading.finish_reason:
         facts["finish_reason"] = reading.finish_reason[:40]
-    if call.streams:
+    if ticket.streams:
         facts["streamed"] = True
-    if call.answered_at is not None:
-        facts["first_byte_ms"] = int((call.answered_at - call.began) * 1000)
-    if call.tries and call.tries[-1].error_type:
-        facts["error_type"] = call.tries[-1].error_type
+    if ending.first_byte_ms is not None:
+        facts["first_byte_ms"] = ending.first_byte_ms
+    for name in ("error_type", "resolved_by"):
+        if value := getattr(ending, name):
+            facts[name] = value
     return facts
 
 
-def _rated(call: Call, tokens: TokenUsage, price: BookPrice | None) -> Rated | None:
+def _rated(ticket: Ticket, reading: Reading, tokens: TokenUsage, price: BookPrice | None) -> Rated | None:
     """Our own figure, kept beside the provider's: their difference shows a stale price."""
     if price is None:
         return None
     try:
-        return rate(tokens, price.card, call.at, call.reading.service_tier)
+        return rate(tokens, price.card, ticket.at, reading.service_tier)
     except UnpriceableCall:
         return None
 

@@ -1,4 +1,4 @@
-"""The gateway's writes, each over a batch of concurrent calls: holds, settlements with their attempts, progress notes."""
+"""The gateway's writes, each over a batch of concurrent calls: holds, settlements with attempts, progress notes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from credits.services import HoldOutcome, HoldRequest, place_holds
 from metering.records import UsageOutcome, UsageRecord
 from metering.services import record_usage
 from openrouter.gateway.call import Try
+from openrouter.gateway.ticket import Ticket
 
 _ATTEMPTS = """
 INSERT INTO openrouter_attempt (id, organization_id, hold_id, number, model, key_hash, generation_id, status_code,
@@ -74,18 +75,16 @@ def note_batch(notes: list[Note]) -> list[bool]:
     return [True] * len(notes)
 
 
-def attempt_rows(
-    tries: Iterable[Try], *, organization_id: UUID, hold_id: UUID, key_hash: str
-) -> list[dict[str, Any]]:
+def attempt_rows(tries: Iterable[Try], ticket: Ticket) -> list[dict[str, Any]]:
     """Rows of ``Attempt`` for the requests of one call."""
     return [
         {
             "id": uuid7(),
-            "organization_id": organization_id,
-            "hold_id": hold_id,
+            "organization_id": ticket.organization_id,
+            "hold_id": ticket.id,
             "number": attempt.number,
             "model": attempt.model,
-            "key_hash": key_hash,
+            "key_hash": ticket.key_hash,
             "generation_id": attempt.generation_id[:80],
             "status_code": attempt.status,
             "error_type": attempt.error_type[:60],

@@ -1,25 +1,24 @@
-"""One call on its way through the gateway: all that is known of it, in one place."""
+"""One call on its way through the gateway: all that this process knows of it, in one place."""
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from accounts.principal import Principal
-from core.ids import uuid7
 from metering.bounds import Bound
 from metering.price_book import BookPrice
 from openrouter.gateway.access import OWN, Key
 from openrouter.gateway.answers import Reading
 from openrouter.gateway.parse import RequestBody
+from openrouter.gateway.ticket import Ticket
 from tiers.terms import TierTerms
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One inference endpoint: ours and the provider's path, what kind of usage it is, and the body's input members."""
+    """One inference endpoint: its path here and at the provider, what kind of usage it is, its input members."""
 
     path: str
     kind: str
@@ -30,7 +29,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A model that may serve the call: the name asked for, and what it costs. Only with an own key may it be unknown."""
+    """A model that may serve the call: the name asked for, and its price. Only with an own key may that be unknown."""
 
     name: str
     price: BookPrice | None
@@ -68,8 +67,9 @@ class Try:
 
 @dataclass(slots=True)
 class Call:
-    """``id`` is the hold's and the request's, ``event_id`` the usage event's; both are known before anything is sent."""
+    """The ticket outlives this process; the rest does not."""
 
+    ticket: Ticket
     route: Route
     principal: Principal
     terms: TierTerms
@@ -77,20 +77,18 @@ class Call:
     candidates: list[Candidate]
     key: Key
     base_url: str
-    streams: bool
-    tags: dict[str, str]
-    id: UUID = field(default_factory=uuid7)
-    event_id: UUID = field(default_factory=uuid7)
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
     began: float = field(default_factory=time.monotonic)
     bound: Bound | None = None
-    output_cap: int | None = None
-    characters: int = 0
     tries: list[Try] = field(default_factory=list)
     reading: Reading = field(default_factory=Reading)
     answered_at: float | None = None  # when the first byte of the answer arrived
     status: str = "ok"
-    noted: bool = False
+    is_noted: bool = False
+
+    @property
+    def id(self) -> UUID:
+        """The hold's."""
+        return self.ticket.id
 
     @property
     def uses_own_key(self) -> bool:
@@ -98,14 +96,14 @@ class Call:
         return self.key.kind == OWN
 
     @property
-    def organization_id(self) -> UUID:
-        """Who pays."""
-        return self.principal.organization_id
-
-    @property
     def reserved(self) -> Decimal:
         """What the hold sets aside, in USD."""
         return self.bound.amount if self.bound is not None else Decimal(0)
+
+    @property
+    def first(self) -> Candidate:
+        """The model that was asked for."""
+        return self.candidates[0]
 
     def price_of(self, served: str) -> BookPrice | None:
         """The price under which ``served``, the model named by the answer, was reserved."""
@@ -116,30 +114,3 @@ class Call:
             if candidate.price is not None and candidate.price.model.canonical_slug == served:
                 return candidate.price
         return None
-
-    def context(self, instance: str) -> dict[str, Any]:
-        """What recovery needs to settle the call without this process; kept on the hold."""
-        principal = self.principal
-        return {
-            "v": 1,
-            "event": self.event_id,
-            "kind": self.route.kind,
-            "models": [candidate.name for candidate in self.candidates],
-            "prices": {c.name: c.price.id for c in self.candidates if c.price is not None},
-            "free": all(candidate.is_free for candidate in self.candidates),
-            "tier": self.terms.slug,
-            "components": list(self.terms.components),
-            "key": self.key.kind,
-            "key_hash": self.key.hash,
-            "mode": principal.mode,
-            "api_key": principal.api_key_id,
-            "member": principal.member_id,
-            "actor": principal.actor,
-            "tags": self.tags,
-            "streams": self.streams,
-            "cap": self.output_cap,
-            "cost_bound": str(self.bound.cost) if self.bound is not None else "0",
-            "characters": self.characters,
-            "at": self.at,
-            "by": instance,
-        }

@@ -36,7 +36,7 @@ PENDING = Settled(None, None)
 async def settle_answer(gateway: Gateway, call: Call, decision: Decision | None) -> Settled:
     """Settle a call by its own answer; when that does not say enough, by the provider's record, which is then awaited
     in the background."""
-    bill = bill_from_answer(call, await served_price(call))
+    bill = bill_from_answer(call.ticket, call.reading, await served_price(call))
     if bill is None:
         resolve_later(gateway, call)
         return PENDING
@@ -45,7 +45,7 @@ async def settle_answer(gateway: Gateway, call: Call, decision: Decision | None)
 
 
 async def settle_failure(gateway: Gateway, call: Call, verdict: Verdict, decision: Decision | None) -> None:
-    """End a call that was not served: at once when nothing can have been billed, else when the provider's books tell."""
+    """End a call that was not served: at once when nothing can be billed, else when the provider's books tell."""
     give_tokens_back(decision, 0)
     call.status = "error"
     if verdict.alert:
@@ -65,14 +65,13 @@ def resolve_later(gateway: Gateway, call: Call) -> None:
 
 def unresolved_facts(call: Call) -> dict[str, object]:
     """What recovery must know of a call that has ended without a bill."""
-    rows = attempt_rows(call.tries, organization_id=call.organization_id, hold_id=call.id, key_hash=call.key.hash)
     return {
         "ended_at": datetime.now(UTC),
         "status": call.status,
         "generation": call.reading.generation_id,
         "served": call.reading.model,
         "provider": call.reading.provider,
-        "attempts": rows,
+        "attempts": attempt_rows(call.tries, call.ticket),
     }
 
 
@@ -85,9 +84,9 @@ async def _resolve(gateway: Gateway, call: Call) -> None:
     call.reading.model = call.reading.model or generation.model
     call.reading.provider = call.reading.provider or generation.provider
     call.reading.finish_reason = call.reading.finish_reason or generation.finish_reason
-    bill = bill_from_generation(call, generation, await served_price(call))
+    bill = bill_from_generation(call.ticket, generation, await served_price(call))
     try:
-        await gateway.settle(call, bill)
+        await gateway.settle(call, bill, resolved_by="generation")
     except Exception:
         log.exception("gateway.resolution_failed", call=str(call.id))
 
@@ -96,9 +95,8 @@ async def served_price(call: Call) -> BookPrice | None:
     """The price of the model that served: the reserved one, else whatever the price book says of it."""
     served = call.reading.model
     if not served:
-        return call.candidates[0].price if len(call.candidates) == 1 else None
-    requested = call.candidates[0].name
-    return call.price_of(served) or await card_for_async(served, call.at, requested=requested)
+        return call.first.price if len(call.candidates) == 1 else None
+    return call.price_of(served) or await card_for_async(served, call.ticket.at, requested=call.first.name)
 
 
 def give_tokens_back(decision: Decision | None, used: int) -> None:

@@ -1,7 +1,7 @@
 """Errors of the gateway in the one envelope that OpenAI's and OpenRouter's clients both read.
 
-``{"error": {"code": 402, "message": "…", "type": "insufficient_credits", "param": null, "metadata": {…}}}``: ``code`` is
-the HTTP status as a number, as OpenRouter's clients insist; ``type`` is the stable name.
+``{"error": {"code": 402, "message": "…", "type": "insufficient_credits", "param": null, "metadata": {…}}}``: ``code``
+is the HTTP status as a number, as OpenRouter's clients insist; ``type`` is the stable name.
 """
 
 from collections.abc import Mapping

@@ -26,39 +26,44 @@ def estimate(call: Call) -> None:
     reserves nothing and is passed on as it is.
     """
     if call.uses_own_key:
-        call.output_cap = asked_output(call.body.data)
+        call.ticket.output_cap = asked_output(call.body.data)
         return
     asked = asked_output(call.body.data) if call.route.may_stream else None
-    call.output_cap = _cap(call, asked) if call.route.may_stream else None
-    call.bound = bound_with(call, call.output_cap or 0)
+    call.ticket.output_cap = _cap(call, asked) if call.route.may_stream else None
+    _reserve(call, bound_with(call, call.ticket.output_cap or 0))
     _limit(call, asked)
 
 
+def _reserve(call: Call, bound: Bound) -> None:
+    call.bound, call.ticket.cost_bound = bound, bound.cost
+
+
 def fit_into(call: Call, available: Decimal) -> bool:
-    """Shorten the answer of a call that names no length to what ``available`` USD can pay for; False if that is nothing.
+    """Shorten the answer of a call that names no length to what ``available`` USD can pay; False if that is nothing.
 
     A length that the client asked for is never changed.
     """
-    if call.bound is None or call.output_cap is None or asked_output(call.body.data) is not None:
+    if call.bound is None or call.ticket.output_cap is None or asked_output(call.body.data) is not None:
         return False
     cap = affordable_output(call, available)
     if cap is None or cap < SHORTEST_OUTPUT:
         return False
-    call.output_cap, call.bound = cap, bound_with(call, cap)
+    call.ticket.output_cap = cap
+    _reserve(call, bound_with(call, cap))
     _limit(call, None)
-    return call.bound.amount <= available
+    return call.reserved <= available
 
 
 def affordable_output(call: Call, available: Decimal) -> int | None:
-    """The longest answer in tokens that ``available`` USD can pay for, at most the call's cap; None when not even one."""
-    if call.bound is None or call.output_cap is None:
+    """The longest answer in tokens that ``available`` USD can pay, at most the call's cap; None when not even one."""
+    if call.bound is None or call.ticket.output_cap is None:
         return None
     least, most = bound_with(call, 1).amount, call.bound.amount
     if least > available:
         return None
     if most <= least:
-        return call.output_cap
-    cap = 1 + int((call.output_cap - 1) * (available - least) / (most - least))
+        return call.ticket.output_cap
+    cap = 1 + int((call.ticket.output_cap - 1) * (available - least) / (most - least))
     while cap > 1 and bound_with(call, cap).amount > available:
         cap -= max(cap // 50, 1)
     return cap
@@ -66,7 +71,7 @@ def affordable_output(call: Call, available: Decimal) -> int | None:
 
 def bound_with(call: Call, cap: int) -> Bound:
     """The bound if the answer may have ``cap`` tokens. Raises UnpriceableCall."""
-    return upper_bound(_facts(call, cap), _cards(call), call.terms.components, call.at)
+    return upper_bound(_facts(call, cap), _cards(call), call.terms.components, call.ticket.at)
 
 
 def _cards(call: Call) -> list[PriceCard]:
@@ -83,7 +88,7 @@ def _facts(call: Call, cap: int) -> CallFacts:
     names = [candidate.name for candidate in call.candidates]
     if call.route.is_audio:
         facts = speech_facts(data)
-        call.characters = facts.characters
+        call.ticket.characters = facts.characters
         return facts
     if not call.route.may_stream:
         return embedding_facts(data, raw, models=names)
@@ -112,11 +117,15 @@ def _cap(call: Call, asked: int | None) -> int:
 
 
 def _limit(call: Call, asked: int | None) -> None:
-    """Send what was reserved: a length where the client named none (or too much), and the highest price of the route."""
+    """Send what was reserved: a length where the client named none (or too much), and the route's highest price."""
     body, bound = call.body, call.bound
-    if call.route.may_stream and call.output_cap is not None and (asked is None or asked > call.output_cap):
+    if (
+        call.route.may_stream
+        and call.ticket.output_cap is not None
+        and (asked is None or asked > call.ticket.output_cap)
+    ):
         longest = "max_completion_tokens" if body.data.get("max_completion_tokens") is not None else "max_tokens"
-        body.set(longest, call.output_cap)
+        body.set(longest, call.ticket.output_cap)
         if longest == "max_completion_tokens" and body.data.get("max_tokens") is not None:
             body.drop("max_tokens")
     if bound is None or call.route.is_audio:

@@ -12,7 +12,7 @@ from openrouter.gateway.wire import Header
 def call_headers(call: Call, decision: Decision | None) -> list[Header]:
     """Known before the answer: the usage event's id, what is reserved, the limits."""
     headers: list[Header] = [
-        (b"x-farebox-event-id", str(call.event_id).encode()),
+        (b"x-farebox-event-id", str(call.ticket.event_id).encode()),
         (b"x-farebox-hold", to_wire(call.reserved).encode()),
     ]
     if call.reading.generation_id:

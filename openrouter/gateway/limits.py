@@ -15,11 +15,11 @@ async def take_limits(call: Call) -> Decision:
         call.principal,
         requests_per_minute=terms.requests_per_minute,
         tokens_per_minute=terms.tokens_per_minute,
-        tokens=len(call.body.raw) // _BYTES_PER_TOKEN + min(call.output_cap or 0, _LIKELY_OUTPUT),
+        tokens=len(call.body.raw) // _BYTES_PER_TOKEN + min(call.ticket.output_cap or 0, _LIKELY_OUTPUT),
     )
-    if call.candidates[0].is_free and not call.uses_own_key:
+    if call.first.is_free and not call.uses_own_key:
         # The provider's quota for free models belongs to all our customers together.
-        key = f"ratelimit:{call.organization_id}:free"
+        key = f"ratelimit:{call.ticket.organization_id}:free"
         buckets.append(Bucket(key, "free-requests", "requests", terms.free_requests_per_minute))
     decision = await take_async(buckets)
     if not decision.admitted:

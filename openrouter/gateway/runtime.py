@@ -1,11 +1,9 @@
 """What a gateway process keeps between calls: its client of the provider, its group commits, its running calls."""
 
 import asyncio
-import os
-import socket
 import time
 from collections.abc import Coroutine
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -14,19 +12,19 @@ from django.conf import settings
 from django.db import connection
 
 from core.groupcommit import GroupCommit
-from core.ids import uuid7
 from credits.services import HoldOutcome, HoldRequest
 from metering.records import UsageOutcome
-from openrouter.gateway.bill import NOTHING, Bill, record_of
+from openrouter.gateway.bill import NOTHING, Bill, Ending, record_of
 from openrouter.gateway.books import Note, Settlement, attempt_rows, note_batch, place_batch, settle_batch
 from openrouter.gateway.call import Call
+from openrouter.gateway.processes import this_process
 from openrouter.gateway.upstream import Upstream
 from outbox.services import publish
 
 log = structlog.get_logger(__name__)
 
 _ALERT_EVERY = 60.0  # seconds, for the same alert
-# Settlements must survive a restart of the database: what the provider has billed is not forgotten for a moment's outage.
+# Settlements outlast a restart of the database: what the provider has billed is not forgotten for an outage.
 _SETTLEMENT_PATIENCE = 300.0
 
 
@@ -34,7 +32,7 @@ class Gateway:
     """One process's gateway; belongs to the event loop that first uses it."""
 
     def __init__(self) -> None:
-        self.instance = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid7().hex[-8:]}"
+        self.process = this_process()
         self.holds: GroupCommit[HoldRequest, HoldOutcome] = GroupCommit(place_batch, name="holds")
         self.settlements: GroupCommit[Settlement, UsageOutcome] = GroupCommit(
             settle_batch, name="settlements", longest_queue=50_000, patience=_SETTLEMENT_PATIENCE
@@ -62,18 +60,19 @@ class Gateway:
 
     async def hold(self, call: Call) -> HoldOutcome:
         """Set aside the most that the call may cost. Raises BooksUnavailable: without a hold nothing is sent."""
-        principal = call.principal
-        lifetime = settings.GATEWAY_STREAM_SECONDS if call.streams else settings.GATEWAY_CALL_SECONDS
+        ticket, limit = call.ticket, call.principal.spend_limit_id
+        ticket.process = self.process
+        lifetime = settings.GATEWAY_STREAM_SECONDS if ticket.streams else settings.GATEWAY_CALL_SECONDS
         return await self.holds.submit(
             HoldRequest(
-                organization_id=call.organization_id,
+                organization_id=ticket.organization_id,
                 amount=call.reserved,
-                key=f"call:{call.id}",
-                expires_at=call.at + timedelta(seconds=lifetime + settings.GATEWAY_RETRY_SECONDS + 60),
+                key=f"call:{ticket.id}",
+                expires_at=ticket.at + timedelta(seconds=lifetime + settings.GATEWAY_RETRY_SECONDS + 60),
                 purpose="gateway",
-                context=call.context(self.instance),
-                limit_ids=() if principal.spend_limit_id is None else (principal.spend_limit_id,),
-                hold_id=call.id,
+                context=ticket.context(),
+                limit_ids=() if limit is None else (limit,),
+                hold_id=ticket.id,
             )
         )
 
@@ -88,20 +87,18 @@ class Gateway:
 
     def note_generation(self, call: Call) -> None:
         """Make the provider's handle of the call durable, so that recovery can ask for it."""
-        if not call.noted and call.reading.generation_id:
-            call.noted = True
+        if not call.is_noted and call.reading.generation_id:
+            call.is_noted = True
             self.note(call, generation=call.reading.generation_id)
 
-    def settle(self, call: Call, bill: Bill) -> "asyncio.Future[UsageOutcome]":
+    def settle(self, call: Call, bill: Bill, *, resolved_by: str = "") -> "asyncio.Future[UsageOutcome]":
         """Write the call into the books: event, charge, end of the hold, attempts."""
         if call.tries:
             last = call.tries[-1]
-            last.cost = None if call.uses_own_key or bill.source in ("none", "estimated") else bill.cost
+            last.cost = None if call.uses_own_key or bill.source == "none" else bill.cost
             last.generation_id = last.generation_id or call.reading.generation_id
-        rows = attempt_rows(
-            call.tries, organization_id=call.organization_id, hold_id=call.id, key_hash=call.key.hash
-        )
-        settled = self.settlements.submit(Settlement(record_of(call, bill, ended_at=datetime.now(UTC)), rows))
+        record = record_of(call.ticket, call.reading, bill, _ending(call, resolved_by))
+        settled = self.settlements.submit(Settlement(record, attempt_rows(call.tries, call.ticket)))
         settled.add_done_callback(lambda done: self._check(call, done))
         return settled
 
@@ -145,8 +142,19 @@ class Gateway:
             await self._upstream.close()
 
 
+def _ending(call: Call, resolved_by: str) -> Ending:
+    return Ending(
+        status=call.status,
+        attempts=len(call.tries),
+        error_type=call.tries[-1].error_type if call.tries else "",
+        latency_ms=int((time.monotonic() - call.began) * 1000),
+        first_byte_ms=None if call.answered_at is None else int((call.answered_at - call.began) * 1000),
+        resolved_by=resolved_by,
+    )
+
+
 def _publish(type: str, call: Call, data: dict[str, Any]) -> None:
     try:
-        publish(type=type, organization_id=call.organization_id, data=data, actor="gateway")
+        publish(type=type, organization_id=call.ticket.organization_id, data=data, actor="gateway")
     finally:
         connection.close()

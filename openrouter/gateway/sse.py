@@ -1,7 +1,7 @@
 """Server-sent events on their way through: passed on byte for byte, read in passing.
 
-Events arrive cut anywhere, with any line ending; each is passed on as soon as it is complete. Only those that can matter
-are parsed: the first, and those in which the words ``"usage"`` or ``"error"`` occur.
+Events arrive cut anywhere, with any line ending; each is passed on as soon as it is complete. Only those that can
+matter are parsed: the first, and those in which the words ``"usage"`` or ``"error"`` occur.
 """
 
 import re

@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision: Decision | None) -> None:
-    """Carry out a streamed call whose hold is placed. Ends it in the books, whether or not the client is still there."""
+    """Carry out a streamed call whose hold is placed. Ends it in the books, whether or not the client stays."""
     try:
         response = await gateway.upstream.send(call, exchange)
     except UpstreamFailed as failure:

@@ -14,14 +14,18 @@ LONGEST_VALUE = 200
 
 def read_tags(header: str, metadata: Any) -> dict[str, str]:
     """The tags of a call. Raises CallRefused for a header that cannot be read."""
-    tags: dict[str, str] = {}
-    if isinstance(metadata, dict):
-        for name, value in metadata.items():
-            if isinstance(value, str) and len(name) <= LONGEST_NAME and len(value) <= LONGEST_VALUE:
-                tags[name] = value
+    tags = _short_texts(metadata) if isinstance(metadata, dict) else {}
     if header:
         tags |= _parse(header)
     return dict(list(tags.items())[-MOST_TAGS:]) if len(tags) > MOST_TAGS else tags
+
+
+def _short_texts(metadata: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in metadata.items()
+        if isinstance(value, str) and len(name) <= LONGEST_NAME and len(value) <= LONGEST_VALUE
+    }
 
 
 def _parse(header: str) -> dict[str, str]:

@@ -78,7 +78,7 @@ class Upstream:
         body = call.body.encode()
         give_up_at = time.monotonic() + settings.GATEWAY_RETRY_SECONDS
         while True:
-            attempt = Try(len(call.tries) + 1, call.candidates[0].name[:160], datetime.now(UTC))
+            attempt = Try(len(call.tries) + 1, call.first.name[:160], datetime.now(UTC))
             call.tries.append(attempt)
             outcome = await self._try(url, headers, body, call, attempt)
             if isinstance(outcome, aiohttp.ClientResponse):
@@ -161,5 +161,3 @@ def _headers(call: Call, exchange: Exchange) -> CIMultiDict[str]:
         if value and value.isascii() and value.isprintable():
             headers[canonical] = value
     return headers
-
-

@@ -1,4 +1,4 @@
-"""A sandbox, a gateway in front of it, and customers with keys. Rows stay until the last test of this folder has run."""
+"""A sandbox, a gateway in front of it, and customers with keys. Rows stay until this folder's last test has run."""
 
 import time
 from collections.abc import Callable
@@ -29,8 +29,8 @@ _numbers = iter(range(1, 1_000_000))
 
 @pytest.fixture
 def _django_db_helper(world, django_db_blocker):
-    """Database access for tests marked ``django_db``, without a transaction around them and without emptying after each:
-    the gateway's threads must see the rows, and customers are made anew for every test."""
+    """Database access for tests marked ``django_db``, without a transaction and without emptying after each: the
+    gateway's threads must see the rows, and customers are made anew for every test."""
     with django_db_blocker.unblock():
         yield
 

@@ -1,0 +1,136 @@
+"""Requests over kept-open connections as fast as they are answered: raw sockets, a process of its own.
+
+``python -m benchmarks.http.load '{"url": …, "headers": {…}, "body": …, "connections": 32, "seconds": 5}'`` prints one
+JSON object: requests per second, percentiles of the whole answer and of the first byte in milliseconds, statuses.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections import Counter
+from urllib.parse import urlsplit
+
+_END_OF_HEADERS = b"\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
+
+
+class Connection(asyncio.Protocol):
+    """One connection that asks again as soon as it has its answer."""
+
+    def __init__(self, request: bytes, results: "Results") -> None:
+        self.request = request
+        self.results = results
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = transport
+        self.ask()
+
+    def ask(self) -> None:
+        """Send a request."""
+        self.received = bytearray()
+        self.first: float | None = None
+        self.expected: int | None = None
+        self.body_at = 0
+        self.started = time.perf_counter()
+        self.transport.write(self.request)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a piece of the answer; it is complete by its length or its last chunk."""
+        received = self.received
+        received += data
+        if self.first is None:
+            self.first = time.perf_counter()
+        if not self.body_at:
+            end = received.find(_END_OF_HEADERS)
+            if end < 0:
+                return
+            self.body_at = end + 4
+            self.expected = _content_length(bytes(received[:end]).lower())
+        if self.expected is None:
+            if not received.endswith(_LAST_CHUNK):
+                return
+        elif len(received) - self.body_at < self.expected:
+            return
+        self.results.add(received[9:12].decode(), self.started, self.first)
+        if time.perf_counter() < self.results.until:
+            self.ask()
+        else:
+            self.results.finished()
+            self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The server closed: count it, and go on without this connection."""
+        if time.perf_counter() < self.results.until:
+            self.results.add("cut", self.started, self.started)
+            self.results.finished()
+
+
+def _content_length(head: bytes) -> int | None:
+    at = head.find(b"content-length:")
+    return None if at < 0 else int(head[at + 15 : (head + b"\r\n").index(b"\r\n", at)])
+
+
+class Results:
+    """What was measured."""
+
+    def __init__(self, until: float, connections: int, done: asyncio.Event) -> None:
+        self.until = until
+        self.left = connections
+        self.done = done
+        self.whole: list[float] = []
+        self.first: list[float] = []
+        self.statuses: Counter[str] = Counter()
+
+    def add(self, status: str, started: float, first: float) -> None:
+        """One answer."""
+        self.statuses[status] += 1
+        self.whole.append(time.perf_counter() - started)
+        self.first.append(first - started)
+
+    def finished(self) -> None:
+        """One connection has ended."""
+        self.left -= 1
+        if not self.left:
+            self.done.set()
+
+
+async def measure(*, url: str, headers: dict, body: str, connections: int, seconds: float, warm: float = 1.0) -> dict:
+    """Ask for ``warm`` seconds uncounted, then for ``seconds``."""
+    await _run(url, headers, body, connections, warm)
+    began = time.perf_counter()
+    results = await _run(url, headers, body, connections, seconds)
+    return _summary(results, time.perf_counter() - began)
+
+
+async def _run(url: str, headers: dict, body: str, connections: int, seconds: float) -> Results:
+    parts, data = urlsplit(url), body.encode()
+    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(data)}"]
+    lines += ["content-type: application/json", *(f"{name}: {value}" for name, value in headers.items())]
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode() + data
+    done = asyncio.Event()
+    results = Results(time.perf_counter() + seconds, connections, done)
+    loop = asyncio.get_running_loop()
+    for _ in range(connections):
+        await loop.create_connection(lambda: Connection(request, results), parts.hostname, parts.port)
+    await asyncio.wait_for(done.wait(), seconds + 60)
+    return results
+
+
+def _summary(results: Results, elapsed: float) -> dict:
+    whole, first = sorted(results.whole), sorted(results.first)
+    return {
+        "rate": len(whole) / elapsed,
+        "ms": {f"p{p}": _percentile(whole, p) for p in (50, 95, 99)},
+        "first_ms": {f"p{p}": _percentile(first, p) for p in (50, 95, 99)},
+        "statuses": dict(results.statuses),
+    }
+
+
+def _percentile(ordered: list[float], percent: int) -> float:
+    return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000, 3) if ordered else 0.0
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(measure(**json.loads(sys.argv[1])))))
