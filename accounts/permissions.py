@@ -39,7 +39,7 @@ def required_scope(view: Any, method: str) -> str:
     Raises MethodNotAllowed for an action or method that it does not have.
     """
     action = view.action if getattr(view, "action_map", None) else method.lower()
-    if action is None or not hasattr(view, action):
+    if action in (None, "options", "metadata") or not hasattr(view, action):
         raise MethodNotAllowed(method)
     asked = "get" if action == "head" else action
     scope = getattr(view, "scopes", {}).get(asked) or getattr(view, "scope", None)

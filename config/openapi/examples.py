@@ -17,10 +17,17 @@ _BY_FORMAT: dict[str, Any] = {
 _BY_NAME: dict[str, Any] = {
     "name": "Production",
     "reason": "Goodwill",
+    "actor": "ada@example.com",
     "model": "openai/gpt-5-mini",
+    "allowed_models": "openai/*",
+    "allowed_networks": "203.0.113.0/24",
     "key": "order-1042",
-    "next": None,
-    "previous": None,
+    "time_zone": "Europe/Berlin",
+    "currency": "USD",
+    "prefix": "fbx_live_Ab3x",
+    "last_four": "9f3a",
+    "secret": "fbx_live_Ab3x…9f3a",
+    "expires_at": "2030-01-01T00:00:00Z",
 }
 _METHODS = ("get", "put", "post", "patch", "delete")
 
@@ -54,11 +61,13 @@ class _Maker:
                 first = schema[chosen][0]
                 return first if chosen in ("examples", "enum") else self._value(first, name, depth)
         for fixed in ("example", "const", "default"):
-            if schema.get(fixed) is not None:
+            if schema.get(fixed) not in (None, ""):
                 return schema[fixed]
         return self._by_type(schema, name, depth)
 
     def _by_type(self, schema: Schema, name: str, depth: int) -> Any:
+        if name in ("next", "previous"):
+            return None
         kinds = schema.get("type", "object" if "properties" in schema else None)
         kind = next((each for each in kinds if each != "null"), "null") if isinstance(kinds, list) else kinds
         if kind == "object":
@@ -67,5 +76,5 @@ class _Maker:
         if kind == "array":
             return [self._value(schema.get("items", {}), name, depth + 1)] if depth < 6 else []
         if kind == "string":
-            return _BY_FORMAT.get(schema.get("format", ""), _BY_NAME.get(name, "text"))
+            return _BY_NAME.get(name) or _BY_FORMAT.get(schema.get("format", ""), "text")
         return {"integer": schema.get("minimum", 1), "number": 1, "boolean": True}.get(str(kind))

@@ -1,0 +1,56 @@
+"""An organization with something of everything, and the ids of all that it owns."""
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.apps import apps
+from django.db.models import ForeignKey, OneToOneField, UUIDField
+from django.utils import timezone
+
+from accounts.models import Organization
+from accounts.principal import Actor
+from accounts.services import add_member
+from credits.models import CreditAccount
+from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold
+from metering.services import record_usage
+from tests.builders import make_key, make_record, make_user
+
+# What a live organization and its twin share on purpose, or what is nobody's.
+OUR_APPS = ("accounts", "outbox", "credits", "tiers", "metering", "openrouter")
+
+
+def furnish(organization: Organization) -> None:
+    """One of each kind of thing."""
+    now = timezone.now()
+    live_id = organization.live_organization_id or organization.id
+    add_member(organization_id=live_id, user=make_user(), role="member", actor=Actor("test"), at=now)
+    make_key(organization, at=now)
+    movement = {"organization_id": organization.id, "reason": "furnish", "actor": "test", "at": now}
+    grant_credits(amount=Decimal(100), kind="bonus", **movement)
+    deduct_credits(amount=Decimal(1), **movement)
+    place_hold(HoldRequest(organization.id, Decimal(1), "furnish", now + timedelta(hours=1)), at=now)
+    record_usage([make_record(organization, "0.5", occurred_at=now)], at=now)
+
+
+def ids_of(organization: Organization) -> set[UUID]:
+    """Ids of every row that belongs to the organization, in every table that names one."""
+    return {organization.id}.union(*(_ids(model, organization) for model in _models()))
+
+
+def _models():
+    return [model for app in OUR_APPS for model in apps.get_app_config(app).get_models()]
+
+
+def _ids(model, organization) -> set[UUID]:
+    owner = next((name for name in ("organization", "organization_id", "account") if _has(model, name)), None)
+    if owner is None or not isinstance(model._meta.pk, UUIDField | OneToOneField | ForeignKey):
+        return set()
+    if owner == "account" and model._meta.get_field("account").related_model is not CreditAccount:
+        return set()
+    value = organization.id
+    return {key for key in model._base_manager.filter(**{owner: value}).values_list("pk", flat=True) if key}
+
+
+def _has(model, name: str) -> bool:
+    return any(field.name == name for field in model._meta.get_fields())

@@ -1,0 +1,119 @@
+"""Nobody reaches another organization's things on any route: generated from the URL table and the OpenAPI document."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from tests.api.belongings import furnish, ids_of
+from tests.api.caller import Caller
+from tests.api.routes import METHODS, all_routes, document, example_body
+from tests.builders import make_customer, make_user
+
+pytestmark = pytest.mark.django_db
+
+WITH_ID = [route for route in all_routes() if any("uuid" in part or "pk" in part for part in route.pattern.split("<"))]
+WITHOUT_ID = [route for route in all_routes() if not route.parameters]
+REFUSED = {401, 402, 403, 404, 405}
+
+
+class World:
+    """Two strangers, each with a test twin; everything of the second is out of reach of the first."""
+
+    def __init__(self):
+        self.mine, self.theirs = (make_customer(name=name, owner=make_user()) for name in ("Mine", "Theirs-9f3a"))
+        for customer in (self.mine, self.theirs):
+            furnish(customer)
+            furnish(customer.test_twin)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    monkeypatch.setattr("openrouter.tasks.soon", lambda *_: None)
+    return World()
+
+
+def person_of(customer) -> Client:
+    client = Client()
+    owner = customer.memberships.get(role="owner").user
+    client.force_login(owner, backend="django.contrib.auth.backends.ModelBackend")
+    return client
+
+
+def client_for(route, customer):
+    return Caller(customer).client if route.is_api else person_of(customer)
+
+
+def send(client, route, method, identifier):
+    """With the documented body, so that the refusal is not merely about the body."""
+    body = json.dumps(example_body(route, method)).encode()
+    return client.generic(method, route.path(identifier), body, content_type="application/json")
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=str)
+def test_a_strangers_ids_lead_nowhere(world, route):
+    client = client_for(route, world.mine)
+    foreign = ids_of(world.theirs) | ids_of(world.theirs.test_twin)
+    reached = [
+        (method, identifier, answer.status_code)
+        for identifier in foreign
+        for method in METHODS
+        if (answer := send(client, route, method, identifier)).status_code not in REFUSED
+    ]
+    assert reached == []
+
+
+@pytest.mark.parametrize("route", WITH_ID, ids=str)
+def test_the_owner_does_reach_something_on_the_same_route(world, route):
+    """The control: without it the test above would pass on a route that never answers."""
+    client = client_for(route, world.theirs)
+    own = ids_of(world.theirs)
+    statuses = {send(client, route, method, identifier).status_code for identifier in own for method in ("GET", "POST")}
+    assert statuses - REFUSED, f"add what {route} is about to tests/api/belongings.py"
+
+
+@pytest.mark.parametrize("route", [route for route in WITH_ID if route.is_api], ids=str)
+def test_with_a_test_key_nothing_of_the_live_books_is_reachable(world, route):
+    client = Caller(world.theirs.test_twin).client
+    live = ids_of(world.theirs) - ids_of(world.theirs.test_twin)
+    reached = [
+        (method, identifier)
+        for identifier in live
+        for method in METHODS
+        if send(client, route, method, identifier).status_code not in REFUSED
+    ]
+    assert reached == []
+
+
+@pytest.mark.parametrize("route", WITHOUT_ID, ids=str)
+def test_no_list_shows_a_strangers_things(world, route):
+    foreign = {str(each) for each in ids_of(world.theirs) | ids_of(world.theirs.test_twin)} | {"Theirs-9f3a"}
+    answer = client_for(route, world.mine).get(route.path(""))
+    assert answer.status_code < 500
+    text = (answer.getvalue() if answer.streaming else answer.content).decode(errors="replace")
+    assert not [each for each in foreign if each in text]
+
+
+def bodies_with_ids():
+    """(method, path, example body, the fields in it that hold an id) of every operation without a path parameter."""
+    for path, operations in document()["paths"].items():
+        for method, operation in operations.items():
+            body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if body is None or "{" in path:
+                continue
+            schema = body["schema"]
+            fields = document()["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], schema)
+            ids = [name for name, each in fields.get("properties", {}).items() if each.get("format") == "uuid"]
+            if ids:
+                example = next(iter(body["examples"].values()))["value"]
+                yield pytest.param(method.upper(), path, example, ids, id=f"{method} {path}")
+
+
+@pytest.mark.parametrize(("method", "path", "example", "ids"), list(bodies_with_ids()))
+def test_a_strangers_ids_in_a_body_are_refused(world, method, path, example, ids):
+    client = Caller(world.mine).client
+    for identifier in ids_of(world.theirs) | ids_of(world.theirs.test_twin):
+        for name in ids:
+            body = {field: value for field, value in example.items() if field not in ids} | {name: str(identifier)}
+            answer = client.generic(method, path, json.dumps(body).encode(), content_type="application/json")
+            assert 400 <= answer.status_code < 500, (name, answer.content)
