@@ -17,6 +17,7 @@ from metering.models import UsageEvent, UsageHour
 
 LINES = 5  # models with a colour of their own; the rest share one
 RECENT = 8
+_PACE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,21 @@ def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo) 
     names = [share.label for share in models[:LINES]] + ([""] if len(models) > LINES else [])
     calendar = (first + timedelta(days=offset) for offset in range(days))
     return Spend(_totals(rows), _totals([before]), models, names, _days(rows, names, calendar))
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What the last seven days cost, USD, and how long the credit lasts if the next ones cost as much."""
+
+    charge: Decimal
+    lasts: timedelta | None  # None without spend
+
+
+def pace_of(organization_id: UUID, *, available: Decimal, at: datetime) -> Pace:
+    """The pace of the seven days up to ``at`` and how long ``available`` USD lasts at it."""
+    sums = _hours(organization_id, at - _PACE, at).aggregate(charged=Sum("charge"))
+    charge = sums["charged"] or ZERO
+    return Pace(charge, _PACE * float(max(available, ZERO) / charge) if charge else None)
 
 
 def recent_events(organization_id: UUID) -> list[UsageEvent]:

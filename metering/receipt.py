@@ -133,7 +133,8 @@ def _usage_row(line: Line) -> Row:
 def _addition_row(line: Line) -> Row:
     match line.price_class:
         case "percentage":
-            return Row(str(_("Markup")), f"{to_wire(Decimal(line.quantity) * 100)} % × ${to_wire(line.unit_price)}", line.amount)
+            percent = to_wire(Decimal(line.quantity) * 100)
+            return Row(str(_("Markup")), f"{percent} % × ${to_wire(line.unit_price)}", line.amount)
         case "per_1k_tokens":
             fee = to_wire(line.unit_price * 1000)
             return Row(str(_("Fee by tokens")), f"{line.quantity:,} × ${fee} / 1,000", line.amount)

@@ -15,7 +15,7 @@ from accounts.pages import PageRequest, organization_page, zone_of
 from accounts.scopes import Scope
 from core.keyset import read_page
 from credits.wallet import change_mark, wallet_of
-from metering.dashboard import Spend, recent_events, spend_of
+from metering.dashboard import Spend, pace_of, recent_events, spend_of
 from metering.forms import EventFilterForm
 from metering.models import UsageEvent
 from metering.positions import ByTime
@@ -54,11 +54,14 @@ def dashboard_live(request: PageRequest) -> HttpResponse:
 
 
 def _live_context(request: PageRequest) -> dict[str, Any]:
+    now, organization_id = timezone.now(), request.organization.id
     mark = _mark(request)  # read first: what changes meanwhile is news next time
+    wallet = wallet_of(organization_id, now)
     return {
         "mark": mark,
-        "wallet": wallet_of(request.organization.id, timezone.now()),
-        "recent": recent_events(request.organization.id),
+        "wallet": wallet,
+        "pace": pace_of(organization_id, available=wallet.balance.available, at=now),
+        "recent": recent_events(organization_id),
     }
 
 

@@ -1,10 +1,10 @@
 """Money, numbers, times and icons in templates."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from django import template
+from django.forms import BoundField
 from django.template import RequestContext
 from django.templatetags.static import static
 from django.urls import reverse
@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 
 from core import amounts
 from core.money import ZERO, to_wire
@@ -20,6 +21,7 @@ register = template.Library()
 
 _UNITS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
 _BAR = 100  # units of a share bar's own coordinates
+_LINES = 6  # colours of chart lines; the last is for all others
 
 
 @register.filter
@@ -124,23 +126,24 @@ def ago(at: datetime | None) -> str | SafeString:
     if not -60 < seconds < 86_400:
         return moment(at)
     if seconds < 60:
-        text = "just now"
+        text = gettext("just now")
+    elif seconds < 3600:
+        text = gettext("%d min ago") % (seconds // 60)
     else:
-        text = f"{seconds // 60:.0f} min ago" if seconds < 3600 else f"{seconds // 3600:.0f} h ago"
+        text = gettext("%d h ago") % (seconds // 3600)
     return format_html('<time datetime="{}" title="{}">{}</time>', at.isoformat(), _long(timezone.localtime(at)), text)
 
 
 @register.filter
-def span_until(at: datetime | None) -> str:
-    """How long until then, coarsely: ``in 12 days``, ``in 3 h``."""
-    if at is None:
-        return ""
-    hours = (at - timezone.now()).total_seconds() / 3600
-    if hours <= 0:
-        return "ended"
-    if hours >= 48:
-        return f"in {hours / 24:.0f} days"
-    return f"in {hours:.0f} h" if hours >= 1 else f"in {hours * 60:.0f} min"
+def roughly(span: timedelta) -> str:
+    """A length of time in one unit: ``45 minutes``, ``7 hours``, ``12 days``, ``over 2 years``."""
+    hours = span.total_seconds() / 3600
+    if hours > 2 * 24 * 365:
+        return gettext("over 2 years")
+    for size, one, many in ((24, "%d day", "%d days"), (1, "%d hour", "%d hours")):
+        if hours >= 2 * size:
+            return ngettext(one, many, int(hours / size)) % int(hours / size)
+    return ngettext("%d minute", "%d minutes", int(hours * 60)) % int(hours * 60)
 
 
 @register.simple_tag
@@ -154,23 +157,23 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
-def share_bar(part: Decimal | int, whole: Decimal | int, tone: str = "accent") -> SafeString:
-    """A bar for ``part`` of ``whole``; decoration beside the figure it shows."""
+def share_bar(part: Decimal | int, whole: Decimal | int, tone: int = 1) -> SafeString:
+    """A bar for ``part`` of ``whole`` in the colour of a chart's line; decoration beside the figure it shows."""
     share = min(max(Decimal(part) / Decimal(whole), ZERO), Decimal(1)) if whole else ZERO
     return format_html(
         '<svg class="bar" viewBox="0 0 {size} 4" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
         '<rect class="bar-track" width="{size}" height="4" rx="2"></rect>'
         '<rect class="bar-{tone}" width="{width}" height="4" rx="2"></rect></svg>',
         size=_BAR,
-        tone=tone,
+        tone=min(tone, _LINES),
         width=f"{share * _BAR:.2f}",
     )
 
 
 @register.filter
-def get_item(mapping: dict[Any, Any], key: Any) -> Any:
-    """``mapping[key]``, or None."""
-    return mapping.get(key)
+def without_placeholder(field: BoundField) -> SafeString:
+    """The control without grey text inside; its label says the same."""
+    return field.as_widget(attrs={"placeholder": False})
 
 
 @register.filter
