@@ -51,7 +51,8 @@ def read_record(data: Any) -> ModelRecord | None:
 
 
 def _max_length(field: str) -> int:
-    return LanguageModel._meta.get_field(field).max_length or 0
+    column = LanguageModel._meta.get_field(field)
+    return getattr(column, "max_length", None) or 0
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -127,7 +127,10 @@ class PriceCard:
                 raise InvalidPrice(f"The pricing does not say what {key} costs.", key=key)
         return cls(prices=prices, discount=discount, overrides=overrides, service_tiers=tiers)
 
-    from_json = from_openrouter
+    @classmethod
+    def from_json(cls, pricing: Mapping[str, Any]) -> Self:
+        """Read what ``to_json`` wrote, or an operator's list in the same form. Raises InvalidPrice."""
+        return cls.from_openrouter(pricing)
 
     def to_json(self) -> dict[str, Any]:
         """The same list as plain decimal strings, for ``from_json``; equal lists give equal JSON."""
@@ -184,9 +187,7 @@ class PriceCard:
             return ONE
         factor = self.service_tiers.get(service_tier or "")
         if factor is None:
-            raise UnpriceableCall(
-                f"The service tier {service_tier} has no known price.", service_tier=service_tier
-            )
+            raise UnpriceableCall(f"The service tier {service_tier} has no known price.", service_tier=service_tier)
         return factor
 
     def _is_own_tier(self, name: str) -> bool:
@@ -258,9 +259,7 @@ def _override(entry: Any) -> Override:
     if not isinstance(entry, Mapping):
         raise InvalidPrice("Each override must be an object.", key="overrides")
     prices = {
-        key: read_price(key, price)
-        for key, price in entry.items()
-        if key not in _CONDITIONS and price is not None
+        key: read_price(key, price) for key, price in entry.items() if key not in _CONDITIONS and price is not None
     }
     return Override(
         prices=prices,
