@@ -156,6 +156,21 @@ class Attempt(models.Model):
         return f"attempt {self.number} of {self.hold_id}"
 
 
+class KeyReading(models.Model):
+    """What the provider and our books said of a key at a moment when no call with it was running.
+
+    What they differed by then is not the cost of any later call. A sub-key without a reading began at zero on both sides.
+    """
+
+    key_hash = models.CharField(max_length=64, primary_key=True)
+    usage = MoneyField()  # by the provider's books, all time
+    booked = MoneyField()  # by ours
+    taken_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.key_hash[:12]}… at {self.taken_at:%Y-%m-%d %H:%M}"
+
+
 class DifferenceScope(models.TextChoices):
     """Where two sets of books were compared."""
 
@@ -204,7 +219,7 @@ class ReconciliationRun(models.Model):
     """One comparison with the provider's books: what was compared, and what came of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    day = models.DateField()  # the completed UTC day whose calls and activity were compared
+    day = models.DateField(null=True)  # the completed UTC day whose calls and activity were compared, if any
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     compared = models.JSONField(default=dict)  # scope: how many
@@ -216,4 +231,4 @@ class ReconciliationRun(models.Model):
         indexes = [models.Index(fields=["-started_at"], name="reconciliation_latest")]
 
     def __str__(self) -> str:
-        return f"reconciliation of {self.day}"
+        return f"reconciliation of {self.day or self.started_at:%Y-%m-%d}"

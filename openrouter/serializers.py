@@ -10,7 +10,7 @@ class ByokSerializer(serializers.Serializer):
     """The organization's own OpenRouter key."""
 
     last_four = serializers.CharField(help_text="The key's last four characters; it is never shown again.")
-    label = serializers.CharField(help_text="As OpenRouter labels it.")
+    label = serializers.CharField(help_text="As OpenRouter labels it.")  # type: ignore[assignment]
     is_enabled = serializers.BooleanField(help_text="False: OpenRouter refused it when it was checked last.")
     verified_at = serializers.DateTimeField(help_text="When OpenRouter last accepted it.")
     created_at = serializers.DateTimeField()
@@ -35,7 +35,7 @@ class AccountSerializer(serializers.Serializer):
     )
     mode = serializers.CharField(source="organization.mode", help_text="`live`, or `test` for the sandbox.")
     name = serializers.CharField(help_text="The key's name at OpenRouter.")
-    label = serializers.CharField(help_text="The part of the key that may be shown.")
+    label = serializers.CharField(help_text="The part of the key that may be shown.")  # type: ignore[assignment]
     spend_limit = AmountField(
         allow_null=True, help_text="USD over the life of the key; follows your credits, a little above them."
     )

@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from collections import Counter
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -24,13 +25,13 @@ class Command(BaseCommand):
         parser.add_argument("--check", action="store_true", help="change nothing, report which keys are in use")
         parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
-    def handle(self, *args: object, **options: object) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         """Rotate, then report what the database really holds."""
         if options["batch"] < 1:
             raise CommandError("--batch must be at least 1")
         if not options["check"]:
-            self._rotate(int(options["batch"]), quiet=bool(options["json"]))
-        self._report(secrets_by_key(), as_json=bool(options["json"]))
+            self._rotate(options["batch"], quiet=options["json"])
+        self._report(secrets_by_key(), as_json=options["json"])
 
     def _rotate(self, batch: int, *, quiet: bool) -> None:
         rotated: Counter[str] = Counter()

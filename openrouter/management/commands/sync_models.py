@@ -2,6 +2,7 @@
 
 from argparse import ArgumentParser
 from dataclasses import asdict
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
@@ -20,7 +21,7 @@ class Command(BaseCommand):
         """Text or JSON."""
         parser.add_argument("--json", action="store_true", help="print the full report as JSON")
 
-    def handle(self, *args: object, **options: object) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         """Sync and report."""
         reports, failures = sync_catalogue(at=timezone.now())
         if options["json"]:
