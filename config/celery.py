@@ -15,6 +15,8 @@ app.autodiscover_tasks()
 
 # Every task is a thin call of a service and safe to run twice. Seconds between runs.
 app.conf.beat_schedule = {
+    "hand on events": {"task": "outbox.tasks.dispatch", "schedule": 2},
+    "forget old answers": {"task": "accounts.tasks.clean_idempotency_records", "schedule": 3600},
     "expire holds": {"task": "credits.tasks.expire_holds", "schedule": 30},
     "expire lots": {"task": "credits.tasks.expire_lots", "schedule": 60},
     "audit the ledger": {"task": "credits.tasks.audit_ledger", "schedule": 3600},

@@ -1,11 +1,15 @@
 """Every path that Django serves. The hot routes are answered before Django (see config/asgi.py)."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 
 from config.errors import api_not_found
 from config.health import health, live
 from config.openapi.views import DocsView, SchemaView, error_reference
+
+# One way in, with its lock-out and second factor, for operators too.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("health/", health, name="health"),
