@@ -23,6 +23,7 @@ app.conf.beat_schedule = {
     "tell the provider": {"task": "openrouter.tasks.provision_due", "schedule": 20},
     "delete retired provider keys": {"task": "openrouter.tasks.delete_retired_keys", "schedule": 60},
     "follow provider limits": {"task": "openrouter.tasks.follow_limits", "schedule": 60},
+    "recover calls": {"task": "openrouter.tasks.recover_calls", "schedule": 15},
     "sync provider usage": {"task": "openrouter.tasks.sync_usage", "schedule": 900},
     "sync models": {"task": "openrouter.tasks.sync_models", "schedule": 3600},
     "verify customers' own keys": {"task": "openrouter.tasks.verify_own_keys", "schedule": 86_400},

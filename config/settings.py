@@ -236,6 +236,13 @@ GATEWAY_ATTEMPTS = env.int("GATEWAY_ATTEMPTS", default=3)
 GATEWAY_RETRY_SECONDS = env.float("GATEWAY_RETRY_SECONDS", default=10)  # no further try begins later
 # The longest answer, in tokens, of a request that names none.
 GATEWAY_DEFAULT_OUTPUT_TOKENS = env.int("GATEWAY_DEFAULT_OUTPUT_TOKENS", default=16_384)
+# How long the provider's record of a call may take to appear before other evidence decides.
+GATEWAY_RECOVERY_SECONDS = env.float("GATEWAY_RECOVERY_SECONDS", default=120)
+# How long the sum of what a key has used may lack a call that has ended.
+GATEWAY_PROVIDER_LAG_SECONDS = env.float("GATEWAY_PROVIDER_LAG_SECONDS", default=60)
+# After so long without any evidence a call is charged what was set aside for it ("charge") or nothing ("write-off").
+GATEWAY_GIVE_UP_SECONDS = env.float("GATEWAY_GIVE_UP_SECONDS", default=3 * 24 * 3600)
+GATEWAY_UNRESOLVED = env("GATEWAY_UNRESOLVED", default="charge")
 # Providers that stop, and stop billing, when the connection is closed; all others are heard out.
 GATEWAY_CANCELLABLE_PROVIDERS = frozenset(
     name.lower()

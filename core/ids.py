@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import datetime
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
 _RANDOM_BITS = (1 << 74) - 1
@@ -32,6 +33,11 @@ class _Randomness:
 
 
 _randomness = _Randomness()
+
+
+def first_uuid7_at(moment: datetime) -> uuid.UUID:
+    """No id made at ``moment`` or later sorts before this one."""
+    return uuid.UUID(int=(int(moment.timestamp() * 1000) << 80) | _VERSION_AND_VARIANT)
 
 
 def uuid7() -> uuid.UUID:

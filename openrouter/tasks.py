@@ -7,9 +7,10 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from openrouter import services
+from openrouter import recovery, services
 from openrouter.client import ProviderError
 from openrouter.models import ByokCredential, ProviderAccount
+from openrouter.recovery.totals import take_first_readings
 from openrouter.upstreams import manageable_modes, upstreams
 
 log = structlog.get_logger(__name__)
@@ -82,6 +83,14 @@ def verify_own_keys() -> int:
         except ProviderError as error:
             log.warning("openrouter.byok.unchecked", organization=str(credential.organization_id), reason=str(error))
     return working
+
+
+@shared_task
+def recover_calls() -> int:
+    """Settle calls that ended without a bill; how many."""
+    recovered = recovery.recover_calls(at=timezone.now())
+    take_first_readings(at=timezone.now())
+    return recovered.settled
 
 
 _TASKS = {"provision": provision, "follow_limit": follow_limit}

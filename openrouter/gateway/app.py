@@ -67,6 +67,7 @@ class GatewayApp:
         call = await admit(exchange, principal, route, raw)
         estimate(call)
         decision = await take_limits(call)
+        self.gateway.live()
         # From here on money is set aside: whatever becomes of the client, the call runs to its end.
         await asyncio.shield(self.gateway.spawn(self._carry_out(exchange, call, decision)))
 

@@ -4,11 +4,18 @@ A process is named by its kernel, its process namespace, its number and its time
 namespace looks it up directly; all others go by a sign of life in Redis, renewed every few seconds.
 """
 
+import asyncio
 import os
 from functools import cache
 from pathlib import Path
 
+import redis.asyncio
+import structlog
+from django.conf import settings
+
 from core.ids import uuid7
+
+log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 20  # without a sign of life for so long, it is taken for dead
@@ -36,6 +43,20 @@ def is_gone(process: str) -> bool | None:
     if not pid.isdecimal() or place != _namespace() or place == _ELSEWHERE:
         return None
     return _birth(int(pid)) != birth
+
+
+async def show_signs_of_life(process: str) -> None:
+    """Renew the sign of life until cancelled. Without Redis nobody can tell, and nobody is taken for dead."""
+    client = redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=2)
+    try:
+        while True:
+            try:
+                await client.set(beat_key(process), 1, ex=SILENT_SECONDS)
+            except (redis.RedisError, OSError, TimeoutError) as error:
+                log.warning("gateway.no_sign_of_life", error=repr(error))
+            await asyncio.sleep(BEAT_SECONDS)
+    finally:
+        await client.aclose()
 
 
 _ELSEWHERE = "unknown"

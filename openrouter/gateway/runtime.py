@@ -17,7 +17,7 @@ from metering.records import UsageOutcome
 from openrouter.gateway.bill import NOTHING, Bill, Ending, record_of
 from openrouter.gateway.books import Note, Settlement, attempt_rows, note_batch, place_batch, settle_batch
 from openrouter.gateway.call import Call
-from openrouter.gateway.processes import this_process
+from openrouter.gateway.processes import show_signs_of_life, this_process
 from openrouter.gateway.upstream import Upstream
 from outbox.services import publish
 
@@ -41,6 +41,7 @@ class Gateway:
         self._upstream: Upstream | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._alerted: dict[str, float] = {}
+        self._living: asyncio.Task[None] | None = None
 
     @property
     def upstream(self) -> Upstream:
@@ -55,6 +56,11 @@ class Gateway:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+    def live(self) -> None:
+        """Begin to show signs of life, so that recovery leaves this process's calls alone."""
+        if self._living is None:
+            self._living = asyncio.ensure_future(show_signs_of_life(self.process))
 
     # ------------------------------------------------------------ the life of a hold
 
@@ -134,6 +140,8 @@ class Gateway:
 
     async def close(self, grace: float = 20.0) -> None:
         """Let running calls end for ``grace`` seconds, write what is to be written, close connections."""
+        if self._living is not None:
+            self._living.cancel()
         if self._running:
             await asyncio.wait(set(self._running), timeout=grace)
         for group in (self.holds, self.settlements, self.notes):

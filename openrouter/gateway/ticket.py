@@ -1,5 +1,4 @@
-"""What is known of a call when its hold is placed: kept on the hold, so that the call can be settled without its process.
-"""
+"""What is known of a call when its hold is placed: kept on the hold, so that any process can settle the call."""
 
 from datetime import datetime
 from decimal import Decimal

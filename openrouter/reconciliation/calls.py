@@ -4,13 +4,14 @@ from collections import Counter
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
 from core.money import ZERO, quantize
 from metering.derivation import cost_lines
 from metering.errors import InvalidPrice, UnpriceableCall
-from metering.models import UsageEvent
+from metering.models import ModelPrice, UsageEvent
 from metering.prices import PriceCard
 from metering.rating import TokenUsage, rate
 from openrouter.client import OpenRouterClient, ProviderNotFound
@@ -108,12 +109,26 @@ class _Hosts:
 
     def __init__(self, client: OpenRouterClient) -> None:
         self._client = client
-        self._cards: dict[str, dict[str, list[PriceCard]]] = {}
+        self._cards: dict[str, dict[str, list[PriceCard]]] = {}  # by model and host
+        self._used: dict[UUID | None, dict[str, Any]] = {}  # our own lists
 
     def price_exactly(self, event: UsageEvent) -> bool:
-        """Whether the list of the host that served comes to exactly what was billed."""
+        """Whether the list of the host that served comes to exactly what was billed.
+
+        Our own list must be that of some host: if it is nobody's, the price book is out of date.
+        """
+        hosts = self._of(event.model)
+        if not self._is_of_some_host(event, hosts):
+            return False
         usage, billed = _usage_of(event.derivation), Decimal(event.derivation["cost"])
-        return any(_rated(usage, card, event) == billed for card in self._of(event.model).get(event.provider, []))
+        return any(_rated(usage, card, event) == billed for card in hosts.get(event.provider, []))
+
+    def _is_of_some_host(self, event: UsageEvent, hosts: dict[str, list[PriceCard]]) -> bool:
+        if event.price_id not in self._used:
+            row = ModelPrice.objects.filter(pk=event.price_id).first()
+            self._used[event.price_id] = {} if row is None else PriceCard.from_json(row.pricing).to_json()
+        ours = self._used[event.price_id]
+        return any(card.to_json() == ours for cards in hosts.values() for card in cards)
 
     def _of(self, model: str) -> dict[str, list[PriceCard]]:
         if model not in self._cards:

@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Sum, Value
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Sum, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 
@@ -112,7 +112,7 @@ def _events(upstream: Upstream, start: datetime, end: datetime) -> QuerySet[Any,
         .annotate(
             began=F("occurred_at"),
             ended=F("occurred_at") + Coalesce(length, longest),
-            served=Coalesce(KeyTextTransform("served", "metadata"), "model"),
+            served=Coalesce(KeyTextTransform("served", "metadata"), "model", output_field=TextField()),
         )
         .order_by()
     )

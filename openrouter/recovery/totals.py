@@ -1,0 +1,148 @@
+"""Calls without a record: what their key has used in all at the provider, less what our books know of, is theirs.
+
+That only holds at a moment when the key is quiet: no other call with it is running, and none has ended so recently that
+the provider's sum may lack it. Then the difference belongs to the calls in question, whichever of them it was.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_DOWN, Decimal
+
+import structlog
+from django.conf import settings
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from core.ids import first_uuid7_at
+from core.money import USD_STEP, ZERO, quantize
+from credits.models import Hold, HoldPurpose
+from openrouter.client import ProviderError, client_for
+from openrouter.gateway.access import SHARED, hash_of_key
+from openrouter.models import Attempt, KeyReading
+from openrouter.recovery.settling import settle_by_shares
+from openrouter.recovery.unresolved import Unresolved
+from openrouter.upstreams import upstreams
+from outbox.services import publish
+
+log = structlog.get_logger(__name__)
+RESOLVED_BY = "provider total"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What both sides say of a quiet key, and by how much the provider's sum is above what is explained, in USD."""
+
+    usage: Decimal
+    booked: Decimal
+    unexplained: Decimal
+
+
+def resolve_by_totals(calls: Sequence[Unresolved]) -> list[Unresolved]:
+    """Settle calls by the totals of their keys; the calls whose key cannot tell yet."""
+    by_key: defaultdict[tuple[str, str], list[Unresolved]] = defaultdict(list)
+    for call in calls:
+        by_key[call.ticket.mode, call.ticket.key_hash].append(call)
+    left = []
+    for (mode, key_hash), group in by_key.items():
+        if not _resolve(mode, key_hash, group):
+            left += group
+    return left
+
+
+def _resolve(mode: str, key_hash: str, calls: list[Unresolved]) -> bool:
+    is_shared = any(call.ticket.key_kind == SHARED for call in calls)
+    reading = read_quiet_key(mode, key_hash, besides={call.hold.id for call in calls}, needs_base=is_shared)
+    if reading is None or reading.unexplained < 0:
+        return False
+    shares = share_out(reading.unexplained, [call.ticket.cost_bound for call in calls])
+    if not settle_by_shares(list(zip(calls, shares, strict=True)), RESOLVED_BY):
+        return False
+    booked = reading.booked + sum(shares, ZERO)
+    _keep(key_hash, reading.usage, booked)
+    if rest := reading.unexplained - sum(shares, ZERO):
+        log.error("recovery.unexplained_rest", key=key_hash[:12], amount=str(rest))
+        publish(
+            type="reconciliation.drift",
+            organization_id=None,
+            data={"scope": "key", "subject": key_hash, "unexplained": rest, "found_by": "recovery"},
+            actor="recovery",
+        )
+    return True
+
+
+def read_quiet_key(mode: str, key_hash: str, *, besides: Iterable[object], needs_base: bool) -> Reading | None:
+    """Compare both sides at a quiet moment; None when there is none now, or the provider cannot be asked.
+
+    ``besides`` are the calls in question. A key that was used before we kept books needs an earlier reading.
+    """
+    base = KeyReading.objects.filter(pk=key_hash).first()
+    if base is None and needs_base:
+        return None
+    calls = set(besides)
+    before = _booked(key_hash)
+    if not _is_quiet(key_hash, calls):
+        return None
+    try:
+        usage = quantize(client_for(mode).get_key(key_hash).usage)
+    except ProviderError as error:
+        log.warning("recovery.key_unreadable", key=key_hash[:12], reason=str(error))
+        return None
+    if not _is_quiet(key_hash, calls) or _booked(key_hash) != before:
+        return None
+    earlier = base.usage - base.booked if base is not None else ZERO
+    return Reading(usage, before, usage - before - earlier)
+
+
+def take_first_readings(*, at: datetime) -> int:
+    """Note what the shared keys had used before their first call; how many readings were taken."""
+    taken = 0
+    for upstream in upstreams():
+        key_hash = hash_of_key(upstream.api_key) if upstream.api_key else ""
+        if not key_hash or not upstream.is_manageable or KeyReading.objects.filter(pk=key_hash).exists():
+            continue
+        reading = read_quiet_key(upstream.modes[0], key_hash, besides=(), needs_base=False)
+        if reading is not None:
+            KeyReading.objects.get_or_create(
+                pk=key_hash, defaults={"usage": reading.usage, "booked": reading.booked, "taken_at": at}
+            )
+            taken += 1
+    return taken
+
+
+def share_out(amount: Decimal, bounds: Sequence[Decimal]) -> list[Decimal]:
+    """``amount`` USD in proportion to ``bounds`` and never above one of them; exact as long as the bounds suffice."""
+    room = sum(bounds, ZERO)
+    if amount >= room:
+        return list(bounds)
+    shares = [(amount * bound / room).quantize(USD_STEP, rounding=ROUND_DOWN) for bound in bounds]
+    rest = amount - sum(shares, ZERO)
+    for place, bound in enumerate(bounds):
+        more = min(rest, bound - shares[place])
+        shares[place] += more
+        rest -= more
+    return shares
+
+
+def _booked(key_hash: str) -> Decimal:
+    return Attempt.objects.filter(key_hash=key_hash).aggregate(total=Coalesce(Sum("cost"), ZERO))["total"]
+
+
+def _is_quiet(key_hash: str, calls: set[object]) -> bool:
+    running = Hold.objects.open().filter(purpose=HoldPurpose.GATEWAY, context__key_hash=key_hash)
+    if running.exclude(id__in=calls).exists():
+        return False
+    lag = timedelta(seconds=settings.GATEWAY_PROVIDER_LAG_SECONDS)
+    if not lag:
+        return True
+    # An attempt gets its id when its call is settled.
+    settled_since = first_uuid7_at(timezone.now() - lag)
+    return not Attempt.objects.filter(id__gte=settled_since, key_hash=key_hash).exists()
+
+
+def _keep(key_hash: str, usage: Decimal, booked: Decimal) -> None:
+    KeyReading.objects.update_or_create(
+        pk=key_hash, defaults={"usage": usage, "booked": booked, "taken_at": timezone.now()}
+    )

@@ -1,0 +1,147 @@
+"""Calls that end without a bill are settled from the provider's books, exactly once."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils import timezone
+
+from openrouter.gateway.processes import is_gone, this_process
+from openrouter.models import KeyReading
+from openrouter.recovery import recover_calls
+from openrouter.recovery.totals import share_out
+from tests.openrouter.gateway.conftest import MARKUP, wait_for
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LATER = timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def _prompt_provider(settings):
+    settings.GATEWAY_PROVIDER_LAG_SECONDS = 0
+
+
+def recover(later=LATER):
+    return recover_calls(at=timezone.now() + later, at_once=True)
+
+
+def settled_exactly(buyer, credit=10):
+    [hold] = buyer.holds
+    assert hold.status == "settled"
+    assert buyer.account.held == 0
+    assert buyer.account.balance == credit - buyer.billed * (1 + MARKUP)
+    assert buyer.event.charge == buyer.billed * (1 + MARKUP)
+
+
+@pytest.mark.parametrize("fault", ["408-billed", "524-billed"])
+def test_a_timeout_that_was_billed_is_charged_from_the_providers_record(customer, fault):
+    buyer = customer()
+    answer = buyer.chat(f"sandbox/fault-{fault}")
+    assert answer.status == int(fault[:3])
+    assert answer.headers["x-should-retry"] == "false"
+    assert len(buyer.generations) == 1
+    wait_for(lambda: buyer.holds[0].status == "settled", 15)
+    settled_exactly(buyer)
+    assert buyer.event.metadata["resolved_by"] == "generation"
+
+
+def test_an_answer_lost_without_a_trace_is_found_by_the_keys_total(customer):
+    buyer = customer()
+    answer = buyer.chat("sandbox/fault-reset-after")
+    assert answer.status == 502
+    assert buyer.holds[0].status == "open"
+    assert buyer.account.held > 0
+    recover(timedelta(seconds=60))
+    assert buyer.holds[0].status == "open", "its record may still appear"
+    recover()
+    settled_exactly(buyer)
+    assert (buyer.event.cost_source, buyer.event.metadata["resolved_by"]) == ("estimated", "provider total")
+    assert buyer.billed > 0
+
+
+def test_an_unanswered_call_that_was_not_billed_is_released(customer):
+    buyer = customer()
+    assert buyer.chat("sandbox/fault-reset").status == 502
+    recover()
+    settled_exactly(buyer)
+    assert buyer.billed == 0
+    assert buyer.event.status == "error"
+
+
+def test_several_lost_calls_of_one_key_share_the_difference_exactly(customer):
+    buyer = customer()
+    buyer.chat("openai/gpt-4o-mini", "one that is settled")
+    for fault in ("reset-after", "reset", "reset-after"):
+        buyer.chat(f"sandbox/fault-{fault}", max_tokens=300)
+    recover()
+    assert buyer.account.held == 0
+    assert {hold.status for hold in buyer.holds} == {"settled"}
+    assert sum(event.provider_cost for event in buyer.events) == buyer.billed
+    assert buyer.account.balance == 10 - sum(event.charge for event in buyer.events)
+
+
+def test_a_key_with_a_running_call_tells_nothing_yet(customer):
+    buyer = customer()
+    buyer.chat("sandbox/fault-reset-after")
+    running = buyer.open_stream("sandbox/slow-uncancellable")
+    running.getresponse().read(10)
+    recover()
+    lost = buyer.holds[0]
+    assert lost.status == "open"
+    running.close()
+    wait_for(lambda: buyer.holds[1].status == "settled", 15)
+    recover()
+    assert buyer.account.held == 0
+    assert sum(event.provider_cost for event in buyer.events) == buyer.billed
+
+
+def test_recovering_twice_charges_once(customer):
+    buyer = customer()
+    buyer.chat("sandbox/fault-reset-after")
+    recover()
+    before = buyer.account.balance
+    assert recover().settled == 0
+    assert buyer.account.balance == before
+    assert len(buyer.charges) == 1
+
+
+def test_what_a_key_had_used_before_is_nobodys_call(customer):
+    buyer = customer()
+    KeyReading.objects.create(
+        key_hash=buyer.key_hash, usage=Decimal("0"), booked=Decimal("0"), taken_at=timezone.now()
+    )
+    foreign = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "not through the gateway"}]}
+    buyer.sandbox.call("POST", "/api/v1/chat/completions", foreign, key=buyer.key_string)
+    KeyReading.objects.filter(pk=buyer.key_hash).update(usage=buyer.billed)
+    buyer.chat("sandbox/fault-reset")
+    recover()
+    assert buyer.account.balance == 10
+    assert buyer.account.held == 0
+
+
+def test_a_difference_above_what_was_held_is_never_charged_whole(customer):
+    buyer = customer()
+    foreign = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "x [[tokens=16000]]"}]}
+    buyer.sandbox.call("POST", "/api/v1/chat/completions", foreign, key=buyer.key_string)
+    buyer.chat("sandbox/fault-reset", max_tokens=64)
+    held = buyer.holds[0].amount
+    recover()
+    assert buyer.account.held == 0
+    assert 0 < 10 - buyer.account.balance <= held
+
+
+def test_shares_are_exact_and_within_their_bounds():
+    bounds = [Decimal("0.3"), Decimal("0.1"), Decimal("0.2")]
+    amount = Decimal("0.100000000001")
+    shares = share_out(amount, bounds)
+    assert sum(shares) == amount
+    assert all(share <= bound for share, bound in zip(shares, bounds, strict=True))
+    assert share_out(Decimal("5"), bounds) == bounds
+    assert share_out(Decimal(0), bounds) == [0, 0, 0]
+
+
+def test_this_process_is_not_gone_and_a_past_one_is():
+    place = this_process().partition(".")[0]
+    assert is_gone(this_process()) is False
+    assert is_gone(f"{place}.4194303.1") is True
+    assert is_gone("elsewhere-1.17.5") is None
