@@ -159,7 +159,7 @@ class Attempt(models.Model):
 class KeyReading(models.Model):
     """What the provider and our books said of a key at a moment when no call with it was running.
 
-    What they differed by then is not the cost of any later call. A sub-key without a reading began at zero on both sides.
+    What they differed by then is not the cost of any later call. A sub-key without a reading began at zero.
     """
 
     key_hash = models.CharField(max_length=64, primary_key=True)
