@@ -3,6 +3,7 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 from config.local import load_local_environment
 
@@ -26,5 +27,8 @@ app.conf.beat_schedule = {
     "recover calls": {"task": "openrouter.tasks.recover_calls", "schedule": 15},
     "sync provider usage": {"task": "openrouter.tasks.sync_usage", "schedule": 900},
     "sync models": {"task": "openrouter.tasks.sync_models", "schedule": 3600},
+    "reconcile keys and account": {"task": "openrouter.tasks.reconcile_now", "schedule": 3600},
+    # The provider publishes a day's activity some time after its end (UTC).
+    "reconcile yesterday": {"task": "openrouter.tasks.reconcile_yesterday", "schedule": crontab(hour="4", minute="15")},
     "verify customers' own keys": {"task": "openrouter.tasks.verify_own_keys", "schedule": 86_400},
 }

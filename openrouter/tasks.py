@@ -1,5 +1,6 @@
 """Jobs of the provider side: each calls a service and is safe to run twice, or at the same time as another."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -10,6 +11,7 @@ from django.utils import timezone
 from openrouter import recovery, services
 from openrouter.client import ProviderError
 from openrouter.models import ByokCredential, ProviderAccount
+from openrouter.reconciliation import reconcile
 from openrouter.recovery.totals import take_first_readings
 from openrouter.upstreams import manageable_modes, upstreams
 
@@ -91,6 +93,19 @@ def recover_calls() -> int:
     recovered = recovery.recover_calls(at=timezone.now())
     take_first_readings(at=timezone.now())
     return recovered.settled
+
+
+@shared_task
+def reconcile_now() -> int:
+    """Compare keys and account with the provider's books; how many differences are open."""
+    return len(reconcile(day=None, at=timezone.now(), wait=60).open)
+
+
+@shared_task(time_limit=3 * 3600)
+def reconcile_yesterday() -> int:
+    """The same, and the calls and the activity of the UTC day that has just ended."""
+    at = timezone.now()
+    return len(reconcile(day=at.date() - timedelta(days=1), at=at, wait=120).open)
 
 
 _TASKS = {"provision": provision, "follow_limit": follow_limit}
