@@ -76,7 +76,7 @@ class OrganizationAdmin(ServiceAdmin):
     date_hierarchy = "created_at"
     autocomplete_fields = []
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """An owner to begin with; later a reason for stopping it."""
         return ["name", "time_zone", "is_suspended", "reason"] if obj else ["name", "owner"]
 
@@ -117,7 +117,7 @@ class MembershipAdmin(ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
         """Add a member or change a role."""
-        who = {"role": obj.role, "organization_id": obj.organization_id, "actor": operator(request)}
+        who: dict[str, Any] = {"role": obj.role, "organization_id": obj.organization_id, "actor": operator(request)}
         if change:
             services.change_role(membership_id=obj.pk, at=timezone.now(), **who)
             return
@@ -179,7 +179,7 @@ class ApiKeyAdmin(ServiceAdmin):
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: bool) -> None:
         """Make a key or change its terms."""
         terms = _terms(form.cleaned_data)
-        made = {"name": obj.name, "terms": terms, "actor": operator(request), "at": timezone.now()}
+        made: dict[str, Any] = {"name": obj.name, "terms": terms, "actor": operator(request), "at": timezone.now()}
         if change:
             services.update_api_key(key_id=obj.pk, organization_id=obj.organization_id, **made)
             return
@@ -222,5 +222,7 @@ class ApiKeyAdmin(ServiceAdmin):
 
 
 def _terms(values: dict[str, Any]) -> KeyTerms:
-    fields = {name: values.get(name) for name in KeyTerms.__dataclass_fields__}
-    return KeyTerms(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    terms: dict[str, Any] = {name: values.get(name) for name in KeyTerms.__dataclass_fields__}
+    for name, value in terms.items():
+        terms[name] = tuple(value) if isinstance(value, list) else value
+    return KeyTerms(**terms)

@@ -24,11 +24,11 @@ from django.db import connection, transaction
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone
-from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.errors import StillRunning
 from accounts.models import IdempotencyRecord
+from accounts.requests import ApiRequest
 from core.errors import InvalidRequest, KeyReused
 from core.jsonio import dumps, wire_form
 from core.parsers import body_limit, refuse_announced_size
@@ -114,7 +114,7 @@ def claim_key(*, organization_id: UUID, key: str, route: str, fingerprint: str, 
     Call outside any transaction: others must see the claim at once. Raises KeyReused for another request,
     StillRunning while the first one is being carried out.
     """
-    values = [organization_id, key, route[:200], fingerprint, at]
+    values: list[Any] = [organization_id, key, route[:200], fingerprint, at]
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, values)
         if row := cursor.fetchone():
@@ -145,7 +145,7 @@ def _stored(record: IdempotencyRecord) -> Answer:
 
 def store_answer(claim: Claim, answer: Answer) -> None:
     """Keep the answer for replays. Raises StillRunning when another request has taken the claim over meanwhile."""
-    values = [answer.status, answer.body, answer.content_type, dumps(answer.headers).decode()]
+    values: list[Any] = [answer.status, answer.body, answer.content_type, dumps(answer.headers).decode()]
     with connection.cursor() as cursor:
         cursor.execute(_ANSWER, [*values, claim.record_id, claim.claimed_at])
         if not cursor.rowcount:
@@ -173,7 +173,7 @@ def idempotent(handler: Handler | None = None, *, atomic: bool = True) -> Any:
 
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
-        def answered(view: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def answered(view: Any, request: ApiRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             key = idempotency_key(request.headers.get(HEADER))
             if key is None:
                 return handler(view, request, *args, **kwargs)
@@ -189,7 +189,7 @@ def idempotent(handler: Handler | None = None, *, atomic: bool = True) -> Any:
     return decorate if handler is None else decorate(handler)
 
 
-def _claim_for(view: Any, request: Request, key: str) -> Claim:
+def _claim_for(view: Any, request: ApiRequest, key: str) -> Claim:
     http = request._request
     refuse_announced_size(http.META.get("CONTENT_LENGTH"), body_limit(view))
     return claim_key(

@@ -1,10 +1,12 @@
 """Paths of the accounts API, below ``/api/v1/``."""
 
+from typing import Any
+
 from django.urls import path
 
 from accounts import viewsets as v
 
-_ONE = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
+_ONE: dict[str, Any] = {"get": "retrieve", "patch": "partial_update", "delete": "destroy"}
 
 urlpatterns = [
     path("organization", v.OrganizationView.as_view(), name="organization"),

@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import mixins, viewsets
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -18,6 +17,7 @@ from accounts import services
 from accounts.errors import KeyNotActive, LastOwner, LiveOnly, OwnersOnly
 from accounts.models import ApiKey, Membership, Mode, Organization
 from accounts.principal import Principal
+from accounts.requests import ApiRequest
 from accounts.scopes import ANY, MANAGE
 from accounts.services import KeyTerms
 from core.errors import NotFound
@@ -30,7 +30,7 @@ class OrganizationView(APIView):
     scopes = {"get": ANY, "patch": MANAGE}
 
     @extend_schema(operation_id="organization", responses=shapes.OrganizationSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: ApiRequest) -> Response:
         """Name, mode and time zone."""
         organization = Organization.objects.get(id=request.auth.organization_id)
         return Response(shapes.OrganizationSerializer(organization).data)
@@ -41,7 +41,7 @@ class OrganizationView(APIView):
         responses=shapes.OrganizationSerializer,
     )
     @refuses(LiveOnly)
-    def patch(self, request: Request) -> Response:
+    def patch(self, request: ApiRequest) -> Response:
         """Rename it, or move its day boundaries."""
         _live_only(request.auth)
         body = shapes.OrganizationChangeSerializer(data=request.data)
@@ -60,6 +60,7 @@ class OrganizationView(APIView):
 class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """The people of the organization."""
 
+    request: ApiRequest
     scope = MANAGE
     serializer_class = shapes.MemberSerializer
     queryset = Membership.objects.none()
@@ -72,7 +73,7 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
     @extend_schema(request=shapes.MemberChangeSerializer, responses=shapes.MemberSerializer)
     @refuses(LiveOnly, OwnersOnly, LastOwner)
-    def partial_update(self, request: Request, pk: UUID) -> Response:
+    def partial_update(self, request: ApiRequest, pk: UUID) -> Response:
         """Give a member another role."""
         _live_only(request.auth)
         body = shapes.MemberChangeSerializer(data=request.data)
@@ -82,15 +83,15 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
     @extend_schema(responses={204: None})
     @refuses(LiveOnly, OwnersOnly, LastOwner)
-    def destroy(self, request: Request, pk: UUID) -> Response:
+    def destroy(self, request: ApiRequest, pk: UUID) -> Response:
         """Take a member out; the keys bound to them are revoked."""
         _live_only(request.auth)
         services.remove_member(membership_id=pk, **self._change(request))
         return Response(status=204)
 
-    def _change(self, request: Request) -> dict[str, Any]:
+    def _change(self, request: ApiRequest) -> dict[str, Any]:
         caller: Principal = request.auth
-        by = self.get_queryset().filter(id=caller.member_id).first() if caller.user_id is not None else None
+        by = self.get_queryset().filter(user_id=caller.user_id).first() if caller.user_id is not None else None
         return {
             "organization_id": caller.organization_id,
             "actor": caller.as_actor,
@@ -106,6 +107,7 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """API keys. A live caller also sees and manages the keys of its test twin; a test key sees test keys only."""
 
+    request: ApiRequest
     scope = MANAGE
     serializer_class = shapes.ApiKeySerializer
     queryset = ApiKey.objects.none()
@@ -118,7 +120,7 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
     @extend_schema(request=shapes.ApiKeyRequestSerializer, responses={201: shapes.NewApiKeySerializer})
     @refuses(LiveOnly)
-    def create(self, request: Request) -> Response:
+    def create(self, request: ApiRequest) -> Response:
         """Make a key. Its secret is in this answer and nowhere else, so the answer is not kept for replays either."""
         body = shapes.ApiKeyRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -135,7 +137,7 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
     @extend_schema(request=shapes.KeyTermsSerializer(partial=True), responses=shapes.ApiKeySerializer)
     @refuses(KeyNotActive)
-    def partial_update(self, request: Request, pk: UUID) -> Response:
+    def partial_update(self, request: ApiRequest, pk: UUID) -> Response:
         """Change a key's name or terms; what is not named stays."""
         key = self.get_object()
         body = shapes.KeyTermsSerializer(data=request.data, partial=True)
@@ -152,7 +154,7 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         return Response(self.get_serializer(key).data)
 
     @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: UUID) -> Response:
+    def destroy(self, request: ApiRequest, pk: UUID) -> Response:
         """Revoke a key: it is refused everywhere within a second."""
         key = self.get_object()
         services.revoke_api_key(
@@ -162,7 +164,7 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
     @extend_schema(request=shapes.RotationSerializer, responses={201: shapes.NewApiKeySerializer})
     @refuses(KeyNotActive)
-    def rotate(self, request: Request, pk: UUID) -> Response:
+    def rotate(self, request: ApiRequest, pk: UUID) -> Response:
         """Replace a key by one with the same terms; the old one works until the overlap ends."""
         old = self.get_object()
         body = shapes.RotationSerializer(data=request.data)
@@ -197,7 +199,7 @@ def _organization_in_mode(caller: Principal, mode: str) -> Organization:
 
 def _as_terms(wanted: dict[str, Any], organization: Organization) -> dict[str, Any]:
     """The body's fields as those of KeyTerms. Raises NotFound for a stranger as the member."""
-    terms = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()}
+    terms: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()}
     if "member_id" in terms:
         terms["member"] = _member(terms.pop("member_id"), organization)
     return terms

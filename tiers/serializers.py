@@ -47,4 +47,4 @@ class TierSerializer(serializers.Serializer):
 class ComparisonSerializer(serializers.Serializer):
     """All tiers on offer, in order."""
 
-    data = TierSerializer(many=True)
+    data = TierSerializer(many=True)  # type: ignore[assignment]
