@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from metering.models import UsageEvent, UsageHour
 LINES = 5  # models with a colour of their own; the rest share one
 RECENT = 8
 _PACE = timedelta(days=7)
+_LONGEST = Decimal(52 * 10)  # weeks; beyond that it is "long"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,10 @@ def pace_of(organization_id: UUID, *, available: Decimal, at: datetime) -> Pace:
     """The pace of the seven days up to ``at`` and how long ``available`` USD lasts at it."""
     sums = _hours(organization_id, at - _PACE, at).aggregate(charged=Sum("charge"))
     charge = sums["charged"] or ZERO
-    return Pace(charge, _PACE * float(max(available, ZERO) / charge) if charge else None)
+    if not charge:
+        return Pace(charge, None)
+    weeks = min(max(available, ZERO) / charge, _LONGEST)
+    return Pace(charge, timedelta(seconds=int(weeks * (_PACE // timedelta(seconds=1)))))
 
 
 def recent_events(organization_id: UUID) -> list[UsageEvent]:
@@ -121,7 +125,9 @@ _SUMS = {
 
 
 def _hours(organization_id: UUID, start: datetime, end: datetime) -> QuerySet[UsageHour]:
-    return UsageHour.objects.filter(organization_id=organization_id, hour__gte=start, hour__lt=end)
+    # Zones that are half an hour off begin their days inside an hour: the whole hour counts.
+    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return UsageHour.objects.filter(organization_id=organization_id, hour__gte=first, hour__lt=end)
 
 
 def _label() -> Coalesce:

@@ -4,13 +4,18 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
 
+from django.test import Client
+
 from accounts.models import ApiKey, Organization, User
 from accounts.principal import Actor
 from accounts.scopes import ALL_SCOPES
 from accounts.services import KeyTerms, create_api_key, create_organization
 from credits.models import CreditAccount
 from credits.services import grant_credits
-from metering.records import UsageRecord
+from metering.derivation import derive
+from metering.rating import apply_markup
+from metering.records import UsageOutcome, UsageRecord
+from metering.services import record_usage
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 _numbers = count(1)
@@ -68,3 +73,40 @@ def make_key(organization: Organization, *, at: datetime = NOON, **terms) -> tup
     """A key with every scope unless ``terms`` say otherwise, and its secret."""
     terms.setdefault("scopes", tuple(ALL_SCOPES))
     return create_api_key(organization=organization, name="test", terms=KeyTerms(**terms), actor=Actor("test"), at=at)
+
+
+def make_call(organization: Organization, cost: str = "0.01", percent: str = "10", **fields) -> UsageOutcome:
+    """A chat call that the provider billed ``cost`` USD for, recorded and charged with ``percent`` on top."""
+    component = {"type": "percentage", "percent": percent, "applies_to": "paid"}
+    charge = apply_markup(usd(cost), 1500, 1, [component], is_free=False, is_byok=False)
+    fields = {
+        "kind": "chat",
+        "name": "",
+        "model": "openai/gpt-4o-mini",
+        "provider": "OpenAI",
+        "source": "gateway",
+        "cost_source": "provider",
+        "prompt_tokens": 1200,
+        "completion_tokens": 300,
+        "provider_cost": charge.cost,
+        "markup": charge.markup,
+        "derivation": derive(charge, source="provider"),
+        "latency_ms": 900,
+        "actor": "test",
+        **fields,
+    }
+    record = make_record(organization, str(charge.charge), **fields)
+    [outcome] = record_usage([record], at=record.occurred_at)
+    assert outcome.status == "recorded", outcome
+    return outcome
+
+
+def sign_in(person: User, organization: Organization | None = None) -> Client:
+    """A browser of ``person``, looking at ``organization`` (default: their oldest)."""
+    client = Client()
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    if organization is not None:
+        session = client.session
+        session["organization_id"] = str(organization.id)
+        session.save()
+    return client

@@ -53,9 +53,9 @@ def _is_own_path(path: str) -> bool:
 
 def _list_page(path: str) -> str:
     """``path`` without its query, if another organization has that page too; pages of one object it has not."""
-    path = urlsplit(path).path
     if not _is_own_path(path):
         return ""
+    path = urlsplit(path).path
     try:
         match = resolve(path)
     except Resolver404:
