@@ -21,7 +21,7 @@ from openrouter.gateway.headers import call_headers
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.sse import EventStream, EventTooLarge
 from openrouter.gateway.upstream import UpstreamFailed
-from openrouter.gateway.verdicts import judge_reported, no_answer, shown_error
+from openrouter.gateway.verdicts import Verdict, broken_answer, judge_reported, no_answer, shown_error
 from openrouter.gateway.wire import Exchange, Header
 
 _encode = msgspec.json.Encoder().encode
@@ -57,17 +57,25 @@ async def _failed_before_the_stream(
 ) -> None:
     """An answer in JSON where a stream was asked for: an error with status 200."""
     try:
-        body = await response.read()
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        body = b""
-    answer = read_answer(body)
-    if answer is not None:
-        call.reading.take(answer)
-    verdict = judge_reported(call.reading.error, own_key=call.uses_own_key)
+        verdict = _verdict_of(call, await response.read())
+    except TimeoutError:
+        verdict = no_answer("timeout")
+    except (aiohttp.ClientError, OSError):
+        verdict = no_answer("no_answer")
+    finally:
+        response.release()
     call.tries[-1].end()
     call.tries[-1].error_type = verdict.error_type
     await settle_failure(gateway, call, verdict, decision)
     await exchange.refuse(verdict.refusal, call_headers(call, decision))
+
+
+def _verdict_of(call: Call, body: bytes) -> Verdict:
+    answer = read_answer(body)
+    if answer is None:
+        return broken_answer()
+    call.reading.take(answer)
+    return judge_reported(answer.error, own_key=call.uses_own_key)
 
 
 class _Relay:

@@ -55,9 +55,6 @@ class Upstream:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=settings.GATEWAY_CONNECT_SECONDS, sock_read=settings.GATEWAY_IDLE_SECONDS
-            ),
             auto_decompress=False,
             raise_for_status=False,
             read_bufsize=256 * 1024,
@@ -94,7 +91,9 @@ class Upstream:
         self, url: URL, headers: CIMultiDict[str], body: bytes, call: Call, attempt: Try
     ) -> aiohttp.ClientResponse | Verdict:
         try:
-            response = await self.session.post(url, data=body, headers=headers, allow_redirects=False)
+            response = await self.session.post(
+                url, data=body, headers=headers, allow_redirects=False, timeout=_patience()
+            )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return never_connected()
         except (TimeoutError, aiohttp.ServerTimeoutError):
@@ -139,6 +138,15 @@ async def _read_error(response: aiohttp.ClientResponse) -> bytes:
         return b""
     finally:
         response.release()
+
+
+def _patience() -> aiohttp.ClientTimeout:
+    return _timeout(settings.GATEWAY_CONNECT_SECONDS, settings.GATEWAY_IDLE_SECONDS)
+
+
+@lru_cache(maxsize=8)
+def _timeout(connect: float, idle: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=idle)
 
 
 @lru_cache(maxsize=64)

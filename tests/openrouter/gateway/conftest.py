@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.core.management import call_command
@@ -16,7 +17,8 @@ from metering.models import UsageEvent
 from metering.price_book import forget_price_book
 from metering.services.price_book import sync_models
 from openrouter.gateway.access import access
-from openrouter.models import Attempt
+from openrouter.models import AccountStatus, Attempt, ProviderAccount
+from sandbox.books import hash_of
 from sandbox.testing import running_sandbox
 from tests.builders import make_customer, make_key
 from tests.openrouter.gateway.serving import Client, Served
@@ -133,8 +135,6 @@ class Customer(Client):
 
     @property
     def key_hash(self) -> str:
-        from sandbox.books import hash_of
-
         return hash_of(self.key_string)
 
     def wait_until_settled(self, seconds: float = 10) -> None:
@@ -149,39 +149,38 @@ def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.01)
 
 
+def make_buyer(served, sandbox, *, tier="paid", credit="10", mode="live", **terms) -> Customer:
+    """A customer with a sub-key of its own at the sandbox."""
+    now = timezone.now()
+    live = make_customer(tier_slug=tier, at=now)
+    organization = live if mode == "live" else live.test_twin
+    if Decimal(credit):
+        grant_credits(
+            organization_id=organization.id,
+            amount=Decimal(credit),
+            kind="purchased",
+            reason="test",
+            actor="test",
+            at=now,
+        )
+    _, secret = make_key(organization, at=now, **terms)
+    _, made, _ = sandbox.call(
+        "POST", "/api/v1/keys", {"name": f"customer {organization.id}"}, key=sandbox.settings.management_key
+    )
+    ProviderAccount.objects.update_or_create(
+        organization=organization,
+        defaults={
+            "name": f"customer {organization.id}",
+            "hash": made["data"]["hash"],
+            "secret": made["key"],
+            "status": AccountStatus.ACTIVE,
+            "owed": "none",
+        },
+    )
+    return Customer(organization, served.port, secret, sandbox, made["key"])
+
+
 @pytest.fixture
 def customer(served, sandbox, world):
-    """Makes customers, each with a sub-key of its own at the sandbox."""
-
-    def make(*, tier="paid", credit="10", mode="live", **terms) -> Customer:
-        from openrouter.models import AccountStatus, ProviderAccount
-
-        now = timezone.now()
-        live = make_customer(tier_slug=tier, at=now)
-        organization = live if mode == "live" else live.test_twin
-        if Decimal(credit):
-            grant_credits(
-                organization_id=organization.id,
-                amount=Decimal(credit),
-                kind="purchased",
-                reason="test",
-                actor="test",
-                at=now,
-            )
-        _, secret = make_key(organization, at=now, **terms)
-        _, made, _ = sandbox.call(
-            "POST", "/api/v1/keys", {"name": f"customer {organization.id}"}, key=sandbox.settings.management_key
-        )
-        ProviderAccount.objects.update_or_create(
-            organization=organization,
-            defaults={
-                "name": f"customer {organization.id}",
-                "hash": made["data"]["hash"],
-                "secret": made["key"],
-                "status": AccountStatus.ACTIVE,
-                "owed": "none",
-            },
-        )
-        return Customer(organization, served.port, secret, sandbox, made["key"])
-
-    return make
+    """Makes customers; see :func:`make_buyer`."""
+    return partial(make_buyer, served, sandbox)

@@ -38,7 +38,8 @@ async def infer_async():
 
 def read():
     seen["models"] = len(client.models.list().result.data)
-    seen["endpoints"] = [e.provider_name for e in client.endpoints.list(author="openai", slug="gpt-4o-mini").data.endpoints]
+    endpoints = client.endpoints.list(author="openai", slug="gpt-4o-mini").data.endpoints
+    seen["endpoints"] = [endpoint.provider_name for endpoint in endpoints]
     key = client.api_keys.get_current_key_metadata().data
     seen["key"] = [key.usage, key.is_management_key]
     seen["credits"] = client.credits.get_credits().data.total_credits

@@ -107,9 +107,7 @@ def test_recovering_twice_charges_once(customer):
 
 def test_what_a_key_had_used_before_is_nobodys_call(customer):
     buyer = customer()
-    KeyReading.objects.create(
-        key_hash=buyer.key_hash, usage=Decimal("0"), booked=Decimal("0"), taken_at=timezone.now()
-    )
+    KeyReading.objects.create(key_hash=buyer.key_hash, usage=Decimal("0"), booked=Decimal("0"), taken_at=timezone.now())
     foreign = {"model": "openai/gpt-4o", "messages": [{"role": "user", "content": "not through the gateway"}]}
     buyer.sandbox.call("POST", "/api/v1/chat/completions", foreign, key=buyer.key_string)
     KeyReading.objects.filter(pk=buyer.key_hash).update(usage=buyer.billed)

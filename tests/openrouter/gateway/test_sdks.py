@@ -119,9 +119,9 @@ def test_openai_understands_the_refusals(poor, served):
             client.chat.completions.create(model="nobody/nothing", messages=QUESTION)
         with pytest.raises(openai.BadRequestError):
             client.chat.completions.create(model=MODEL, messages=[])
-    with openai.OpenAI(base_url=served.base_url, api_key="fbx_live_" + "x" * 43, max_retries=0) as client:
-        with pytest.raises(openai.AuthenticationError):
-            client.chat.completions.create(model=MODEL, messages=QUESTION)
+    stranger = openai.OpenAI(base_url=served.base_url, api_key="fbx_live_" + "x" * 43, max_retries=0)
+    with stranger as client, pytest.raises(openai.AuthenticationError):
+        client.chat.completions.create(model=MODEL, messages=QUESTION)
     assert poor.generations == []
 
 
