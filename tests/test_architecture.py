@@ -13,7 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Longer than the rule, each for a reason; what has shrunk must leave the list.
 LONG_FILES: dict[str, str] = {}
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    "openrouter/gateway/bill.py:record_of": "one constructor, a line for each column of the event",
+}
 # A float that is no amount.
 FLOATS: dict[str, str] = {
     "openrouter/client/transport.py: float()": "seconds of a Retry-After header",

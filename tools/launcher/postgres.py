@@ -109,6 +109,7 @@ class Postgres:
         )
         command = [self.binaries.path("initdb"), "-D", str(cluster), "-U", USER, "-A", "scram-sha-256"]
         command += ["--pwfile", str(password), "-E", "UTF8", *locale]
+        command += ["--no-sync"] if self.settings.get("fsync") == "off" else []
         made = subprocess.run(
             [*self.identity.prefix, *command],
             cwd="/",

@@ -23,7 +23,7 @@ _PLACES = 8  # runs at the same time in one project folder
 
 
 def run_tests(root: Path, arguments: Sequence[str], stop: StopSignals) -> int:
-    """Run pytest with ``arguments`` (the whole suite, on two processes, without any); its exit code."""
+    """Run pytest with ``arguments``; its exit code."""
     browser = find_browser()
     environment = Environment(root)
     environment.ensure("requirements-browser.lock" if browser else "requirements-dev.lock", stop)
@@ -35,11 +35,18 @@ def run_tests(root: Path, arguments: Sequence[str], stop: StopSignals) -> int:
         supervisor = Supervisor(note, stop)
         try:
             settings |= start_databases(supervisor, place, settings)
-            command = [str(environment.python), "-m", "pytest", *(arguments or ("-n", "2"))]
+            command = [str(environment.python), "-m", "pytest", *_processes(arguments), *arguments]
             return run_in_front(command, settings, root, stop, tend=supervisor.tend)
         finally:
             supervisor.stop_all()
             note.erase()
+
+
+def _processes(arguments: Sequence[str]) -> Sequence[str]:
+    """Two processes for the whole suite; one for named tests and debuggers; else what the caller says."""
+    names_tests = not all(argument.startswith("-") for argument in arguments)
+    alone = any(argument.startswith(("-n", "-s", "--pdb", "--lf", "--ff")) for argument in arguments)
+    return () if names_tests or alone else ("-n", "2")
 
 
 def find_browser() -> str | None:
