@@ -72,7 +72,8 @@ def bare_sql(accounts: list[UUID], seconds: float, batch: int = 1) -> float:
             end = (now + timedelta(hours=1)).isoformat()
             holds = [
                 {"account": str(accounts[(done + i) % len(accounts)]), "id": str(hold), "amount": str(HELD),
-                 "key": f"bench{next(_keys)}-{hold}", "purpose": "api", "expires_at": end, "limits": [], "limit_amount": "0"}
+                 "key": f"bench{next(_keys)}-{hold}", "purpose": "api", "expires_at": end, "limits": [],
+                 "limit_amount": "0"}
                 for i, hold in enumerate(ids)
             ]  # fmt: skip
             link.execute("SELECT * FROM place_holds(%s::jsonb, %s)", [json.dumps(holds), now], prepare=True)
@@ -163,8 +164,15 @@ def object_mapper(accounts: list[UUID], seconds: float) -> float:
 
 def threads(accounts: list[UUID], seconds: float, workers: int = 8) -> float:
     """Eight connections, one pair per two commits each."""
+
+    def work(number: int) -> float:
+        try:
+            return through_services(accounts[number:] + accounts[:number], seconds)
+        finally:
+            connection.close()
+
     with ThreadPoolExecutor(workers) as pool:
-        return sum(pool.map(lambda n: through_services(accounts[n:] + accounts[:n], seconds), range(workers)))
+        return sum(pool.map(work, range(workers)))
 
 
 CANDIDATES: dict[str, Callable[[list[UUID], float], float]] = {

@@ -1,0 +1,112 @@
+"""The whole product as ``./run`` starts it, to be killed piece by piece."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import psycopg
+
+from config.local import ROOT
+
+_OURS = ("DATABASE_URL", "REDIS_URL", "PORT", "DATA_DIR", "OPENROUTER_", "SANDBOX_")
+
+
+class Product:
+    """One running ``./run`` on a data folder of its own."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder, self.port = folder, port
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+        # The stand-in's records and sums appear at once, so recovery need not give them their usual time.
+        hurried = {"GATEWAY_RECOVERY_SECONDS": "3", "GATEWAY_PROVIDER_LAG_SECONDS": "0"}
+        self.environment = {**inherited, **hurried, "DATA_DIR": str(folder), "PORT": str(port)}
+        self._output = (folder / "output.log").open("ab")
+        self.launcher: subprocess.Popen[bytes] | None = None
+
+    def start(self, seconds: float = 150) -> None:
+        """Start and wait until a call can be made."""
+        command = [sys.executable, "tools/dev.py", "run"]
+        self.launcher = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, stdout=self._output, stderr=self._output
+        )
+        self.wait_healthy(seconds)
+
+    def wait_healthy(self, seconds: float = 60) -> None:
+        """Wait for ``/health/``; the launcher's last words when it does not come."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self.launcher is not None and self.launcher.poll() is not None:
+                break
+            try:
+                with urlopen(f"http://127.0.0.1:{self.port}/health/", timeout=5) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError((self.folder / "output.log").read_text()[-2000:])
+
+    @property
+    def note(self) -> dict[str, Any]:
+        """``run.json``."""
+        return json.loads((self.folder / "run.json").read_text())
+
+    def kill(self, name: str) -> None:
+        """``kill -9`` a service and whatever it started; the launcher brings it back."""
+        [pid] = [service["pid"] for service in self.note["services"] if service["name"] == name]
+        for each in [*_descendants(pid), pid] if name != "postgres" else [pid]:
+            try:
+                os.kill(each, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+    def manage(self, *words: str) -> str:
+        """Run a management command on the same data; its output."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def query(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows straight from the database."""
+        with psycopg.connect(self.note["environment"]["DATABASE_URL"]) as link:
+            return link.execute(statement, parameters).fetchall()
+
+    def sandbox_books(self) -> dict[str, Any]:
+        """The provider's own books."""
+        root = self.note["environment"]["OPENROUTER_SANDBOX_URL"].removesuffix("/api/v1")
+        with urlopen(f"{root}/_sandbox/books?generations=1", timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def stop(self) -> None:
+        """As Ctrl-C does."""
+        if self.launcher is not None and self.launcher.poll() is None:
+            self.launcher.send_signal(signal.SIGINT)
+            self.launcher.wait(timeout=60)
+        self._output.close()
+
+
+def _descendants(pid: int) -> list[int]:
+    """Processes below ``pid``, deepest first."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout.split()
+    children = [int(child) for child in found]
+    return [each for child in children for each in [*_descendants(child), child]]
+
+
+@contextmanager
+def running_product(folder: Path, port: int) -> Iterator[Product]:
+    """The product, started; stopped at the end whatever happened."""
+    product = Product(folder, port)
+    try:
+        product.start()
+        yield product
+    finally:
+        product.stop()
