@@ -51,8 +51,8 @@ def sync_account(*, organization_id: UUID, at: datetime) -> ProviderAccount:
 
 def _read(account: ProviderAccount, at: datetime) -> bool:
     """Take in what the provider says; False when it does not know the key."""
-    client = client_for(account.organization.mode)
     try:
+        client = client_for(account.organization.mode)
         key = client.get_key(account.hash)
         quota = _free_quota(client, account)
     except ProviderNotFound:
