@@ -196,6 +196,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "EntryKind": "credits.models.EntryKind.choices",
         "LotKind": "credits.models.LotKind.choices",
+        "UsageKind": "metering.models.Kind.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

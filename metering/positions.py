@@ -14,11 +14,19 @@ _SEPARATOR = "~"
 class ByTime:
     """Position in a list of events: when, then which."""
 
-    order = ("-occurred_at", "-id")
+    order: tuple[str, ...] = ("-occurred_at", "-id")
 
     def of(self, row: UsageEvent) -> str:
         """``2026-03-02T12:00:00.5+00:00~id``."""
         return f"{row.occurred_at.isoformat()}{_SEPARATOR}{row.id}"
+
+    def is_position(self, text: str) -> bool:
+        """Whether ``text`` is the position of an event."""
+        try:
+            _parse(text)
+        except ValueError:
+            return False
+        return True
 
     def older(self, rows: QuerySet[UsageEvent], position: str) -> QuerySet[UsageEvent]:
         """Earlier events. The first condition lets the index find the place."""

@@ -107,6 +107,8 @@ def _entry_of(event: UsageEvent) -> LedgerEntry | None:
 
 
 def _recompute(event: UsageEvent) -> tuple[list[Row], Decimal, str]:
+    if not event.derivation and not event.charge:  # neither a price nor a cost: there was nothing to derive
+        return [], event.provider_cost, ""
     try:
         charge = charge_of(event.derivation)
     except (BrokenDerivation, KeyError) as why:

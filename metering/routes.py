@@ -3,8 +3,21 @@
 from django.urls import path
 
 from metering.ingest.views import TrackBatchView, TrackView
+from metering.viewsets import sums
+from metering.viewsets.events import EventViewSet
 
 urlpatterns = [
     path("metering/track", TrackView.as_view(), name="metering-track"),
     path("metering/track/batch", TrackBatchView.as_view(), name="metering-track-batch"),
+    path("metering/summary", sums.SummaryView.as_view(), name="metering-summary"),
+    path("metering/by-model", sums.ByModelView.as_view(), name="metering-by-model"),
+    path("metering/by-date", sums.ByDateView.as_view(), name="metering-by-date"),
+    path("metering/by-user", sums.ByUserView.as_view(), name="metering-by-user"),
+    path("metering/by-tag", sums.ByTagView.as_view(), name="metering-by-tag"),
+    path("metering/free-tier", sums.FreeTierView.as_view(), name="metering-free-tier"),
+    path("metering/events", EventViewSet.as_view({"get": "list"}), name="metering-events"),
+    path("metering/events/<uuid:pk>", EventViewSet.as_view({"get": "retrieve"}), name="metering-event"),
+    path("metering/events/<uuid:pk>/explain", EventViewSet.as_view({"get": "explain"}), name="metering-explain"),
+    path("metering/events/<uuid:pk>/void", EventViewSet.as_view({"post": "void"}), name="metering-void"),
+    path("metering/events/<uuid:pk>/correct", EventViewSet.as_view({"post": "correct"}), name="metering-correct"),
 ]

@@ -56,7 +56,7 @@ def decode_batch(body: bytes, at: datetime) -> list[Decoded]:
         _refuse_size(len(raw))
         return [_read(bytes(event), at, has_nul=has_nul) for event in raw]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise malformed(error) from None
     _refuse_size(len(events))
     return [_checked(event, at, has_nul) for event in events]
 
@@ -67,7 +67,7 @@ def _raw_events(body: bytes) -> list[msgspec.Raw]:
     except msgspec.ValidationError as error:
         raise InvalidEvent([problem_of_message(str(error))]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        raise malformed(error) from None
 
 
 def _refuse_size(count: int) -> None:
@@ -83,7 +83,7 @@ def _read(text: bytes, at: datetime, *, has_nul: bool) -> Decoded:
     except msgspec.ValidationError as error:
         return InvalidEvent([problem_of_message(str(error))])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _malformed(error)
+        return malformed(error)
     return _checked(event, at, has_nul)
 
 
@@ -95,7 +95,8 @@ def _checked(event: TrackedEvent, at: datetime, has_nul: bool) -> Decoded:
     return event
 
 
-def _malformed(error: Exception) -> MalformedJson:
+def malformed(error: Exception) -> MalformedJson:
+    """The refusal of a body that the decoder cannot read."""
     if isinstance(error, RecursionError):
         return MalformedJson("The body is nested too deeply.")
     return MalformedJson(f"The body is not valid JSON: {error}")

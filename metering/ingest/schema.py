@@ -58,6 +58,13 @@ BATCH = {
 BATCH_RESULT = _schema_of(BatchResult)
 BATCH_RESULT["properties"]["results"] = _list_of(_schema_of(EventResult))
 
+CORRECTION = {
+    "type": "object",
+    "required": ["reason", "event"],
+    "properties": {"reason": {"type": "string", "minLength": 1, "maxLength": 300}, "event": EVENT},
+    "additionalProperties": False,
+}
+
 _CALL = {
     "id": "call-8f14e45f",
     "kind": "chat",
@@ -70,5 +77,13 @@ EVENT_EXAMPLE = OpenApiExample("A chat call, priced from the price list", value=
 BATCH_EXAMPLE = OpenApiExample(
     "A call and a search",
     value={"events": [_CALL, {"id": "search-17", "kind": "search", "quantity": "1", "cost": "0.005"}]},
+    request_only=True,
+)
+CORRECTION_EXAMPLE = OpenApiExample(
+    "The answer was shorter than reported",
+    value={
+        "reason": "Counted the prompt twice",
+        "event": {"kind": "chat", "model": "openai/gpt-4o-mini", "prompt_tokens": 600, "completion_tokens": 350},
+    },
     request_only=True,
 )

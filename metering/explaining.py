@@ -1,0 +1,59 @@
+"""Why an event cost what it did, in words: the receipt read aloud."""
+
+from collections.abc import Iterator
+from datetime import UTC
+
+from core.money import to_wire
+from metering.models import UsageEvent
+from metering.receipt import Receipt, Row
+
+
+def words_of(event: UsageEvent, receipt: Receipt) -> list[str]:
+    """Sentences from what was used to who paid; every figure is exact."""
+    return list(_sentences(event, receipt))
+
+
+def _sentences(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
+    what = event.model or event.name or event.kind
+    yield f"{event.kind.capitalize()} “{what}” on {event.occurred_at.astimezone(UTC):%Y-%m-%d at %H:%M:%S} UTC."
+    if receipt.price is not None:
+        since = receipt.price.effective_from.astimezone(UTC)
+        yield f"The price list of {since:%Y-%m-%d %H:%M} UTC ({receipt.price.source}) applied."
+    for row in receipt.usage:
+        yield _line(row)
+    yield f"{receipt.cost_note}, the provider's part is ${to_wire(receipt.cost)}."
+    for row in receipt.additions:
+        yield _line(row)
+    yield from _how_it_was_charged(event, receipt)
+    yield from _who_paid(receipt)
+    if event.voided_at is not None:
+        yield f"It was taken back on {event.voided_at.astimezone(UTC):%Y-%m-%d} and counts no longer."
+    yield (
+        "Computed again from the stored figures it comes to the same amount."
+        if receipt.agrees
+        else f"It does not add up: {receipt.problem}"
+    )
+
+
+def _line(row: Row) -> str:
+    return f"{row.label}: {row.sum + ' = ' if row.sum else ''}${to_wire(row.amount)}."
+
+
+def _how_it_was_charged(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
+    if event.is_byok:
+        yield f"It was paid with your own provider key (${to_wire(event.byok_cost)}), so it costs no credits."
+    elif not event.charge:
+        yield "It costs no credits."
+    else:
+        tier = f" on the {event.tier_slug} tier" if event.tier_slug else ""
+        yield f"Together{tier}: ${to_wire(event.charge)}."
+    if receipt.hold is not None:
+        yield f"${to_wire(receipt.hold.amount)} had been set aside for it; ${to_wire(receipt.released)} was given back."
+
+
+def _who_paid(receipt: Receipt) -> Iterator[str]:
+    for part in receipt.paid_by:
+        source = "credit below zero" if part.lot is None else f"{part.kind} credit"
+        yield f"${to_wire(-part.amount)} came from {source}."
+    if receipt.returned:
+        yield f"${to_wire(receipt.returned)} of it has been given back."

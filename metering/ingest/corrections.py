@@ -1,0 +1,57 @@
+"""An event as it should have been reported: the same shape, priced the same way."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from metering.ingest.checks import InvalidEvent, check_event
+from metering.ingest.decode import malformed, problem_of_message
+from metering.ingest.pricing import record_of
+from metering.ingest.reporter import Reporter
+from metering.ingest.shapes import TrackedEvent
+from metering.models import UsageEvent
+from metering.records import UsageRecord, hash_of
+from tiers.querysets import terms_for
+
+
+class CorrectionRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Why, and what the event should have been."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+    event: TrackedEvent
+
+
+_decode = msgspec.json.Decoder(CorrectionRequest, float_hook=Decimal).decode
+
+
+def decode_correction(body: bytes, at: datetime) -> CorrectionRequest:
+    """The body of a correction. Raises MalformedJson, InvalidEvent."""
+    try:
+        asked = _decode(body)
+    except msgspec.ValidationError as error:
+        raise InvalidEvent([problem_of_message(str(error))]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(error) from None
+    check_event(asked.event, at=at, has_nul=b"\\u0000" in body)
+    for field in ("id", "hold_id"):
+        if getattr(asked.event, field) is not None:
+            raise InvalidEvent([(f"event.{field}", "not_allowed", "A corrected event keeps what the first one had.")])
+    if "\x00" in asked.reason:
+        raise InvalidEvent([("reason", "nul_character", "Text must not contain the NUL character.")])
+    return asked
+
+
+def replacement_of(event: UsageEvent, asked: CorrectionRequest, reporter: Reporter, *, at: datetime) -> UsageRecord:
+    """The record that takes the place of ``event``, put down to the same key; time and member stay unless it names
+    others. Raises the refusals of pricing.
+    """
+    content = hash_of(asked.event)
+    asked.event.occurred_at = asked.event.occurred_at or event.occurred_at
+    record = record_of(asked.event, reporter, terms_for(reporter.organization_id), at=at)
+    record.content_hash = content
+    record.source = event.source
+    record.api_key_id = event.api_key_id
+    record.member_id = asked.event.member_id or event.member_id
+    return record

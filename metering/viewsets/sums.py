@@ -1,0 +1,145 @@
+"""REST API of the meter's sums: parse, read the rollups, answer."""
+
+from typing import Any, cast
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import Membership, Organization
+from accounts.principal import Principal
+from accounts.scopes import Scope
+from metering import ranges
+from metering import serializers as shapes
+from metering.sums import Row, Span, tag_sums, usage_over_time, usage_sums, usage_total
+from tiers.querysets import terms_for
+
+
+class SumsView(APIView):
+    """Base of the sums: whose usage, over which range, of what."""
+
+    scope = Scope.USAGE_READ
+
+    def asked(self, request: Request, shape: type[ranges.RangeSerializer] = ranges.RangeSerializer) -> dict[str, Any]:
+        """The organization and what the query says: ``span``, ``only`` and whatever ``shape`` adds."""
+        organization_id = cast(Principal, request.auth).organization_id
+        zone = ZoneInfo(Organization.objects.values_list("time_zone", flat=True).get(pk=organization_id))
+        query = shape(data=request.query_params.dict(), context={"zone": zone})
+        query.is_valid(raise_exception=True)
+        return {"organization_id": organization_id, **query.validated_data}
+
+
+def _dearest_first(rows: list[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (-row["charge"], -row["events"], str(row)))
+
+
+class SummaryView(SumsView):
+    """All usage of a period."""
+
+    @extend_schema(
+        operation_id="metering_summary", parameters=[ranges.RangeSerializer], responses=shapes.SummarySerializer
+    )
+    def get(self, request: Request) -> Response:
+        """Totals, those of the period before, and totals by kind. The last 30 days unless asked otherwise."""
+        asked = self.asked(request)
+        span: Span = asked["span"]
+        answer = {
+            "span": span,
+            "total": usage_total(**asked),
+            "previous": usage_total(**{**asked, "span": span.before()}),
+            "by_kind": _dearest_first(usage_sums(**asked, by=["kind"])),
+        }
+        return Response(shapes.SummarySerializer(answer).data)
+
+
+class ByModelView(SumsView):
+    """Usage by model."""
+
+    @extend_schema(
+        operation_id="metering_by_model", parameters=[ranges.RangeSerializer], responses=shapes.ByModelSerializer
+    )
+    def get(self, request: Request) -> Response:
+        """Totals of each model, dearest first; usage without a model under an empty name."""
+        asked = self.asked(request)
+        rows = _dearest_first(usage_sums(**asked, by=["model", "is_free"]))
+        return Response(shapes.ByModelSerializer({"span": asked["span"], "data": rows}).data)
+
+
+class ByDateView(SumsView):
+    """Usage over time."""
+
+    @extend_schema(
+        operation_id="metering_by_date", parameters=[ranges.TimelineSerializer], responses=shapes.ByDateSerializer
+    )
+    def get(self, request: Request) -> Response:
+        """Totals of each hour, day or month in your time zone, oldest first, zeros included."""
+        asked = self.asked(request, ranges.TimelineSerializer)
+        rows = usage_over_time(**asked)
+        answer = {"span": asked["span"], "granularity": asked["granularity"], "data": rows}
+        return Response(shapes.ByDateSerializer(answer).data)
+
+
+class ByUserView(SumsView):
+    """Usage by member."""
+
+    @extend_schema(
+        operation_id="metering_by_user", parameters=[ranges.RangeSerializer], responses=shapes.ByUserSerializer
+    )
+    def get(self, request: Request) -> Response:
+        """Totals of each member, dearest first; usage of keys that belong to nobody under null."""
+        asked = self.asked(request)
+        rows = _dearest_first(usage_sums(**asked, by=["member_id"]))
+        emails = _emails(row["member_id"] for row in rows)
+        for row in rows:
+            row["email"] = emails.get(row["member_id"])
+        return Response(shapes.ByUserSerializer({"span": asked["span"], "data": rows}).data)
+
+
+def _emails(member_ids: Any) -> dict[UUID, str]:
+    members = Membership.objects.filter(id__in=[member_id for member_id in member_ids if member_id])
+    return dict(members.values_list("id", "user__email"))
+
+
+class ByTagView(SumsView):
+    """Usage by tag."""
+
+    @extend_schema(
+        operation_id="metering_by_tag", parameters=[ranges.TagRangeSerializer], responses=shapes.ByTagSerializer
+    )
+    def get(self, request: Request) -> Response:
+        """Totals of each tag (of one key, when asked) over days of UTC, dearest first."""
+        query = ranges.TagRangeSerializer(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        asked = query.validated_data
+        rows = tag_sums(cast(Principal, request.auth).organization_id, **asked)
+        return Response(shapes.ByTagSerializer({**asked, "data": _dearest_first(rows)}).data)
+
+
+class FreeTierView(SumsView):
+    """Use of free models."""
+
+    @extend_schema(
+        operation_id="metering_free_tier", parameters=[ranges.RangeSerializer], responses=shapes.FreeTierSerializer
+    )
+    def get(self, request: Request) -> Response:
+        """What free models were used for, what that cost, and how many calls a minute your tier allows."""
+        asked = self.asked(request)
+        asked["only"] = {**asked["only"], "is_free": True}
+        terms = terms_for(asked["organization_id"])
+        answer = {
+            "span": asked["span"],
+            "tier": terms.slug,
+            "requests_per_minute": terms.free_requests_per_minute,
+            "total": usage_total(**asked),
+            "today": usage_total(**{**asked, "span": _today(asked["span"].zone)}),
+            "by_model": _dearest_first(usage_sums(**asked, by=["model", "is_free"])),
+        }
+        return Response(shapes.FreeTierSerializer(answer).data)
+
+
+def _today(zone: ZoneInfo) -> Span:
+    return ranges.span_of_day(timezone.now().astimezone(zone).date(), zone)
