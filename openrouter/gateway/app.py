@@ -13,6 +13,7 @@ from openrouter.gateway.errors import CallRefused, internal_error, refusal_of
 from openrouter.gateway.estimate import estimate
 from openrouter.gateway.holding import place_hold
 from openrouter.gateway.limits import take_limits
+from openrouter.gateway.reads.routes import answer_read, reading_route
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.streams import run_stream
 from openrouter.gateway.wire import ClientGone, Exchange, Receive, Scope, Send
@@ -40,7 +41,7 @@ class GatewayApp:
     @staticmethod
     def serves(path: str) -> bool:
         """Whether a path is one of the gateway's."""
-        return path.rstrip("/") in ROUTES
+        return path.startswith(PREFIX) and (path.rstrip("/") in ROUTES or reading_route(path) is not None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -59,7 +60,13 @@ class GatewayApp:
                 await exchange.refuse(internal_error())
 
     async def _serve(self, exchange: Exchange) -> None:
-        route = ROUTES[exchange.path.rstrip("/")]
+        route = ROUTES.get(exchange.path.rstrip("/"))
+        if route is None:
+            read = reading_route(exchange.path)
+            if read is None:
+                raise CallRefused(404, f"There is no {exchange.path[:200]}.", "not_found")
+            await answer_read(read, self.gateway, exchange)
+            return
         if exchange.method != "POST":
             raise CallRefused(405, "Use POST here.", "method_not_allowed", headers=((b"allow", b"POST"),))
         principal = await authenticate(exchange)

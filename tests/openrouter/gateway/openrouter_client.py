@@ -19,7 +19,7 @@ seen = {}
 
 def infer():
     whole = client.chat.send(model=MODEL, messages=QUESTION)
-    seen["whole"] = whole.usage.completion_tokens
+    seen["whole"], seen["id"] = whole.usage.completion_tokens, whole.id
     with client.chat.send(model=MODEL, messages=QUESTION, stream=True) as events:
         seen["stream"] = list(events)[-1].usage.completion_tokens
     seen["vectors"] = len(client.embeddings.generate(model="openai/text-embedding-3-small", input="hello").data)
@@ -43,6 +43,7 @@ def read():
     key = client.api_keys.get_current_key_metadata().data
     seen["key"] = [key.usage, key.is_management_key]
     seen["credits"] = client.credits.get_credits().data.total_credits
+    seen["looked_up"] = client.generations.get_generation(id=seen["id"]).data.total_cost
 
 
 def refuse():
@@ -64,7 +65,6 @@ def refuse():
 
 infer()
 asyncio.run(infer_async())
-if "read" in sys.argv:
-    read()
+read()
 refuse()
 print(json.dumps(seen))

@@ -141,6 +141,11 @@ def test_the_openrouter_sdk_makes_the_same_of_our_answers(buyer, poor, served):
     assert [seen[name] for name in ("whole", "stream", "async_whole", "async_stream")] == [24] * 4
     assert seen["vectors"] == 1
     assert seen["audio"] > 0
+    assert seen["models"] > 100
+    assert seen["endpoints"] == ["OpenAI", "Azure"]
+    assert seen["key"][1] is False
+    assert seen["credits"] == 10
+    assert seen["looked_up"] > 0
     assert seen["refusals"] == {
         "poor": ["PaymentRequiredResponseError", 402],
         "unknown": ["NotFoundResponseError", 404],

@@ -1,0 +1,1 @@
+"""The gateway's reading routes, in OpenRouter's shapes: models, the calling key, credits, single calls."""
