@@ -16,19 +16,30 @@ from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import DateTimeField
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import idempotent
 from accounts.models import Organization
+from accounts.requests import ApiRequest
 from accounts.scopes import Scope
-from core.errors import InvalidRequest
+from core.errors import InvalidRequest, KeyReused
 from core.money import to_wire
 from core.pagination import TimePagination
+from core.refusals import refuses
 from credits import serializers as shapes
 from credits import services
 from credits.balances import balance_at, current_balance
+from credits.errors import (
+    ExceedsCharge,
+    HoldAmountDiffers,
+    HoldNotOpen,
+    InsufficientCredits,
+    NotRefundable,
+    SpendLimitReached,
+    UnknownEntry,
+    UnknownHold,
+)
 from credits.filters import EntryFilter, HoldFilter, LotFilter
 from credits.models import Hold, LedgerEntry, Lot
 from credits.services.holds import organization_hold
@@ -51,7 +62,7 @@ class BalanceView(APIView):
         parameters=[OpenApiParameter("at", OpenApiTypes.DATETIME, description="A past instant: its posted balance.")],
         responses=shapes.BalanceSerializer,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: ApiRequest) -> Response:
         """Balance, held and available, now or (balance only) at ``?at=``."""
         organization_id, now = request.auth.organization_id, timezone.now()
         if not (text := request.query_params.get("at")):
@@ -91,7 +102,7 @@ class EntryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     @action(detail=False, url_path="export.csv", url_name="csv")
-    def export(self, request: Request) -> StreamingHttpResponse:
+    def export(self, request: ApiRequest) -> StreamingHttpResponse:
         """The filtered entries as CSV, all of them."""
         entries = self.filter_queryset(self.get_queryset())
         response = StreamingHttpResponse(entry_csv(entries), content_type="text/csv; charset=utf-8")
@@ -156,7 +167,7 @@ class StatementView(APIView):
     scope = Scope.CREDITS_READ
 
     @extend_schema(operation_id="credits_statements", responses=shapes.StatementSerializer(many=True))
-    def get(self, request: Request) -> Response:
+    def get(self, request: ApiRequest) -> Response:
         """Every month with a movement, newest first."""
         zone = Organization.objects.values_list("time_zone", flat=True).get(pk=request.auth.organization_id)
         statements = monthly_statements(request.auth.organization_id, ZoneInfo(zone))
@@ -168,7 +179,7 @@ class MovementView(APIView):
 
     serializer_class: type
 
-    def validated(self, request: Request) -> dict[str, Any]:
+    def validated(self, request: ApiRequest) -> dict[str, Any]:
         """The parsed body with whose wallet, who and when."""
         body = self.serializer_class(data=request.data)
         body.is_valid(raise_exception=True)
@@ -191,8 +202,9 @@ class AllocateView(MovementView):
         request=shapes.AllocateSerializer,
         responses={201: shapes.PostingSerializer},
     )
+    @refuses(KeyReused)
     @idempotent
-    def post(self, request: Request) -> Response:
+    def post(self, request: ApiRequest) -> Response:
         """Grant a lot of credit to the calling organization."""
         posting = services.grant_credits(**self.validated(request))
         return Response(shapes.PostingSerializer(posting).data, status=201)
@@ -209,8 +221,9 @@ class DeductView(MovementView):
         request=shapes.DeductSerializer,
         responses={201: shapes.PostingSerializer},
     )
+    @refuses(InsufficientCredits, SpendLimitReached)
     @idempotent
-    def post(self, request: Request) -> Response:
+    def post(self, request: ApiRequest) -> Response:
         """Deduct credit now; 402 when it is not covered."""
         posting = services.deduct_credits(**self.validated(request))
         return Response(shapes.PostingSerializer(posting).data, status=201)
@@ -227,8 +240,9 @@ class RefundView(MovementView):
         request=shapes.RefundSerializer,
         responses={201: shapes.PostingSerializer},
     )
+    @refuses(UnknownEntry, NotRefundable, ExceedsCharge)
     @idempotent
-    def post(self, request: Request) -> Response:
+    def post(self, request: ApiRequest) -> Response:
         """Return all or part of a charge to the lots it came from."""
         posting = services.refund_charge(**self.validated(request))
         return Response(shapes.PostingSerializer(posting).data, status=201)
@@ -256,8 +270,9 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         return Hold.objects.filter(account_id=self.request.auth.organization_id)
 
     @extend_schema(request=shapes.PlaceHoldSerializer, responses={201: shapes.HoldSerializer})
+    @refuses(InsufficientCredits)
     @idempotent
-    def create(self, request: Request) -> Response:
+    def create(self, request: ApiRequest) -> Response:
         """Reserve the most a call may cost; 402 when it is not covered."""
         body = shapes.PlaceHoldSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -276,8 +291,9 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     @extend_schema(request=shapes.SettleHoldSerializer, responses=shapes.HoldSerializer)
     @action(detail=True, methods=["post"])
+    @refuses(UnknownHold, HoldNotOpen, HoldAmountDiffers)
     @idempotent
-    def settle(self, request: Request, pk: UUID) -> Response:
+    def settle(self, request: ApiRequest, pk: UUID) -> Response:
         """Charge the actual cost and give the rest back; more than was held is charged in full."""
         body = shapes.SettleHoldSerializer(data=request.data)
         body.is_valid(raise_exception=True)
@@ -288,8 +304,9 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     @extend_schema(request=None, responses=shapes.HoldSerializer)
     @action(detail=True, methods=["post"])
+    @refuses(UnknownHold, HoldNotOpen)
     @idempotent
-    def release(self, request: Request, pk: UUID) -> Response:
+    def release(self, request: ApiRequest, pk: UUID) -> Response:
         """Give back what was reserved."""
         hold = organization_hold(request.auth.organization_id, pk)
         services.release_hold(hold.pk, at=timezone.now())

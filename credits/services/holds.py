@@ -22,7 +22,7 @@ from credits.errors import (
     UnknownAccount,
     UnknownHold,
 )
-from credits.models import Hold
+from credits.models import Hold, HoldPurpose
 
 HOLD_LIFETIME = timedelta(minutes=15)
 
@@ -183,9 +183,12 @@ def note_hold_progress(hold_id: UUID, patch: dict[str, Any]) -> bool:
 
 
 def organization_hold(organization_id: UUID, hold_id: UUID) -> Hold:
-    """The hold, if it is this organization's. Raises UnknownHold."""
+    """The hold, if it is this organization's own to end. Raises UnknownHold.
+
+    Not so a gateway call's hold: releasing it while the call runs would leave the call unpaid.
+    """
     try:
-        return Hold.objects.get(pk=hold_id, account_id=organization_id)
+        return Hold.objects.get(pk=hold_id, account_id=organization_id, purpose=HoldPurpose.API)
     except Hold.DoesNotExist:
         raise UnknownHold from None
 

@@ -77,6 +77,8 @@ def _money_items(events: Sequence[UsageRecord]) -> tuple[list[dict[str, Any]], l
                     "n": n,
                     "account": event.organization_id,
                     "hold": event.hold_id,
+                    # Holds of gateway calls are settled by the gateway alone: a customer could settle one to nothing.
+                    "is_gateway": event.source == "gateway",
                     "amount": event.charge,
                     "limit_amount": event.limit_amount,
                     "event": event.id,

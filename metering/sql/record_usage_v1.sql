@@ -179,10 +179,11 @@ BEGIN
             SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_settlements || p_charges) i));
     END IF;
     IF p_settlements <> '[]' THEN
-        -- somebody else's hold is as good as none
+        -- somebody else's hold is as good as none, and so is a gateway call's for whoever is not the gateway
         SELECT jsonb_agg(jsonb_set(i, '{hold}', coalesce(to_jsonb(h.id), 'null')) ORDER BY o) INTO todo
         FROM jsonb_array_elements(p_settlements) WITH ORDINALITY AS t (i, o)
         LEFT JOIN credits_hold h ON h.id = (i ->> 'hold')::uuid AND h.account_id = (i ->> 'account')::uuid
+                                AND (h.purpose = 'api' OR (i ->> 'is_gateway')::boolean)
         WHERE refused[(i ->> 'n')::integer] IS NULL;
         RETURN QUERY
         SELECT (todo -> (s.ord - 1) ->> 'n')::integer,

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from datetime import timedelta
 from decimal import Decimal
 from urllib.parse import unquote
 from uuid import uuid4
@@ -13,6 +14,7 @@ from django.test import Client
 from accounts.principal import Actor
 from accounts.scopes import ALL_SCOPES
 from accounts.services.keys import KeyTerms, create_api_key
+from credits import services
 from credits.models import CreditAccount, Hold, LedgerEntry
 from tests.builders import NOON, make_funded, make_organization
 
@@ -249,3 +251,13 @@ def test_a_statement_adds_up(caller):
         assert Decimal(month["opening_balance"]) + moved == Decimal(month["closing_balance"])
     assert months[0]["closing_balance"] == "6.75"
     assert months[-1]["opening_balance"] == "0"
+
+
+@pytest.mark.parametrize("ending", ["settle", "release"])
+def test_a_gateway_calls_hold_can_be_seen_but_not_ended_by_its_customer(caller, organization, ending):
+    request = services.HoldRequest(organization.pk, Decimal(4), "call", NOON + timedelta(hours=1), purpose="gateway")
+    hold = services.place_hold(request, at=NOON).hold_id
+    assert caller.get(f"holds/{hold}")[0] == 200
+    status, problem = caller.post(f"holds/{hold}/{ending}", {"amount": "0"} if ending == "settle" else None)
+    assert (status, problem["code"]) == (404, "unknown_hold")
+    assert Hold.objects.get(pk=hold).status == "open"

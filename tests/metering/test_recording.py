@@ -211,6 +211,16 @@ def test_a_hold_is_settled_with_its_event():
     assert (event.hold_id, event.entry_id) == (hold_id, outcome.entry_id)
 
 
+def test_a_gateway_calls_hold_is_settled_by_the_gateway_alone():
+    organization = make_funded("10")
+    request = HoldRequest(organization.pk, usd("3"), "call", NOON + timedelta(hours=1), purpose="gateway")
+    hold_id = place_hold(request, at=NOON).hold_id
+    [outcome] = record(make_record(organization, "0", hold_id=hold_id, source="api"))
+    assert (outcome.status, Hold.objects.get(pk=hold_id).status) == ("unknown_hold", "open")
+    [outcome] = record(make_record(organization, "2", hold_id=hold_id, source="gateway"))
+    assert (outcome.status, Hold.objects.get(pk=hold_id).settled_amount) == ("recorded", usd("2"))
+
+
 def test_a_call_that_cost_nothing_closes_its_hold_without_an_entry():
     organization = make_funded("10")
     hold_id = hold(organization, "3")
