@@ -73,10 +73,10 @@ def compare_formula(upstream: Upstream, client: OpenRouterClient, day: date) -> 
 
 
 def _calls(upstream: Upstream, day: date) -> "QuerySet[UsageEvent]":
+    """Each has a hold; history brought in from elsewhere has none."""
     start, end = day_bounds(day)
-    return UsageEvent.objects.filter(
-        source="gateway", organization__mode__in=upstream.modes, occurred_at__gte=start, occurred_at__lt=end
-    )
+    calls = UsageEvent.objects.filter(source="gateway", hold_id__isnull=False, organization__mode__in=upstream.modes)
+    return calls.filter(occurred_at__gte=start, occurred_at__lt=end)
 
 
 def _priced_otherwise(upstream: Upstream, day: date) -> "QuerySet[UsageEvent]":

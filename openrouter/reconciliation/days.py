@@ -97,7 +97,8 @@ def _add_ours(models: dict[str, _Model], slugs: Slugs, upstream: Upstream, keys:
 def _events(upstream: Upstream, start: datetime, end: datetime) -> QuerySet[Any, Any]:
     """Gateway calls that our account paid for and that may have been billed in [start, end).
 
-    Calls with a customer's own key cost our account nothing and add nothing.
+    Each has a hold; history brought in from elsewhere has none and was not billed to this account. Calls with a
+    customer's own key cost our account nothing and add nothing.
     """
     millisecond = Value(timedelta(milliseconds=1), output_field=DurationField())
     length = ExpressionWrapper(F("latency_ms") * millisecond, output_field=DurationField())
@@ -105,6 +106,7 @@ def _events(upstream: Upstream, start: datetime, end: datetime) -> QuerySet[Any,
     return (
         UsageEvent.objects.filter(
             source="gateway",
+            hold_id__isnull=False,
             organization__mode__in=upstream.modes,
             occurred_at__gte=start - _LONGEST_CALL - _EDGE,
             occurred_at__lt=end + _EDGE,

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from credits.services import release_hold
 from metering.models import ModelPrice
 from metering.price_book import forget_price_book
+from metering.services import record_usage
 from openrouter.client import client_for
 from openrouter.models import Attempt, DifferenceScope, ReconciliationDifference, ReconciliationRun
 from openrouter.reconciliation import reconcile
@@ -26,6 +27,7 @@ from openrouter.reconciliation.matching import is_sum_of_some
 from openrouter.services import advance_account, delete_account, delete_retired_keys, rotate_key, sync_catalogue
 from openrouter.services import provisioning as work
 from outbox.models import DomainEvent
+from tests.builders import make_record
 from tests.openrouter.building import OWNER, fresh, hash_of, make_active, now, spend
 from tests.openrouter.conftest import SHARED_KEY
 from tests.openrouter.metering import make_call, metered, note_attempt, record
@@ -100,6 +102,22 @@ def test_a_failed_request_that_was_billed_is_our_cost_and_no_difference(provider
     release_hold(call.hold_id, at=now())
     yesterday()
     assert run(YESTERDAY).is_clean
+
+
+def test_history_brought_in_from_elsewhere_is_not_compared(provider, account, yesterday):
+    metered(provider, account, at=NOON)
+    old = make_record(
+        account.organization,
+        "1.10",
+        source="gateway",
+        occurred_at=NOON,
+        provider_cost=Decimal(1),
+        markup=Decimal("0.1"),
+    )
+    [outcome] = record_usage([old], at=now())
+    assert outcome.status == "recorded"
+    yesterday()
+    assert rows(run(YESTERDAY)) == []
 
 
 # ---------------------------------------------------------------- differing
