@@ -21,6 +21,8 @@ app.conf.beat_schedule = {
     "expire holds": {"task": "credits.tasks.expire_holds", "schedule": 30},
     "expire lots": {"task": "credits.tasks.expire_lots", "schedule": 60},
     "audit the ledger": {"task": "credits.tasks.audit_ledger", "schedule": 3600},
+    "make months of events": {"task": "metering.tasks.make_partitions", "schedule": 21_600},
+    "audit the usage sums": {"task": "metering.tasks.audit_usage", "schedule": crontab(hour="1", minute="30")},
     "tell the provider": {"task": "openrouter.tasks.provision_due", "schedule": 20},
     "delete retired provider keys": {"task": "openrouter.tasks.delete_retired_keys", "schedule": 60},
     "follow provider limits": {"task": "openrouter.tasks.follow_limits", "schedule": 60},

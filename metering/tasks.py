@@ -1,0 +1,36 @@
+"""Beat tasks of the meter; each is safe to run twice."""
+
+from datetime import UTC, timedelta
+
+from celery import shared_task
+from django.utils import timezone
+
+from metering import services
+from metering.audit import audit_sums
+from outbox.services import publish
+
+
+@shared_task
+def make_partitions() -> int:
+    """Months of the event table, ahead of the events."""
+    return len(services.make_partitions(at=timezone.now()))
+
+
+@shared_task
+def audit_usage() -> int:
+    """Compare yesterday's sums with its events; a difference becomes an event that alerts the operator."""
+    yesterday = timezone.now().astimezone(UTC).date() - timedelta(days=1)
+    found = audit_sums(first=yesterday, last=yesterday)
+    for row in found[:100]:
+        publish(
+            type="usage.sums_differ",
+            organization_id=row.organization_id,
+            data={
+                "day": row.day.isoformat(),
+                "table": row.table,
+                "kept": list(map(str, row.kept)),
+                "counted": list(map(str, row.counted)),
+            },
+            actor="usage audit",
+        )
+    return len(found)
