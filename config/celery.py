@@ -4,6 +4,7 @@ import os
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import beat_embedded_init, beat_init
 
 from config.local import load_local_environment
 
@@ -34,3 +35,10 @@ app.conf.beat_schedule = {
     "reconcile yesterday": {"task": "openrouter.tasks.reconcile_yesterday", "schedule": crontab(hour="4", minute="15")},
     "verify customers' own keys": {"task": "openrouter.tasks.verify_own_keys", "schedule": 86_400},
 }
+
+
+@beat_init.connect
+@beat_embedded_init.connect
+def _begin_with_todays_prices(**_: object) -> None:
+    """An interval is waited for before its first run; prices must not be an hour old when the first call comes."""
+    app.send_task("openrouter.tasks.sync_models")

@@ -78,6 +78,7 @@ class _Product:
             self.settings = sandbox_settings(self.settings, port)
             service = sandbox(self.root, self.settings, self.note.data_dir, port)
             self.supervisor.start(service)
+            self.supervisor.wait_until(service, lambda: not is_free(port), seconds=60, tries=3)
             remark(f"on {HOST}:{port}")
 
     def _announce(self) -> None:
