@@ -23,6 +23,15 @@ class AccountAdapter(DefaultAccountAdapter):
         return user
 
 
+def attempted_login(request: HttpRequest | None, credentials: dict[str, Any] | None) -> str | None:
+    """The address that somebody tried to log in with: lock-outs count by person, however the form calls it."""
+    given = credentials or {}
+    login = given.get("email") or given.get("username")
+    if login is None and request is not None:
+        login = request.POST.get("login")
+    return login.strip().lower() if login else None
+
+
 def welcome(user: User) -> None:
     """The personal organization of somebody who has just signed up."""
     name = user.name or user.email.partition("@")[0]

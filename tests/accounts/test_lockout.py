@@ -1,0 +1,52 @@
+"""Guessing a password is stopped, for the person who is attacked and from the address that attacks."""
+
+import pytest
+from axes.models import AccessAttempt
+from django.core.cache import cache
+from django.test import Client
+
+from tests.builders import make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RIGHT = "a long enough secret"
+
+
+@pytest.fixture(autouse=True)
+def nobody_counted(settings):
+    cache.clear()
+    settings.AXES_FAILURE_LIMIT = 4  # below the login library's own limit, so that ours is the one that is met
+    yield
+    cache.clear()
+
+
+def logs_in(email, password=RIGHT, address="192.0.2.1") -> bool:
+    client = Client(REMOTE_ADDR=address)
+    client.post("/accounts/login/", {"login": email, "password": password})
+    return "_auth_user_id" in client.session
+
+
+def test_after_too_many_guesses_even_the_right_password_is_refused():
+    make_user(email="ada@example.com", password=RIGHT)
+    assert not any(logs_in("Ada@example.com", "wrong") for _ in range(4))
+    attempt = AccessAttempt.objects.get()
+    assert (attempt.username, attempt.ip_address) == ("ada@example.com", "192.0.2.1")
+    cache.clear()
+    assert not logs_in("ada@example.com")
+    assert logs_in("ada@example.com", address="192.0.2.2")  # the person is not shut out everywhere
+
+
+def test_one_persons_lock_out_is_not_everybodys():
+    for name in ("ada", "bob"):
+        make_user(email=f"{name}@example.com", password=RIGHT)
+    for _ in range(4):
+        logs_in("ada@example.com", "wrong")
+    assert logs_in("bob@example.com")
+
+
+def test_behind_a_proxy_addresses_are_told_apart(settings):
+    settings.TRUSTED_PROXY_COUNT = 1
+    make_user(email="ada@example.com", password=RIGHT)
+    client = Client(headers={"x-forwarded-for": "198.51.100.7"})
+    client.post("/accounts/login/", {"login": "ada@example.com", "password": "wrong"})
+    assert AccessAttempt.objects.get().ip_address == "198.51.100.7"
