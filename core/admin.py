@@ -1,10 +1,13 @@
 """Building blocks of the operators' pages: services do the writing, refusals become messages."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from core.errors import DomainError
@@ -47,3 +50,23 @@ class ReadOnlyAdmin(ServiceAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
         return False
+
+
+class ShortPaginator(Paginator):
+    """Counts no further than it leads: who looks for more filters or searches."""
+
+    LONGEST = 5_000
+
+    @cached_property
+    def count(self) -> int:
+        """The number of rows, at most LONGEST."""
+        rows = cast(QuerySet, self.object_list)
+        return rows[: self.LONGEST].count()
+
+
+class LargeTableAdmin(ReadOnlyAdmin):
+    """A table that grows with every call: never counted to its end."""
+
+    paginator = ShortPaginator
+    show_full_result_count = False
+    list_per_page = 50

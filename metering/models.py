@@ -9,6 +9,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from core.ids import uuid7
 from core.money import MoneyField
+from metering.querysets import LanguageModelQuerySet, ModelPriceQuerySet
 
 
 class LanguageModel(models.Model):
@@ -28,6 +29,9 @@ class LanguageModel(models.Model):
     first_seen_at = models.DateTimeField(default=timezone.now)
     last_seen_at = models.DateTimeField(default=timezone.now)
     vanished_at = models.DateTimeField(null=True)  # no longer in the provider's list
+
+    objects = LanguageModelQuerySet.as_manager()
+    price_now: "ModelPrice | None" = None  # set by ``with_price``
 
     class Meta:
         indexes = [models.Index(fields=["canonical_slug"], name="model_canonical")]  # answers may name this slug
@@ -53,6 +57,8 @@ class ModelPrice(models.Model):
     source = models.CharField(max_length=60)  # "openrouter", "genai-prices 0.2.3", "operator"
     note = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ModelPriceQuerySet.as_manager()
 
     class Meta:
         constraints = [
