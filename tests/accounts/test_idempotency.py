@@ -158,6 +158,17 @@ def test_whoever_lost_the_claim_meanwhile_stores_nothing_and_moves_nothing(custo
     assert claim(customer).answer.body == b"second"
 
 
+def test_a_claim_that_is_renewed_is_not_taken_over_and_one_that_was_cannot_be_renewed(customer):
+    claimed = claim(customer)
+    half = NOON + idempotency.CLAIM_LASTS / 2
+    renewed = idempotency.renew_claim(claimed, at=half)
+    with pytest.raises(StillRunning):
+        claim(customer, at=NOON + idempotency.CLAIM_LASTS)
+    claim(customer, at=half + idempotency.CLAIM_LASTS)
+    with pytest.raises(StillRunning):
+        idempotency.renew_claim(renewed, at=half + 2 * idempotency.CLAIM_LASTS)
+
+
 def test_a_key_is_refused_for_another_request_even_while_the_first_runs(customer):
     claim(customer)
     with pytest.raises(KeyReused):
