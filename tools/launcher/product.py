@@ -95,6 +95,11 @@ class _Product:
                 staticfiles.mark_current(self.root, self.note.data_dir)
         with step("Tiers, prices, demo"):
             self._manage("load_demo")
+        with step("Models of the provider") as remark:
+            try:
+                self._manage("sync_models")
+            except Failure:
+                remark("not read; the packaged price list serves until they are")
 
     def _manage(self, *command: str) -> None:
         words = [str(self.environment.python), "manage.py", *command]
