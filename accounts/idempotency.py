@@ -152,6 +152,15 @@ def store_answer(claim: Claim, answer: Answer) -> None:
             raise StillRunning()
 
 
+def renew_claim(claim: Claim, *, at: datetime) -> Claim:
+    """The same claim for another CLAIM_LASTS, for long work. Raises StillRunning when it was taken over."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_OVER, [at, claim.record_id, claim.claimed_at])
+        if not cursor.rowcount:
+            raise StillRunning()
+    return Claim(claim.record_id, at)
+
+
 def give_up_claim(claim: Claim) -> None:
     """Forget a claim whose request had no final answer, so that a retry starts afresh."""
     IdempotencyRecord.objects.filter(id=claim.record_id, status=None, created_at=claim.claimed_at).delete()
