@@ -1,18 +1,22 @@
 """The gateway as an ASGI application: its routes, and how every one of them can fail."""
 
 import asyncio
+from functools import partial
 
 import structlog
 from django.conf import settings
 
+from accounts.principal import Principal
 from core.errors import DomainError
 from openrouter.gateway.admission import admit, authenticate
 from openrouter.gateway.call import Route
 from openrouter.gateway.calls import run_call
+from openrouter.gateway.ending import give_tokens_back
 from openrouter.gateway.errors import CallRefused, internal_error, refusal_of
 from openrouter.gateway.estimate import estimate
 from openrouter.gateway.holding import place_hold
 from openrouter.gateway.limits import take_limits
+from openrouter.gateway.once import answer_once
 from openrouter.gateway.reads.routes import answer_read, reading_route
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.streams import run_stream
@@ -70,16 +74,23 @@ class GatewayApp:
         if exchange.method != "POST":
             raise CallRefused(405, "Use POST here.", "method_not_allowed", headers=((b"allow", b"POST"),))
         principal = await authenticate(exchange)
-        raw = await exchange.read(settings.GATEWAY_LARGEST_BODY)
-        call = await admit(exchange, principal, route, raw)
+        await exchange.read(settings.GATEWAY_LARGEST_BODY)
+        self.gateway.live()
+        # Whatever becomes of the client, what is begun runs to its end: money may be set aside.
+        await asyncio.shield(self.gateway.spawn(self._answer(exchange, principal, route)))
+
+    async def _answer(self, exchange: Exchange, principal: Principal, route: Route) -> None:
+        await answer_once(exchange, principal.organization_id, partial(self._carry_out, exchange, principal, route))
+
+    async def _carry_out(self, exchange: Exchange, principal: Principal, route: Route) -> None:
+        call = await admit(exchange, principal, route, exchange.body)
         estimate(call)
         decision = await take_limits(call)
-        self.gateway.live()
-        # From here on money is set aside: whatever becomes of the client, the call runs to its end.
-        await asyncio.shield(self.gateway.spawn(self._carry_out(exchange, call, decision)))
-
-    async def _carry_out(self, exchange, call, decision) -> None:  # type: ignore[no-untyped-def]
-        await place_hold(self.gateway, call)
+        try:
+            await place_hold(self.gateway, call)
+        except BaseException:
+            give_tokens_back(decision, 0)
+            raise
         await (run_stream if call.ticket.streams else run_call)(self.gateway, exchange, call, decision)
 
     async def close(self) -> None:

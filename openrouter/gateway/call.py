@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from accounts.principal import Principal
-from metering.bounds import Bound
+from metering.bounds import Bound, CallFacts
 from metering.price_book import BookPrice
 from openrouter.gateway.access import OWN, Key
 from openrouter.gateway.answers import Reading
@@ -78,6 +78,8 @@ class Call:
     key: Key
     base_url: str
     began: float = field(default_factory=time.monotonic)
+    asked_output: int | None = None  # the longest answer the client asks for, in tokens
+    facts: CallFacts | None = None  # with the longest answer it may get; None with the customer's own key
     bound: Bound | None = None
     tries: list[Try] = field(default_factory=list)
     reading: Reading = field(default_factory=Reading)

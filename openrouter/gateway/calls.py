@@ -24,9 +24,11 @@ async def run_call(gateway: Gateway, exchange: Exchange, call: Call, decision: D
     try:
         body, content_type = await _ask(gateway, exchange, call)
     except UpstreamFailed as failure:
+        exchange.is_final = failure.verdict.may_be_billed
         await settle_failure(gateway, call, failure.verdict, decision)
         await exchange.refuse(failure.verdict.refusal, call_headers(call, decision))
         return
+    exchange.is_final = True
     settled = await settle_answer(gateway, call, decision)
     headers = [
         (b"content-type", content_type),

@@ -1,6 +1,7 @@
 """The most a call may cost: what is reserved before anything is sent, and what is sent so that it cannot cost more."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +13,7 @@ from metering.call_facts import chat_facts, embedding_facts, speech_facts
 from metering.errors import UnpriceableCall
 from metering.prices import PriceCard
 from openrouter.gateway.call import Call
-from openrouter.gateway.parse import asked_output, provider_preferences
+from openrouter.gateway.parse import RequestBody, asked_output, provider_preferences
 
 # An answer shorter than this is not worth making.
 SHORTEST_OUTPUT = 64
@@ -25,17 +26,15 @@ def estimate(call: Call) -> None:
     Raises UnpriceableCall and other refusals when the call has no finite bound. A call with the customer's own key
     reserves nothing and is passed on as it is.
     """
+    if call.route.may_stream:
+        call.asked_output = call.ticket.output_cap = asked_output(call.body.data)
     if call.uses_own_key:
-        call.ticket.output_cap = asked_output(call.body.data)
         return
-    asked = asked_output(call.body.data) if call.route.may_stream else None
-    call.ticket.output_cap = _cap(call, asked) if call.route.may_stream else None
-    _reserve(call, bound_with(call, call.ticket.output_cap or 0))
-    _limit(call, asked)
-
-
-def _reserve(call: Call, bound: Bound) -> None:
-    call.bound, call.ticket.cost_bound = bound, bound.cost
+    if call.route.may_stream:
+        call.ticket.output_cap = _cap(call)
+    call.facts = _facts(call)
+    _reserve(call, _bound(call, call.facts))
+    _limit(call)
 
 
 def fit_into(call: Call, available: Decimal) -> bool:
@@ -43,35 +42,43 @@ def fit_into(call: Call, available: Decimal) -> bool:
 
     A length that the client asked for is never changed.
     """
-    if call.bound is None or call.ticket.output_cap is None or asked_output(call.body.data) is not None:
+    if call.asked_output is not None or call.facts is None:
         return False
     cap = affordable_output(call, available)
     if cap is None or cap < SHORTEST_OUTPUT:
         return False
     call.ticket.output_cap = cap
-    _reserve(call, bound_with(call, cap))
-    _limit(call, None)
+    _reserve(call, _bound_with(call, call.facts, cap))
+    _limit(call)
     return call.reserved <= available
 
 
 def affordable_output(call: Call, available: Decimal) -> int | None:
     """The longest answer in tokens that ``available`` USD can pay, at most the call's cap; None when not even one."""
-    if call.bound is None or call.ticket.output_cap is None:
+    longest, facts = call.ticket.output_cap, call.facts
+    if call.bound is None or longest is None or facts is None:
         return None
-    least, most = bound_with(call, 1).amount, call.bound.amount
+    least, most = _bound_with(call, facts, 1).amount, call.bound.amount
     if least > available:
         return None
     if most <= least:
-        return call.ticket.output_cap
-    cap = 1 + int((call.ticket.output_cap - 1) * (available - least) / (most - least))
-    while cap > 1 and bound_with(call, cap).amount > available:
+        return longest
+    cap = 1 + int((longest - 1) * (available - least) / (most - least))
+    while cap > 1 and _bound_with(call, facts, cap).amount > available:
         cap -= max(cap // 50, 1)
     return cap
 
 
-def bound_with(call: Call, cap: int) -> Bound:
-    """The bound if the answer may have ``cap`` tokens. Raises UnpriceableCall."""
-    return upper_bound(_facts(call, cap), _cards(call), call.terms.components, call.ticket.at)
+def _reserve(call: Call, bound: Bound) -> None:
+    call.bound, call.ticket.cost_bound = bound, bound.cost
+
+
+def _bound_with(call: Call, facts: CallFacts, cap: int) -> Bound:
+    return _bound(call, replace(facts, completion_tokens=cap))
+
+
+def _bound(call: Call, facts: CallFacts) -> Bound:
+    return upper_bound(facts, _cards(call), call.terms.components, call.ticket.at)
 
 
 def _cards(call: Call) -> list[PriceCard]:
@@ -83,7 +90,7 @@ def _cards(call: Call) -> list[PriceCard]:
     return cards
 
 
-def _facts(call: Call, cap: int) -> CallFacts:
+def _facts(call: Call) -> CallFacts:
     data, raw = call.body.data, call.body.raw
     names = [candidate.name for candidate in call.candidates]
     if call.route.is_audio:
@@ -92,6 +99,7 @@ def _facts(call: Call, cap: int) -> CallFacts:
         return facts
     if not call.route.may_stream:
         return embedding_facts(data, raw, models=names)
+    cap = call.ticket.output_cap or 0
     return chat_facts(data, raw, models=names, completion_cap=cap, context_length=_context_length(call))
 
 
@@ -102,37 +110,39 @@ def _context_length(call: Call) -> int | None:
     return max(known) if known and len(known) == len(lengths) else None
 
 
-def _cap(call: Call, asked: int | None) -> int:
+def _cap(call: Call) -> int:
     maxima = [
         candidate.price.model.max_completion_tokens for candidate in call.candidates if candidate.price is not None
     ]
     known = [most for most in maxima if most]
     return output_cap(
-        asked=asked,
+        asked=call.asked_output,
         default=settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
         model_max=max(known) if known and len(known) == len(maxima) else None,
         context_length=_context_length(call),
-        prompt_tokens=len(call.body.raw) // _BYTES_PER_TOKEN if asked is None else 0,
+        prompt_tokens=len(call.body.raw) // _BYTES_PER_TOKEN if call.asked_output is None else 0,
     )
 
 
-def _limit(call: Call, asked: int | None) -> None:
+def _limit(call: Call) -> None:
     """Send what was reserved: a length where the client named none (or too much), and the route's highest price."""
-    body, bound = call.body, call.bound
-    if (
-        call.route.may_stream
-        and call.ticket.output_cap is not None
-        and (asked is None or asked > call.ticket.output_cap)
-    ):
-        longest = "max_completion_tokens" if body.data.get("max_completion_tokens") is not None else "max_tokens"
-        body.set(longest, call.ticket.output_cap)
-        if longest == "max_completion_tokens" and body.data.get("max_tokens") is not None:
-            body.drop("max_tokens")
+    body, bound, cap = call.body, call.bound, call.ticket.output_cap
+    if cap is not None and (call.asked_output is None or call.asked_output > cap):
+        _limit_output(body, cap)
     if bound is None or call.route.is_audio:
         return
     preferences = provider_preferences(body.data)
     preferences["max_price"] = _prices(preferences.get("max_price"), bound.max_price)
     body.set("provider", preferences)
+
+
+def _limit_output(body: RequestBody, cap: int) -> None:
+    if body.data.get("max_completion_tokens") is None:
+        body.set("max_tokens", cap)
+        return
+    body.set("max_completion_tokens", cap)
+    if body.data.get("max_tokens") is not None:
+        body.drop("max_tokens")
 
 
 def _prices(asked: Any, reserved: Mapping[str, Decimal]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision:
     try:
         response = await gateway.upstream.send(call, exchange)
     except UpstreamFailed as failure:
+        exchange.is_final = failure.verdict.may_be_billed
         await settle_failure(gateway, call, failure.verdict, decision)
         await exchange.refuse(failure.verdict.refusal, call_headers(call, decision))
         return
@@ -47,6 +48,7 @@ async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision:
         (b"x-accel-buffering", b"no"),
         *call_headers(call, decision),
     ]
+    exchange.is_final = True
     await exchange.start(200, headers)
     relay = _AudioRelay if call.route.is_audio else _EventRelay
     await relay(gateway, exchange, call, response, decision).run()
@@ -66,6 +68,7 @@ async def _failed_before_the_stream(
         response.release()
     call.tries[-1].end()
     call.tries[-1].error_type = verdict.error_type
+    exchange.is_final = True
     await settle_failure(gateway, call, verdict, decision)
     await exchange.refuse(verdict.refusal, call_headers(call, decision))
 

@@ -24,7 +24,21 @@ class ClientGone(Exception):
 class Exchange:
     """A request and the way to answer it. Sending to a client that has left is not an error: it does nothing."""
 
-    __slots__ = ("_headers", "_receive", "_send", "body", "gone", "method", "path", "scope", "started")
+    __slots__ = (
+        "_headers",
+        "_receive",
+        "_send",
+        "body",
+        "gone",
+        "is_final",
+        "method",
+        "path",
+        "recording",
+        "scope",
+        "sent_headers",
+        "sent_status",
+        "started",
+    )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
@@ -33,6 +47,10 @@ class Exchange:
         self.body = b""
         self.gone = False
         self.started = False
+        self.is_final = False  # the answer is the outcome of a call, and stays so when the request is repeated
+        self.recording: bytearray | None = None  # the answer's body, when it is to be kept
+        self.sent_status = 0
+        self.sent_headers: list[Header] = []
         self._receive = receive
         self._send = send
         self._headers: dict[bytes, bytes] | None = None
@@ -81,6 +99,7 @@ class Exchange:
     async def start(self, status: int, headers: list[Header]) -> None:
         """Send status and headers."""
         self.started = True
+        self.sent_status, self.sent_headers = status, headers
         await self._emit({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, data: bytes) -> None:
@@ -105,6 +124,8 @@ class Exchange:
         await self.answer(refusal.status, refusal.body(), [JSON_TYPE, *refusal.headers, *headers])
 
     async def _emit(self, message: Message) -> None:
+        if self.recording is not None:
+            self.recording += message.get("body", b"")
         if self.gone:
             return
         try:
