@@ -32,12 +32,15 @@ class _Operated(ReadOnlyAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whether the actions are offered."""
-        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")  # type: ignore[union-attr]
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+
+_OF_A_RETIRED_KEY = ("label", "reason", "usage", "retired_at", "deleted_at", "last_error")
 
 
 class _RetiredKeys(admin.TabularInline):
     model = RetiredKey
-    fields = readonly_fields = ["label", "reason", "usage", "retired_at", "deleted_at", "last_error"]
+    fields = readonly_fields = _OF_A_RETIRED_KEY
     extra = 0
     can_delete = False
 
@@ -79,7 +82,7 @@ class ProviderAccountAdmin(_Operated):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """One at a time, after Django's question."""
-        may = request.user.has_perm("openrouter.delete_provideraccount")  # type: ignore[union-attr]
+        may = request.user.has_perm("openrouter.delete_provideraccount")
         return may and (obj is None or obj.status != "deleted")
 
     def get_actions(self, request: HttpRequest) -> Any:

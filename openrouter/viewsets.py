@@ -4,11 +4,11 @@ from uuid import UUID
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import idempotent
+from accounts.requests import ApiRequest
 from accounts.scopes import MANAGE, Scope
 from core.refusals import refuses
 from openrouter import serializers as shapes
@@ -52,7 +52,7 @@ class CreateAccountView(APIView):
     )
     @refuses(AccountDisabled)
     @idempotent(atomic=False)
-    def post(self, request: Request) -> Response:
+    def post(self, request: ApiRequest) -> Response:
         """Make the organization's OpenRouter sub-key, or answer with the one it has.
 
         Organizations get theirs when they are made; this is for one that was deleted or whose making has failed.
@@ -78,13 +78,13 @@ class AccountView(APIView):
 
     @extend_schema(operation_id="openrouter_account", responses=shapes.AccountSerializer)
     @refuses(NoProviderAccount)
-    def get(self, request: Request) -> Response:
+    def get(self, request: ApiRequest) -> Response:
         """The sub-key as of the last sync."""
         return Response(shapes.AccountSerializer(_account_of(request.auth.organization_id)).data)
 
     @extend_schema(operation_id="openrouter_delete_account", responses={204: None})
     @refuses(NoProviderAccount, AccountDisabled)
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: ApiRequest) -> Response:
         """Delete the sub-key: calls through the gateway are refused from now on, and OpenRouter forgets the key.
 
         Calls that are running end first. Credits stay.
@@ -104,7 +104,7 @@ class SyncBalanceView(APIView):
 
     @extend_schema(operation_id="openrouter_sync_balance", request=None, responses=shapes.AccountSerializer)
     @refuses(NoProviderAccount, AccountNotActive, AccountBusy, ProviderNotAvailable)
-    def post(self, request: Request) -> Response:
+    def post(self, request: ApiRequest) -> Response:
         """Read limit, usage and the free calls left today from OpenRouter. They are also read regularly."""
         organization_id = request.auth.organization_id
         services.sync_account(organization_id=organization_id, at=timezone.now())
@@ -118,7 +118,7 @@ class ByokView(APIView):
 
     @extend_schema(operation_id="openrouter_byok", responses=shapes.ByokSerializer)
     @refuses(NoByokKey)
-    def get(self, request: Request) -> Response:
+    def get(self, request: ApiRequest) -> Response:
         """Which key is stored; never the key itself."""
         credential = ByokCredential.objects.filter(organization_id=request.auth.organization_id).first()
         if credential is None:
@@ -129,7 +129,7 @@ class ByokView(APIView):
         operation_id="openrouter_store_byok", request=shapes.StoreByokSerializer, responses=shapes.ByokSerializer
     )
     @refuses(ByokNotAllowed, ByokKeyRefused, ProviderNotAvailable)
-    def put(self, request: Request) -> Response:
+    def put(self, request: ApiRequest) -> Response:
         """Check a key with OpenRouter and use it for the organization's calls from now on.
 
         Such calls are metered, count towards budgets and cost no credits: OpenRouter bills you.
@@ -147,7 +147,7 @@ class ByokView(APIView):
 
     @extend_schema(operation_id="openrouter_remove_byok", responses={204: None})
     @refuses(NoByokKey)
-    def delete(self, request: Request) -> Response:
+    def delete(self, request: ApiRequest) -> Response:
         """Forget the key; calls use the managed account and credits again."""
         principal = request.auth
         services.remove_byok(organization_id=principal.organization_id, actor=principal.as_actor, at=timezone.now())

@@ -1,6 +1,5 @@
 """Per call: what the provider billed against its price list, and our record against the provider's."""
 
-from collections import Counter
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -125,7 +124,7 @@ class _Hosts:
 
     def _is_of_some_host(self, event: UsageEvent, hosts: dict[str, list[PriceCard]]) -> bool:
         if event.price_id not in self._used:
-            row = ModelPrice.objects.filter(pk=event.price_id).first()
+            row = None if event.price_id is None else ModelPrice.objects.filter(pk=event.price_id).first()
             self._used[event.price_id] = {} if row is None else PriceCard.from_json(row.pricing).to_json()
         ours = self._used[event.price_id]
         return any(card.to_json() == ours for cards in hosts.values() for card in cards)
@@ -160,11 +159,12 @@ def _rated(usage: TokenUsage, card: PriceCard, event: UsageEvent) -> Decimal | N
 
 def _usage_of(derivation: dict[str, Any]) -> TokenUsage:
     """The quantities that the stored lines were computed from."""
-    counts: Counter[str] = Counter()
+    counts: dict[str, Any] = {"requests": int(derivation.get("requests", 1))}
     for line in cost_lines(derivation):
+        quantity = line.quantity if line.price_class == "second" else int(line.quantity)
         for name in _QUANTITIES.get(line.price_class, ()):
-            counts[name] += int(line.quantity)
-    return TokenUsage(requests=int(derivation.get("requests", 1)), **counts)
+            counts[name] = counts.get(name, 0) + quantity
+    return TokenUsage(**counts)
 
 
 # ---------------------------------------------------------------- against the provider's record
