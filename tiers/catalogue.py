@@ -12,6 +12,9 @@ from tiers.services import create_tier, new_version
 
 MANAGED_CREDITS = "managed-credits"
 
+# The wallet guards against spending. These limits only keep one customer from crowding out the others, so they are wide;
+# free models are the exception: the provider gives 20 requests a minute to all customers together.
+
 _MANAGED_CREDITS: list[dict[str, Any]] = [
     {
         "slug": "free",
@@ -20,9 +23,9 @@ _MANAGED_CREDITS: list[dict[str, Any]] = [
         "welcome_credit": Decimal(10),
         "components": [{"type": "per_1k_tokens", "amount": "0.001", "applies_to": "all"}],
         "model_access": ModelAccess.FREE,
-        "requests_per_minute": 60,
-        "tokens_per_minute": 100_000,
-        "free_requests_per_minute": 10,
+        "requests_per_minute": 6_000,
+        "tokens_per_minute": 100_000_000,
+        "free_requests_per_minute": 20,
         "entitlements": {"analytics_days": 7, "teams": False, "exports": ["csv"]},
         "is_default": True,
     },
@@ -33,9 +36,9 @@ _MANAGED_CREDITS: list[dict[str, Any]] = [
         "monthly_price": Decimal(30),
         "monthly_credit": Decimal(30),
         "components": [{"type": "percentage", "percent": "10", "applies_to": "paid"}],
-        "requests_per_minute": 300,
-        "tokens_per_minute": 1_000_000,
-        "free_requests_per_minute": 15,
+        "requests_per_minute": 600_000,
+        "tokens_per_minute": 2_000_000_000,
+        "free_requests_per_minute": 20,
         "entitlements": {"analytics_days": 90, "teams": False, "exports": ["csv"]},
     },
     {
@@ -46,8 +49,8 @@ _MANAGED_CREDITS: list[dict[str, Any]] = [
         "monthly_credit": Decimal(50),
         "components": [{"type": "percentage", "percent": "5", "applies_to": "paid"}],
         "byok_allowed": True,
-        "requests_per_minute": 1_200,
-        "tokens_per_minute": 4_000_000,
+        "requests_per_minute": 600_000,
+        "tokens_per_minute": 2_000_000_000,
         "free_requests_per_minute": 20,
         "entitlements": {"analytics_days": 90, "teams": False, "exports": ["csv", "json"]},
     },
@@ -59,8 +62,8 @@ _MANAGED_CREDITS: list[dict[str, Any]] = [
         "monthly_credit": Decimal(100),
         "components": [],
         "byok_allowed": True,
-        "requests_per_minute": 6_000,
-        "tokens_per_minute": 20_000_000,
+        "requests_per_minute": 600_000,
+        "tokens_per_minute": 2_000_000_000,
         "free_requests_per_minute": 20,
         "entitlements": {"analytics_days": None, "teams": True, "exports": ["csv", "json", "pdf"]},
     },
