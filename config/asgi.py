@@ -29,7 +29,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 # Each has ``serves(path)``, is called like any ASGI application, and has ``close()`` for the end.
-_wsgi: Any = WSGIMiddleware(get_wsgi_application(), workers=settings.WEB_THREADS)
+_handler: Any = get_wsgi_application()
+_wsgi: Any = WSGIMiddleware(_handler, workers=settings.WEB_THREADS)
 
 
 async def _django(scope: Message, receive: Receive, send: Send) -> None:

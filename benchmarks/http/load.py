@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from collections import Counter
+from typing import cast
 from urllib.parse import urlsplit
 
 _END_OF_HEADERS = b"\r\n\r\n"
@@ -24,7 +25,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.ask()
 
     def ask(self) -> None:
@@ -113,7 +114,7 @@ async def _run(url: str, headers: dict, body: str, connections: int, seconds: fl
     results = Results(time.perf_counter() + seconds, connections, done)
     loop = asyncio.get_running_loop()
     for _ in range(connections):
-        await loop.create_connection(lambda: Connection(request, results), parts.hostname, parts.port)
+        await loop.create_connection(lambda: Connection(request, results), parts.hostname or "", parts.port or 80)
     await asyncio.wait_for(done.wait(), seconds + 60)
     return results
 

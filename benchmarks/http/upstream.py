@@ -6,6 +6,7 @@ JSON answers have 200 tokens; streams send 50 chunks in five writes, then usage 
 import asyncio
 import itertools
 import sys
+from typing import cast
 
 _USAGE = (
     b'"usage":{"prompt_tokens":100,"completion_tokens":200,"total_tokens":300,"cost":0.000135,"is_byok":false,'
@@ -58,7 +59,7 @@ class Provider(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         self.received = b""
 
     def data_received(self, data: bytes) -> None:

@@ -28,6 +28,9 @@ class _ServerTools(msgspec.Struct):
     web_search_requests: int | None = None
 
 
+_NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS, _NO_TOOLS = _PromptDetails(), _CompletionDetails(), _ServerTools()
+
+
 class Usage(msgspec.Struct):
     """The ``usage`` object. Absent and zero differ: None was not measured, 0 was."""
 
@@ -42,17 +45,18 @@ class Usage(msgspec.Struct):
 
     def tokens(self) -> TokenUsage:
         """The counts in metering's terms."""
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
-        tools = self.server_tool_use_details
+        prompt = self.prompt_tokens_details or _NO_PROMPT_DETAILS
+        completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
+        tools = self.server_tool_use_details or _NO_TOOLS
         return TokenUsage(
             prompt_tokens=_count(self.prompt_tokens),
             completion_tokens=_count(self.completion_tokens),
-            cached_tokens=_count(prompt and prompt.cached_tokens),
-            cache_write_tokens=_count(prompt and prompt.cache_write_tokens),
-            audio_tokens=_count(prompt and prompt.audio_tokens),
-            reasoning_tokens=_count(completion and completion.reasoning_tokens),
-            audio_output_tokens=_count(completion and completion.audio_tokens),
-            searches=_count(tools and tools.web_search_requests),
+            cached_tokens=_count(prompt.cached_tokens),
+            cache_write_tokens=_count(prompt.cache_write_tokens),
+            audio_tokens=_count(prompt.audio_tokens),
+            reasoning_tokens=_count(completion.reasoning_tokens),
+            audio_output_tokens=_count(completion.audio_tokens),
+            searches=_count(tools.web_search_requests),
         )
 
     @property
@@ -84,7 +88,6 @@ class Answer(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(Answer).decode
-_decode_anything = msgspec.json.Decoder(strict=False).decode
 
 
 def read_answer(data: bytes) -> Answer | None:

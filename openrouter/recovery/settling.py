@@ -57,7 +57,7 @@ def _settle(items: Sequence[tuple[Unresolved, Bill, Reading, str]]) -> bool:
     settlements = []
     for call, bill, reading, resolved_by in items:
         attempts = _attempts(call, bill)
-        error_type = attempts[-1]["error_type"] or ""
+        error_type = str(attempts[-1]["error_type"] or "")
         ending = Ending(call.traces.status, len(attempts), error_type, resolved_by=resolved_by)
         settlements.append(Settlement(record_of(call.ticket, reading, bill, ending), attempts))
     outcomes = settle_batch(settlements)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from uuid import UUID
 
 import structlog
 from django.conf import settings
@@ -73,7 +74,7 @@ def _resolve(mode: str, key_hash: str, calls: list[Unresolved]) -> bool:
     return True
 
 
-def read_quiet_key(mode: str, key_hash: str, *, besides: Iterable[object], needs_base: bool) -> Reading | None:
+def read_quiet_key(mode: str, key_hash: str, *, besides: Iterable[UUID], needs_base: bool) -> Reading | None:
     """Compare both sides at a quiet moment; None when there is none now, or the provider cannot be asked.
 
     ``besides`` are the calls in question. A key that was used before we kept books needs an earlier reading.
@@ -130,7 +131,7 @@ def _booked(key_hash: str) -> Decimal:
     return Attempt.objects.filter(key_hash=key_hash).aggregate(total=Coalesce(Sum("cost"), ZERO))["total"]
 
 
-def _is_quiet(key_hash: str, calls: set[object]) -> bool:
+def _is_quiet(key_hash: str, calls: set[UUID]) -> bool:
     running = Hold.objects.open().filter(purpose=HoldPurpose.GATEWAY, context__key_hash=key_hash)
     if running.exclude(id__in=calls).exists():
         return False
