@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Longer than the rule, each for a reason; what has shrunk must leave the list.
 LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {
+    "openrouter/gateway/admission.py:admit": "half of it names the fields of the call it makes",
     "openrouter/gateway/bill.py:record_of": "one constructor, a line for each column of the event",
+    "openrouter/gateway/reads/generation.py:_document": "one document, a line for each field",
 }
 # A float that is no amount.
 FLOATS: dict[str, str] = {
