@@ -11,12 +11,16 @@ from core.problems import problem_http_response
 
 
 class _Forbidden(DomainError):
+    """Refused outside the API's own rules, for example a browser's request without its CSRF token."""
+
     code = "permission_denied"
     status = 403
     title = "This is not permitted."
 
 
 class _InternalError(DomainError):
+    """A fault; it has been logged under the request's id, and nothing is known to have changed."""
+
     code = "internal_error"
     status = 500
     title = "Something went wrong on our side."

@@ -59,7 +59,7 @@ def problem_http_response(error: DomainError) -> HttpResponse:
 
 
 def problem_response(exc: Exception, context: dict[str, Any]) -> Response:
-    """Exception handler of the API: refusals become problem documents; what nobody expected is logged and says nothing."""
+    """Exception handler of the API: refusals become problem documents; a fault is logged and says nothing."""
     exc = _known(exc)
     if isinstance(exc, DomainError):
         return _respond(problem_of(exc), problem_headers(exc))
@@ -114,20 +114,21 @@ def _framework_problem(exc: exceptions.APIException) -> dict[str, Any]:
             detail=detail,
             errors=errors,
         )
-    code = FRAMEWORK_CODES.get(type(exc), str(exc.default_code))
-    return problem(status=exc.status_code, code=code, title=str(exc.default_detail), detail=str(exc.detail))
+    code, title = FRAMEWORK_REFUSALS.get(type(exc), (str(exc.default_code), str(exc.default_detail)))
+    return problem(status=exc.status_code, code=code, title=title, detail=str(exc.detail))
 
 
-FRAMEWORK_CODES: dict[type[exceptions.APIException], str] = {
-    exceptions.NotAuthenticated: "not_authenticated",
-    exceptions.AuthenticationFailed: "not_authenticated",
-    exceptions.PermissionDenied: "permission_denied",
-    exceptions.NotFound: "not_found",
-    exceptions.Throttled: "rate_limited",
-    exceptions.ParseError: "malformed_json",
-    exceptions.MethodNotAllowed: "method_not_allowed",
-    exceptions.UnsupportedMediaType: "unsupported_media_type",
-    exceptions.NotAcceptable: "not_acceptable",
+# Refusals that the framework makes: code and title of each.
+FRAMEWORK_REFUSALS: dict[type[exceptions.APIException], tuple[str, str]] = {
+    exceptions.NotAuthenticated: ("not_authenticated", "This needs an API key."),
+    exceptions.AuthenticationFailed: ("not_authenticated", "This needs an API key."),
+    exceptions.PermissionDenied: ("permission_denied", "This is not permitted."),
+    exceptions.NotFound: ("not_found", NotFound.title),
+    exceptions.Throttled: ("rate_limited", "Too many requests."),
+    exceptions.ParseError: ("malformed_json", "The body is not valid JSON."),
+    exceptions.MethodNotAllowed: ("method_not_allowed", "This path does not know the method."),
+    exceptions.UnsupportedMediaType: ("unsupported_media_type", "The body is not JSON."),
+    exceptions.NotAcceptable: ("not_acceptable", "The answer cannot be given in the form asked for."),
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
+from rest_framework import exceptions
 
 from accounts.errors import (
     ApiKeyExpired,
@@ -20,13 +21,14 @@ from accounts.idempotency import HEADER, LONGEST_KEY
 from accounts.permissions import HasScope, required_scope
 from accounts.scopes import ANY, MANAGE
 from core.errors import DomainError, InvalidRequest, KeyReused, NotFound, PayloadTooLarge
-from core.problems import MEDIA_TYPE, problem
+from core.problems import FRAMEWORK_REFUSALS, MEDIA_TYPE, problem
 
 Refusal = tuple[int, str, str]  # status, code, title
 
-_WITHOUT_KEY: Refusal = (401, "not_authenticated", "Authentication credentials were not provided.")
-_MALFORMED: Refusal = (400, "malformed_json", "Malformed request.")
-_WRONG_TYPE: Refusal = (415, "unsupported_media_type", "Unsupported media type in request.")
+_WITHOUT_KEY, _MALFORMED, _WRONG_TYPE = (
+    (error.status_code, *FRAMEWORK_REFUSALS[error])
+    for error in (exceptions.NotAuthenticated, exceptions.ParseError, exceptions.UnsupportedMediaType)
+)
 
 _SCOPE_WORDS = {MANAGE: "Scope: `admin`, or the role owner or admin in the browser."}
 

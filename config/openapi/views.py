@@ -6,7 +6,7 @@ from django.utils.text import capfirst
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from core.problems import FRAMEWORK_CODES
+from core.problems import FRAMEWORK_REFUSALS
 from core.refusals import all_refusals
 
 
@@ -25,14 +25,10 @@ class DocsView(SpectacularSwaggerSplitView):
 
 def error_reference(request: HttpRequest) -> HttpResponse:
     """Every code of a problem document, explained; ``type`` of a problem leads here."""
-    rows = [(error.code, error.status, error.title, _explanation(error)) for error in all_refusals()]
-    known = {code for code, *_ in rows}
-    rows += [
-        (code, error.status_code, str(error.default_detail), "")
-        for error, code in FRAMEWORK_CODES.items()
-        if code not in known
-    ]
-    return render(request, "api/errors.html", {"errors": sorted(set(rows))})
+    rows = {error.code: (error.code, error.status, error.title, _explanation(error)) for error in all_refusals()}
+    for error, (code, title) in FRAMEWORK_REFUSALS.items():
+        rows.setdefault(code, (code, error.status_code, title, ""))
+    return render(request, "api/errors.html", {"errors": sorted(rows.values())})
 
 
 def _explanation(error: type) -> str:

@@ -5,10 +5,13 @@ import json
 import pytest
 from django.test import Client
 
+from metering.price_book import forget_price_book
 from tests.api.belongings import furnish, ids_of
 from tests.api.caller import Caller
 from tests.api.routes import METHODS, all_routes, document, example_body
-from tests.builders import make_customer, make_user
+from tests.builders import NOON, make_customer, make_user
+from tests.metering.reporting import make_model
+from tiers.services import create_tier
 
 pytestmark = pytest.mark.django_db
 
@@ -21,6 +24,9 @@ class World:
     """Two strangers, each with a test twin; everything of the second is out of reach of the first."""
 
     def __init__(self):
+        # What the documented example bodies are about, so that a refusal is about the owner and nothing else.
+        create_tier(at=NOON, slug="basic", name="Basic", is_default=True)
+        make_model("openai/gpt-4o-mini")
         self.mine, self.theirs = (make_customer(name=name, owner=make_user()) for name in ("Mine", "Theirs-9f3a"))
         for customer in (self.mine, self.theirs):
             furnish(customer)
@@ -30,7 +36,8 @@ class World:
 @pytest.fixture
 def world(monkeypatch):
     monkeypatch.setattr("openrouter.tasks.soon", lambda *_: None)
-    return World()
+    yield World()
+    forget_price_book()
 
 
 def person_of(customer) -> Client:
