@@ -1,6 +1,7 @@
 """Whatever goes wrong below /api/ is answered by a problem document that says what, and no more than that."""
 
 import json
+from io import BytesIO
 
 import pytest
 from django.db import OperationalError
@@ -80,6 +81,24 @@ def test_a_body_over_the_whole_servers_limit_is_a_413_too(caller, settings):
     settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
     headers = {"idempotency-key": "k"}
     answer = caller.send("POST", "credits/deduct", {"amount": "1", "reason": "long enough"}, **headers)
+    assert problem_in(answer)["code"] == "payload_too_large"
+
+
+@pytest.mark.parametrize("headers", [{}, {"idempotency-key": "k"}])
+def test_a_body_in_chunks_is_read_whole(caller, headers):
+    coming = {"wsgi.input": BytesIO(b'{"name": "Chunked", "scopes": ["gateway"]}'), "CONTENT_LENGTH": ""}
+    chunked = {"transfer-encoding": "chunked", **headers}
+    answer = caller.client.generic(
+        "POST", "/api/v1/api-keys", content_type="application/json", headers=chunked, **coming
+    )
+    assert (answer.status_code, json.loads(answer.content)["name"]) == (201, "Chunked")
+
+
+def test_a_body_in_chunks_that_is_too_large_is_a_413(caller):
+    coming = {"wsgi.input": BytesIO(b"x" * (MAX_BODY_BYTES + 1)), "CONTENT_LENGTH": ""}
+    answer = caller.client.generic(
+        "POST", "/api/v1/api-keys", content_type="application/json", headers={"transfer-encoding": "chunked"}, **coming
+    )
     assert problem_in(answer)["code"] == "payload_too_large"
 
 
