@@ -1,9 +1,12 @@
 """Overview, usage and the receipt of a charge."""
 
+import gzip
+import re
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from credits.models import LedgerEntry
@@ -127,6 +130,25 @@ def test_the_overview_asks_as_much_for_many_rows_as_for_one(customer, member, dj
     member.get("/dashboard/")
     with django_assert_num_queries(18):
         member.get("/dashboard/")
+
+
+def test_a_first_view_of_the_overview_weighs_less_than_150_kilobytes_without_the_charts(customer, member):
+    for number in range(60):
+        make_call(
+            customer, "0.1", model=f"maker/model-{number % 7}", occurred_at=timezone.now() - timedelta(hours=9 * number)
+        )
+    page = member.get("/dashboard/").content
+    styles = b"".join(asset(path) for path in re.findall(r'href="/static/([^"]+\.css)"', page.decode()))
+    fonts = set(re.findall(r"(vendor/geist[\w.-]+latin\.woff2)", styles.decode()))
+    scripts = [path for path in re.findall(r'src="/static/([^"]+)"', page.decode()) if "chart" not in path]
+    packed = [gzip.compress(asset(path)) for path in (*scripts, "img/icons.svg", "img/favicon.svg")]
+    weight = len(page) + len(gzip.compress(styles)) + sum(map(len, packed)) + sum(len(asset(path)) for path in fonts)
+    assert len(fonts) == 2 and len(scripts) == 2
+    assert weight < 150_000
+
+
+def asset(path):
+    return (settings.BASE_DIR / "static" / path).read_bytes()
 
 
 # ---------------------------------------------------------------- usage

@@ -1,0 +1,77 @@
+"""A furnished organization and a signed-in reader of its pages."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from django.utils import timezone
+
+from accounts.models import Organization
+from accounts.principal import Actor
+from accounts.services import revoke_api_key
+from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold, refund_charge
+from tests.builders import make_call, make_customer, make_key, make_user, usd
+from tiers.catalogue import MANAGED_CREDITS, load_catalogue
+
+PASSWORD = "correct horse battery"  # of every person on the stage
+AXE = (Path(__file__).parent / "vendor/axe-core-4.14.1.min.js").read_text(encoding="utf-8")
+
+
+def furnish() -> Organization:
+    """An organization with some of everything that a page can show."""
+    now = timezone.now()
+    load_catalogue(name=MANAGED_CREDITS, at=now)
+    customer = make_customer(owner=make_user(email="ada@example.com", password=PASSWORD), name="Analytical Engines")
+    grant(customer, "20", kind="allocated", expires_at=now + timedelta(days=12))
+    grant(customer, "15", kind="purchased")
+    make_key(customer, at=now - timedelta(days=3), scopes=("gateway",), spend_limit=usd("5"))
+    old, _ = make_key(customer, at=now - timedelta(days=3))
+    revoke_api_key(key_id=old.id, organization_id=customer.id, actor=Actor("test"), at=now)
+    for days in range(9, 0, -1):
+        at = now - timedelta(days=days)
+        call(customer, "0.25", occurred_at=at, model="anthropic/claude-sonnet-4.5")
+        call(customer, "0.0000123", occurred_at=at, status="cancelled")
+    call(customer, "0", status="error")
+    failed = call(customer, "0.4")
+    refund_charge(organization_id=customer.id, entry_id=failed.entry_id, reason="Outage", actor="operator", at=now)
+    deduct_credits(organization_id=customer.id, amount=usd("1"), reason="Workshop", actor="operator", at=now)
+    held = place_hold(HoldRequest(customer.id, usd("2"), "a", now + timedelta(hours=1)), at=now)
+    call(customer, "0.7", hold_id=held.hold_id, tags={"feature": "search"})
+    place_hold(HoldRequest(customer.id, usd("0.5"), "b", now + timedelta(hours=1)), at=now)
+    return customer
+
+
+def grant(organization: Organization, amount: str, **fields) -> None:
+    fields = {"kind": "bonus", "reason": "Hello", "actor": "operator@example.com", "at": timezone.now(), **fields}
+    grant_credits(organization_id=organization.id, amount=usd(amount), **fields)
+
+
+def call(organization: Organization, cost: str, **fields):
+    return make_call(organization, cost, **{"occurred_at": timezone.now(), **fields})
+
+
+def sign_in(page, server: str, email: str = "ada@example.com") -> None:
+    """Through the form, as people do."""
+    page.goto(f"{server}/accounts/login/")
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/dashboard/")
+
+
+def complaints_of(page) -> list[str]:
+    """Collects what the browser complains of from now on: refused by the content policy, broken scripts."""
+    found: list[str] = []
+    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    return found
+
+
+def violations_on(page) -> list[str]:
+    """What axe finds against WCAG 2.2 AA and best practice, one line each."""
+    page.evaluate(AXE)
+    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{each['id']} ({each['impact']}): {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+        for each in result["violations"]
+        for node in each["nodes"]
+    ]

@@ -1,0 +1,106 @@
+"""Every page, in both themes, on a desk and on a phone: nothing for axe to find, nothing to scroll sideways for."""
+
+import pytest
+from django.utils import timezone
+
+from credits.models import EntryKind, LedgerEntry
+from tests.browser import stage
+from tests.builders import make_customer, make_user
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+LOOKS = [(theme, width) for theme in ("light", "dark") for width in (1280, 390)]
+FOR_VISITORS = [
+    "/",
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/password/reset/",
+    "/accounts/password/reset/done/",
+    "/nothing-here/",
+]
+
+
+def pages_of(customer) -> list[str]:
+    """Everything a member can open."""
+    charge = LedgerEntry.objects.filter(account_id=customer.id, kind=EntryKind.CHARGE)
+    refunded, held = charge.filter(reversals__isnull=False).first(), charge.filter(hold_id__isnull=False).first()
+    key = customer.api_keys.filter(revoked_at__isnull=True).first()
+    return [
+        "/dashboard/",
+        "/dashboard/?days=90",
+        "/usage/",
+        "/usage/?kind=tts",
+        f"/usage/{held.event_id}/",
+        f"/usage/{refunded.event_id}/",
+        "/transactions/",
+        "/transactions/?q=nothing+like+it",
+        f"/transactions/{refunded.id}/",
+        "/keys/",
+        "/keys/new/",
+        f"/keys/{key.id}/revoke/",
+        f"/keys/{key.id}/rotate/",
+        "/accounts/email/",
+        "/accounts/password/change/",
+        "/accounts/logout/",
+    ]
+
+
+def inspect(page, server, path) -> list[str]:
+    page.goto(server + path)
+    page.wait_for_load_state("load")
+    found = stage.violations_on(page)
+    if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        found.append("scrolls sideways")
+    return [f"{path}: {each}" for each in found]
+
+
+@pytest.fixture
+def look_at(new_context, live_server):
+    def open_page(theme, width):
+        context = new_context(viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce")
+        page = context.new_page()
+        page.complaints = stage.complaints_of(page)
+        return page
+
+    return open_page
+
+
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
+def test_no_page_of_a_member_has_a_barrier(look_at, live_server, theme, width):
+    customer = stage.furnish()
+    page = look_at(theme, width)
+    stage.sign_in(page, live_server.url)
+    assert [each for path in pages_of(customer) for each in inspect(page, live_server.url, path)] == []
+    assert page.complaints == []
+
+
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
+def test_no_page_of_a_visitor_has_a_barrier(look_at, live_server, theme, width):
+    page = look_at(theme, width)
+    found = [each for path in FOR_VISITORS for each in inspect(page, live_server.url, path)]
+    assert found == []
+
+
+@pytest.mark.parametrize(("theme", "width"), LOOKS)
+def test_empty_pages_and_open_menus_have_no_barrier(look_at, live_server, theme, width):
+    make_customer(owner=make_user(email="ada@example.com", password=stage.PASSWORD), name="New", at=timezone.now())
+    page = look_at(theme, width)
+    stage.sign_in(page, live_server.url)
+    found = [
+        each
+        for path in ("/dashboard/", "/usage/", "/transactions/", "/keys/")
+        for each in inspect(page, live_server.url, path)
+    ]
+    page.goto(f"{live_server.url}/keys/new/")
+    page.get_by_role("button", name="Make the key").click()  # a form with errors
+    found += stage.violations_on(page)
+    if width < 900:
+        page.get_by_role("button", name="Menu").click()
+    page.locator("summary", has_text="Account:").click()
+    found += stage.violations_on(page)
+    page.keyboard.press("Escape")
+    if width < 900 and not page.locator("#sidebar").is_visible():
+        page.get_by_role("button", name="Menu").click()
+    page.locator("#sidebar").get_by_role("button", name="Test").click()
+    found += stage.violations_on(page)
+    assert found == []
