@@ -22,6 +22,7 @@ QUANTITY_STEP = Decimal("0.000001")
 # Ids that we make ourselves.
 RESERVED_IDS = ("hold:", "idem:")
 _LARGEST_EXPONENT = 300
+_TOO_DEEP = f"It is nested deeper than {MOST_METADATA_DEPTH} levels."
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 Problem = tuple[str, str, str]  # field, code, what is wrong
@@ -85,10 +86,20 @@ def _amount(field: str, value: Decimal, step: Decimal, limit: Decimal) -> Iterat
 
 
 def _metadata(metadata: dict[str, Any]) -> Iterator[Problem]:
-    if (problem := _unstorable(metadata, 1)) is not None:
-        yield "metadata", "unstorable", problem
-    elif len(_encode(metadata)) > MOST_METADATA_BYTES:
+    try:
+        text = _encode(metadata)
+    except RecursionError:
+        yield "metadata", "unstorable", _TOO_DEEP
+        return
+    if len(text) > MOST_METADATA_BYTES:
         yield "metadata", "too_large", f"It is larger than {MOST_METADATA_BYTES // 1024} KiB."
+    elif not _is_plain(text) and (problem := _unstorable(metadata, 1)) is not None:
+        yield "metadata", "unstorable", problem
+
+
+def _is_plain(text: bytes) -> bool:
+    """Whether it has too few brackets to be deep and no number with an exponent: what nearly all metadata is."""
+    return b"E" not in text and text.count(b"{") + text.count(b"[") <= MOST_METADATA_DEPTH
 
 
 def _unstorable(value: Any, depth: int) -> str | None:
@@ -98,7 +109,7 @@ def _unstorable(value: Any, depth: int) -> str | None:
     if not isinstance(value, dict | list):
         return None
     if depth > MOST_METADATA_DEPTH:
-        return f"It is nested deeper than {MOST_METADATA_DEPTH} levels."
+        return _TOO_DEEP
     items = value.values() if isinstance(value, dict) else value
     return next((problem for item in items if (problem := _unstorable(item, depth + 1)) is not None), None)
 

@@ -341,6 +341,16 @@ def test_what_is_not_json_is_refused(text):
     refused((response.status_code, response.json()), 400, "malformed_json")
 
 
+@pytest.mark.parametrize("depth", [9, 100, *range(880, 1000, 7)])
+def test_metadata_of_any_depth_is_refused_and_breaks_nothing(depth):
+    client = Reporter(make_reporter()).client
+    text = b'{"name": "x", "metadata": ' + b'{"a":' * depth + b"1" + b"}" * (depth + 1)
+    for path, body in (("track", text), ("track/batch", b'{"events": [' + text + b"]}")):
+        response = client.generic("POST", f"/api/v1/metering/{path}", body, content_type="application/json")
+        assert response.status_code in (207, 400), response.content
+    assert UsageEvent.objects.count() == 0
+
+
 def test_something_that_looks_like_a_nul_is_kept():
     status, _ = Reporter(make_reporter()).track({"name": "\\u0000", "metadata": {"a": "\\\\u0000"}})
     assert (status, only_event().name, only_event().metadata) == (201, "\\u0000", {"a": "\\\\u0000"})
