@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+import psycopg
+from django.db import connection
 
 from core.ids import uuid7
 from core.jsonio import dumps_text
@@ -56,12 +57,13 @@ def place_batch(requests: list[HoldRequest]) -> list[HoldOutcome]:
 def settle_batch(settlements: list[Settlement]) -> list[UsageOutcome]:
     """Record calls, settle their holds and note their attempts in one transaction; safe to repeat."""
     rows = [row for settlement in settlements for row in settlement.attempts]
-    with transaction.atomic():
-        outcomes = record_usage([settlement.record for settlement in settlements], at=datetime.now(UTC))
-        if rows:
-            with connection.cursor() as cursor:
-                cursor.execute(_ATTEMPTS, [dumps_text(rows)])
-    return outcomes
+    connection.ensure_connection()
+    # Statements of one pipeline are one transaction. The attempts go first and are not waited for, so that the wallets'
+    # locks, which come with the second statement, are held for one round trip only.
+    server = connection.connection
+    with connection.wrap_database_errors, server.pipeline(), psycopg.Cursor(server) as cursor:
+        cursor.execute(_ATTEMPTS, [dumps_text(rows)])
+        return record_usage([settlement.record for settlement in settlements], at=datetime.now(UTC))
 
 
 def note_batch(notes: list[Note]) -> list[bool]:
