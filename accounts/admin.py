@@ -3,8 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+from axes.admin import AccessAttemptAdmin
+from axes.models import AccessAttempt
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.widgets import AutocompleteSelect
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.contrib.postgres.forms import SimpleArrayField
@@ -36,6 +39,9 @@ class _UserForm(UserChangeForm):
         fields = "__all__"
 
 
+_POWERS = ["is_staff", "is_superuser", "groups", "user_permissions"]
+
+
 @admin.register(User)
 class UserAdmin(BaseUserAdmin):
     """People."""
@@ -53,11 +59,30 @@ class UserAdmin(BaseUserAdmin):
     add_fieldsets = [(None, {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]})]
     readonly_fields = ["date_joined", "last_login"]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Only who may do everything decides what others may do."""
+        fixed = [*super().get_readonly_fields(request, obj)]
+        return fixed if request.user.is_superuser else [*fixed, *_POWERS]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Another operator's password is no way to their powers."""
+        is_above = obj is not None and obj.is_staff and obj != request.user and not request.user.is_superuser
+        return super().has_change_permission(request, obj) and not is_above
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """People are made inactive: what they did keeps their name, and no organization loses its last owner."""
+        return False
+
 
 class OrganizationForm(forms.ModelForm):
     """An organization; both of its books are named and stopped together."""
 
-    owner = forms.ModelChoiceField(User.objects.all(), required=False, help_text="The first member.")
+    owner = forms.ModelChoiceField(
+        User.objects.all(),
+        required=False,
+        help_text="The first member.",
+        widget=AutocompleteSelect(Membership._meta.get_field("user"), admin.site),  # asks for a few of them at a time
+    )
     reason = forms.CharField(required=False, max_length=300, help_text="Why it is stopped or let go on.")
 
     class Meta:
@@ -74,7 +99,6 @@ class OrganizationAdmin(ServiceAdmin):
     list_filter = ["mode", "is_suspended"]
     search_fields = ["=id", "name", "memberships__user__email"]
     date_hierarchy = "created_at"
-    autocomplete_fields = []
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """An owner to begin with; later a reason for stopping it."""
@@ -190,7 +214,7 @@ class ApiKeyAdmin(ServiceAdmin):
         """The secret, once; it is stored in no message, session or log."""
         return self._show(request, obj, obj.secret)  # type: ignore[attr-defined]
 
-    @admin.action(description="Revoke: refused within a second")
+    @admin.action(description="Revoke: refused within a second", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
         """End the selected keys."""
         for key in queryset:
@@ -199,7 +223,7 @@ class ApiKeyAdmin(ServiceAdmin):
             )
         self.message_user(request, f"{len(queryset)} revoked.", messages.SUCCESS)
 
-    @admin.action(description="Rotate one: the old key works one more day")
+    @admin.action(description="Rotate one: the old key works one more day", permissions=["change"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse | None:
         """Replace the selected key and show the new secret."""
         if len(queryset) != 1:
@@ -226,3 +250,13 @@ def _terms(values: dict[str, Any]) -> KeyTerms:
     for name, value in terms.items():
         terms[name] = tuple(value) if isinstance(value, list) else value
     return KeyTerms(**terms)
+
+
+admin.site.unregister(AccessAttempt)
+
+
+@admin.register(AccessAttempt)
+class FailedSignInAdmin(AccessAttemptAdmin):
+    """Failed sign-ins; deleting one's rows lets them try again at once."""
+
+    actions = None  # the library's own clean-up works during a sign-in only

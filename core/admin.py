@@ -52,6 +52,14 @@ class ReadOnlyAdmin(ServiceAdmin):
         return False
 
 
+class OperatedAdmin(ReadOnlyAdmin):
+    """Rows that nobody edits, with actions for operators who may change them."""
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether actions with ``permissions=["operate"]`` are offered."""
+        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+
 class ShortPaginator(Paginator):
     """Counts no further than it leads: who looks for more filters or searches."""
 

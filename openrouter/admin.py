@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.operators import operator
-from core.admin import ReadOnlyAdmin, ServiceAdmin
+from core.admin import OperatedAdmin, ReadOnlyAdmin, ServiceAdmin
 from core.money import to_wire
 from openrouter import services
 from openrouter.client import ProviderError
@@ -25,15 +25,6 @@ from openrouter.models import (
 )
 from openrouter.reconciliation.findings import GATEWAY, OPERATOR, PRICE_BOOK, explain_difference
 from openrouter.tasks import soon
-
-
-class _Operated(ReadOnlyAdmin):
-    """Rows that nobody edits, with actions for operators who may change them."""
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether the actions are offered."""
-        return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
-
 
 _OF_A_RETIRED_KEY = ("label", "reason", "usage", "retired_at", "deleted_at", "last_error")
 
@@ -50,7 +41,7 @@ class _RetiredKeys(admin.TabularInline):
 
 
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(_Operated):
+class ProviderAccountAdmin(OperatedAdmin):
     """Sub-keys at the provider. Deleting one here deletes it there; the row stays."""
 
     list_display = ["name", "status", "owed", "usage", "spend_limit", "limit_remaining", "last_synced_at", "last_error"]
@@ -150,7 +141,7 @@ class ProviderAccountAdmin(_Operated):
 
 
 @admin.register(ByokCredential)
-class ByokCredentialAdmin(_Operated):
+class ByokCredentialAdmin(OperatedAdmin):
     """Customers' own keys: whose, the last four characters, and whether they work."""
 
     list_display = ["organization", "last_four", "label", "is_enabled", "verified_at", "last_error"]

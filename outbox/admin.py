@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core.admin import ReadOnlyAdmin
+from core.admin import OperatedAdmin
 from outbox.models import DomainEvent
 from outbox.services import MOST_ATTEMPTS, retry_event
 
@@ -31,7 +31,7 @@ class _State(admin.SimpleListFilter):
 
 
 @admin.register(DomainEvent)
-class DomainEventAdmin(ReadOnlyAdmin):
+class DomainEventAdmin(OperatedAdmin):
     """What happened, to whom, by whom; and whether everybody has been told."""
 
     list_display = ["created_at", "type", "organization", "actor_label", "dispatched_at", "attempts", "last_error"]
@@ -41,7 +41,7 @@ class DomainEventAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     actions = ["retry"]
 
-    @admin.action(description="Try again now")
+    @admin.action(description="Try again now", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[DomainEvent]) -> None:
         """Hand on again what was given up."""
         for event in queryset:
