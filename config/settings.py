@@ -201,6 +201,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.gateway.add_gateway",
         "config.openapi.examples.add_examples",
     ],
 }
@@ -250,8 +251,10 @@ GATEWAY_CANCELLABLE_PROVIDERS = frozenset(
     name.lower()
     for name in env.list(
         "GATEWAY_CANCELLABLE_PROVIDERS",
-        default=["OpenAI", "Azure", "Anthropic", "Together", "DeepInfra", "DeepSeek", "xAI", "Cohere", "Fireworks"]
-        + ["Sandbox"],
+        default=[
+            *("OpenAI", "Azure", "Anthropic", "Together", "DeepInfra", "DeepSeek", "xAI", "Cohere", "Fireworks"),
+            "Sandbox",
+        ],
     )
 )
 
