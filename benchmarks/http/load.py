@@ -1,7 +1,8 @@
 """Requests over kept-open connections as fast as they are answered: raw sockets, a process of its own.
 
-``python -m benchmarks.http.load '{"url": …, "headers": {…}, "body": …, "connections": 32, "seconds": 5}'`` prints one
-JSON object: requests per second, percentiles of the whole answer and of the first byte in milliseconds, statuses.
+``python -m benchmarks.http.load '{"url": …, "secrets": […], "body": …, "connections": 32, "seconds": 5}'`` prints one
+JSON object: requests per second, percentiles of the whole answer and of the first byte in milliseconds, answers by
+status and by key (those of the uncounted warm-up too). Connections take the keys in turn.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ import json
 import sys
 import time
 from collections import Counter
+from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -19,7 +21,8 @@ _LAST_CHUNK = b"0\r\n\r\n"
 class Connection(asyncio.Protocol):
     """One connection that asks again as soon as it has its answer."""
 
-    def __init__(self, request: bytes, results: "Results") -> None:
+    def __init__(self, secret: str, request: bytes, results: "Results") -> None:
+        self.secret = secret
         self.request = request
         self.results = results
 
@@ -54,7 +57,7 @@ class Connection(asyncio.Protocol):
                 return
         elif len(received) - self.body_at < self.expected:
             return
-        self.results.add(received[9:12].decode(), self.started, self.first)
+        self.results.add(received[9:12].decode(), self.secret, self.started, self.first)
         if time.perf_counter() < self.results.until:
             self.ask()
         else:
@@ -64,7 +67,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The server closed: count it, and go on without this connection."""
         if time.perf_counter() < self.results.until:
-            self.results.add("cut", self.started, self.started)
+            self.results.add("cut", self.secret, self.started, self.started)
             self.results.finished()
 
 
@@ -83,10 +86,12 @@ class Results:
         self.whole: list[float] = []
         self.first: list[float] = []
         self.statuses: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
 
-    def add(self, status: str, started: float, first: float) -> None:
+    def add(self, status: str, secret: str, started: float, first: float) -> None:
         """One answer."""
         self.statuses[status] += 1
+        self.answered[secret] += status == "200"
         self.whole.append(time.perf_counter() - started)
         self.first.append(first - started)
 
@@ -97,35 +102,45 @@ class Results:
             self.done.set()
 
 
-async def measure(*, url: str, headers: dict, body: str, connections: int, seconds: float, warm: float = 1.0) -> dict:
+async def measure(
+    *, url: str, secrets: list[str], body: str, connections: int, seconds: float, warm: float = 1.0
+) -> dict[str, object]:
     """Ask for ``warm`` seconds uncounted, then for ``seconds``."""
-    await _run(url, headers, body, connections, warm)
+    warmed = await _run(url, secrets, body, connections, warm)
     began = time.perf_counter()
-    results = await _run(url, headers, body, connections, seconds)
-    return _summary(results, time.perf_counter() - began)
+    results = await _run(url, secrets, body, connections, seconds)
+    elapsed = time.perf_counter() - began
+    results.answered.update(warmed.answered)
+    return _summary(results, elapsed)
 
 
-async def _run(url: str, headers: dict, body: str, connections: int, seconds: float) -> Results:
-    parts, data = urlsplit(url), body.encode()
-    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(data)}"]
-    lines += ["content-type: application/json", *(f"{name}: {value}" for name, value in headers.items())]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode() + data
+async def _run(url: str, secrets: list[str], body: str, connections: int, seconds: float) -> Results:
     done = asyncio.Event()
     results = Results(time.perf_counter() + seconds, connections, done)
-    loop = asyncio.get_running_loop()
-    for _ in range(connections):
-        await loop.create_connection(lambda: Connection(request, results), parts.hostname or "", parts.port or 80)
+    loop, parts = asyncio.get_running_loop(), urlsplit(url)
+    for number in range(connections):
+        secret = secrets[number % len(secrets)]
+        client = partial(Connection, secret, _request(url, secret, body.encode()), results)
+        await loop.create_connection(client, parts.hostname or "", parts.port or 80)
     await asyncio.wait_for(done.wait(), seconds + 60)
     return results
 
 
-def _summary(results: Results, elapsed: float) -> dict:
+def _request(url: str, secret: str, body: bytes) -> bytes:
+    parts = urlsplit(url)
+    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(body)}"]
+    lines += ["content-type: application/json", f"authorization: Bearer {secret}"]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+
+
+def _summary(results: Results, elapsed: float) -> dict[str, object]:
     whole, first = sorted(results.whole), sorted(results.first)
     return {
         "rate": len(whole) / elapsed,
         "ms": {f"p{p}": _percentile(whole, p) for p in (50, 95, 99)},
         "first_ms": {f"p{p}": _percentile(first, p) for p in (50, 95, 99)},
         "statuses": dict(results.statuses),
+        "answered": dict(results.answered),
     }
 
 

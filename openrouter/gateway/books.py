@@ -26,10 +26,15 @@ SELECT id, organization_id, hold_id, number, model, key_hash, generation_id, sta
 FROM jsonb_populate_recordset(NULL::openrouter_attempt, %s::jsonb)
 ON CONFLICT (hold_id, number) DO NOTHING
 """
+# A hold that somebody has locked is just being ended: nothing needs noting. Waiting for it, with other holds locked
+# already, is how two batches could wait for each other.
 _NOTES = """
+WITH note AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS x (id uuid, patch jsonb)),
+     running AS MATERIALIZED (
+         SELECT id FROM credits_hold WHERE id IN (SELECT id FROM note) AND status = 'open' FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE credits_hold AS hold SET context = hold.context || note.patch
-FROM jsonb_to_recordset(%s::jsonb) AS note (id uuid, patch jsonb)
-WHERE hold.id = note.id AND hold.status = 'open'
+FROM note JOIN running USING (id)
+WHERE hold.id = note.id
 """
 
 

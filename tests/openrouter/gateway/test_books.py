@@ -1,10 +1,12 @@
 """Batches of settlements: whole or not at all, each call once."""
 
+import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 
 from credits.services import HoldRequest
 from metering.models import UsageEvent
@@ -103,3 +105,28 @@ def test_notes_are_merged_and_ended_holds_left_alone(buyer):
     settle_batch([settlement(ticket)])
     note_batch([Note(ticket.id, {"generation": "gen-2"})])
     assert buyer.holds[0].context["generation"] == "gen-1"
+
+
+def test_notes_and_settlements_of_the_same_holds_never_wait_for_each_other(buyer):
+    """In opposite orders, at the same time: one of them would have to be killed if both waited."""
+    for _ in range(10):
+        tickets = [placed(buyer) for _ in range(12)]
+        mixed = random.sample(tickets, len(tickets))
+
+        def settle(tickets=tickets):
+            try:
+                return settle_batch([settlement(ticket, "0.01") for ticket in tickets])
+            finally:
+                connection.close()
+
+        def note(tickets=mixed):
+            try:
+                return [note_batch([Note(ticket.id, {"generation": "g"}) for ticket in tickets]) for _ in range(5)]
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(3) as pool:
+            done = [pool.submit(note), pool.submit(settle), pool.submit(note)]
+            assert all(outcome.status == "recorded" for outcome in done[1].result(20))
+            done[0].result(20)
+            done[2].result(20)
