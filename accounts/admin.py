@@ -59,10 +59,6 @@ class UserAdmin(BaseUserAdmin):
     add_fieldsets = [(None, {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]})]
     readonly_fields = ["date_joined", "last_login"]
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """People are made inactive: that ends their sessions' rights and their keys, and keeps the trail."""
-        return False
-
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Only who may do everything decides what others may do."""
         fixed = [*super().get_readonly_fields(request, obj)]
