@@ -1,6 +1,8 @@
 """A call that works as it is, in the languages people paste from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.http import HttpRequest
 
@@ -16,10 +18,19 @@ class Snippet:
     text: str
 
 
-def first_call(request: HttpRequest, secret: str = PLACEHOLDER) -> list[Snippet]:
+def suggest_by(choose: Callable[[UUID], str]) -> None:
+    """Let ``choose`` name the model for an organization: whoever knows tiers and prices registers here at start."""
+    _choosers[:] = [choose]
+
+
+def first_call(request: HttpRequest, organization_id: UUID, secret: str = PLACEHOLDER) -> list[Snippet]:
     """The same chat call for curl, Python and TypeScript, against the host that is being looked at."""
     base = request.build_absolute_uri("/api/v1")
-    return [Snippet(label, text.format(base=base, secret=secret, model=MODEL)) for label, text in _TEXTS]
+    model = _choosers[0](organization_id) if _choosers else MODEL
+    return [Snippet(label, text.format(base=base, secret=secret, model=model)) for label, text in _TEXTS]
+
+
+_choosers: list[Callable[[UUID], str]] = []
 
 
 _CURL = """\

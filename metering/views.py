@@ -39,7 +39,7 @@ def dashboard(request: PageRequest) -> HttpResponse:
         "days": days,
         "ranges": RANGES,
         "has_key": ApiKey.objects.filter(organization=request.organization).usable(timezone.now()).exists(),
-        "snippets": first_call(request),
+        "snippets": first_call(request, request.organization.id),
     }
     return render(request, "metering/dashboard.html", context)
 
@@ -106,7 +106,8 @@ def usage_event(request: PageRequest, event_id: UUID) -> HttpResponse:
     event = UsageEvent.objects.filter(organization_id=request.organization.id, id=event_id).first()
     if event is None:
         raise Http404("No such event.")
-    key = ApiKey.objects.filter(id=event.api_key_id, organization=request.organization).first()
+    keys = ApiKey.objects.filter(organization=request.organization)
+    key = keys.filter(id=event.api_key_id).first() if event.api_key_id else None
     member = Membership.objects.filter(id=event.member_id).select_related("user").first() if event.member_id else None
     context = {"event": event, "receipt": receipt_of(event), "key": key, "member": member}
     return render(request, "metering/event.html", context)
