@@ -59,6 +59,7 @@ def main(*, quick: bool) -> None:
             }
             print_rates(f"{size:,} a request", alternate(candidates, rounds), "events/s")
             print(f"\np50 / p99 of a request, {connections} at once: {'; '.join(load.times.values())}", flush=True)
+    print(f"\nStorage, indexes included: {_storage()}")
     wrong = audit_books()
     print(f"\nBooks after the run: {'all checks hold' if not wrong else wrong[:5]}")
 
@@ -90,6 +91,17 @@ def _customer() -> tuple[UUID, str]:
     terms = KeyTerms(scopes=(Scope.USAGE_WRITE,))
     _, secret = create_api_key(organization=organization, name="benchmark", terms=terms, actor=Actor("bench"), at=at)
     return organization.pk, secret
+
+
+def _storage() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT sum(pg_total_relation_size(relid)) FROM pg_partition_tree('metering_usageevent')) / e, e,"
+            " pg_total_relation_size('metering_usagekey') / k"
+            " FROM (SELECT count(*) AS e FROM metering_usageevent) x, (SELECT count(*) AS k FROM metering_usagekey) y"
+        )
+        of_event, events, of_key = cursor.fetchone()
+    return f"{of_event:,.0f} bytes an event ({events:,} events), {of_key:,.0f} bytes for its id"
 
 
 def _records(organization_id: UUID, size: int) -> list[UsageRecord]:
