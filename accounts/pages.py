@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 
@@ -18,7 +19,7 @@ from accounts.principal import Principal
 from accounts.selection import selected_place
 
 Place = tuple[Organization, Membership]
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 _UNSET_ZONE = "UTC"
 _ZONES = available_timezones()
@@ -38,7 +39,7 @@ def place_of(request: HttpRequest) -> Place | None:
         return None
     if not hasattr(request, "_place"):
         request._place = selected_place(request)  # type: ignore[attr-defined]
-    return request._place
+    return request._place  # type: ignore[attr-defined]
 
 
 def zone_of(request: HttpRequest) -> ZoneInfo:
@@ -58,7 +59,7 @@ def organization_page(scope: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: PageRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def guarded(request: PageRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return HttpResponse(status=401) if request.htmx else redirect_to_login(request.get_full_path())
             place = place_of(request)
@@ -73,6 +74,6 @@ def organization_page(scope: str) -> Callable[[View], View]:
             response.headers.setdefault("Cache-Control", "private, no-cache")
             return response
 
-        return guarded  # type: ignore[return-value]
+        return guarded
 
     return decorate

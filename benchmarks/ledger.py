@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from uuid import UUID
 
@@ -37,10 +38,7 @@ def main(*, quick: bool) -> None:
     print(f"\n## Ledger: {describe_machine()}")
     spread = [_funded() for _ in range(200)]
     for title, accounts in (("spread over 200 organizations", spread), ("one hot organization", [_funded()])):
-        candidates = {
-            name: (lambda measure=measure, accounts=accounts: measure(accounts, seconds))
-            for name, measure in CANDIDATES.items()
-        }
+        candidates = {name: partial(measure, accounts, seconds) for name, measure in CANDIDATES.items()}
         print_rates(f"Hold + settle, {title}", alternate(candidates, rounds), "pairs/s")
     wrong = audit_books()
     print(f"\nBooks after the run: {'all checks hold' if not wrong else wrong[:5]}")
@@ -114,8 +112,12 @@ def group_commit(accounts: list[UUID], seconds: float, callers: int = 32) -> flo
 
 
 async def _group_commit(accounts: list[UUID], seconds: float, callers: int) -> float:
-    holds = GroupCommit(lambda items: services.place_holds(items, at=timezone.now()), name="holds")
-    ends = GroupCommit(lambda items: services.settle_holds(items, at=timezone.now()), name="settlements")
+    holds: GroupCommit[services.HoldRequest, services.HoldOutcome] = GroupCommit(
+        lambda items: services.place_holds(items, at=timezone.now()), name="holds"
+    )
+    ends: GroupCommit[services.SettleRequest, services.SettleOutcome] = GroupCommit(
+        lambda items: services.settle_holds(items, at=timezone.now()), name="settlements"
+    )
     started, done = time.perf_counter(), 0
 
     async def caller(number: int) -> int:
@@ -123,8 +125,9 @@ async def _group_commit(accounts: list[UUID], seconds: float, callers: int) -> f
         while time.perf_counter() - started < seconds:
             account = accounts[(number + pairs * callers) % len(accounts)]
             end = timezone.now() + timedelta(hours=1)
-            hold = await holds.submit(services.HoldRequest(account, HELD, f"bench{next(_keys)}-{started}", end))
-            await ends.submit(services.SettleRequest(hold.hold_id, COST))
+            request = services.HoldRequest(account, HELD, f"bench{next(_keys)}-{started}", end)
+            await holds.submit(request)
+            await ends.submit(services.SettleRequest(request.hold_id, COST))
             pairs += 1
         return pairs
 

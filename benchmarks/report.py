@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 
@@ -14,7 +14,7 @@ def describe_machine() -> str:
     return f"{os.cpu_count()} cores, Python {platform.python_version()}, commit {commit or 'unknown'}"
 
 
-def alternate(candidates: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+def alternate(candidates: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
     """Median rate of each candidate; they run in turn, so that a noisy minute hits all of them alike."""
     rates: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):

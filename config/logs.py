@@ -8,11 +8,11 @@ import structlog
 from core.redaction import redact
 
 
-def _redact_event(_logger: object, _method: str, event: dict) -> dict:
+def _redact_event(_logger: object, _method: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
     return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
 
 
-_SHARED = [
+_SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

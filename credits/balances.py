@@ -59,7 +59,8 @@ def current_balance(organization_id: UUID, at: datetime) -> Balance:
 def _overdue_reservations(organization_id: UUID, at: datetime) -> tuple[Decimal, dict[str, Decimal]]:
     """What API holds past their deadline still reserve: in total, and of each lot."""
     overdue = Hold.objects.overdue(at).filter(account_id=organization_id, purpose=HoldPurpose.API)
-    total, of_lot = ZERO, {}
+    total = ZERO
+    of_lot: dict[str, Decimal] = {}
     for hold in overdue:
         total += hold.amount
         for part in hold.allocations:

@@ -51,7 +51,7 @@ class HoldQuerySet(models.QuerySet):
 class ByNumber:
     """Position in the ledger: the entry's number."""
 
-    order = ("-number",)
+    order: tuple[str, ...] = ("-number",)
 
     def of(self, row: "LedgerEntry") -> str:
         """The number as text."""

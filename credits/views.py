@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
@@ -13,7 +13,7 @@ from core.keyset import read_page
 from credits.forms import EntryFilterForm
 from credits.models import Hold, LedgerEntry
 from credits.paper_trail import lots_of, money_back
-from credits.querysets import ByNumber
+from credits.querysets import ByNumber, LedgerEntryQuerySet
 from credits.viewsets import entry_csv
 
 PAGE_SIZE = 50
@@ -36,9 +36,9 @@ def transactions(request: PageRequest) -> HttpResponse:
 
 @require_safe
 @organization_page(Scope.CREDITS_READ)
-def transactions_csv(request: PageRequest) -> StreamingHttpResponse:
+def transactions_csv(request: PageRequest) -> HttpResponseBase:
     """The filtered ledger, all of it, as it is read."""
-    entries = EntryFilterForm(request.GET).apply(_entries(request)).newest_first()
+    entries = EntryFilterForm(request.GET).apply(_entries(request)).order_by("-number")
     response = StreamingHttpResponse(entry_csv(entries), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="transactions.csv"'
     return response
@@ -61,5 +61,5 @@ def transaction(request: PageRequest, entry_id: UUID) -> HttpResponse:
     return render(request, "credits/transaction.html", context)
 
 
-def _entries(request: PageRequest) -> QuerySet[LedgerEntry]:
+def _entries(request: PageRequest) -> LedgerEntryQuerySet:
     return LedgerEntry.objects.filter(account_id=request.organization.id)

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django_filters.rest_framework import DjangoFilterBackend
-from drf_spectacular.utils import OpenApiParameter, OpenApiTypes, extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -93,6 +95,7 @@ class EntryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
     filter_backends = [DjangoFilterBackend]
     filterset_class = EntryFilter
     queryset = LedgerEntry.objects.none()
+    request: ApiRequest
 
     def get_queryset(self) -> QuerySet[LedgerEntry]:
         """The caller's own entries."""
@@ -153,6 +156,7 @@ class LotViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
     filter_backends = [DjangoFilterBackend]
     filterset_class = LotFilter
     queryset = Lot.objects.none()
+    request: ApiRequest
 
     def get_queryset(self) -> QuerySet[Lot]:
         """The caller's own lots."""
@@ -262,6 +266,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     filter_backends = [DjangoFilterBackend]
     filterset_class = HoldFilter
     queryset = Hold.objects.none()
+    request: ApiRequest
 
     def get_queryset(self) -> QuerySet[Hold]:
         """The caller's own holds."""
@@ -313,5 +318,5 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         return self._answer(hold.pk)
 
     def _answer(self, hold_id: UUID | None, status: int = 200) -> Response:
-        hold = self.get_queryset().get(pk=hold_id)
+        hold = get_object_or_404(self.get_queryset(), pk=hold_id)
         return Response(self.get_serializer(hold).data, status=status)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -79,11 +79,14 @@ def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo) 
     first = today - timedelta(days=days - 1)
     start = datetime.combine(first, time.min, zone)
     earlier = datetime.combine(first - timedelta(days=days), time.min, zone)
-    rows: list[dict[str, Any]] = list(
-        _hours(organization_id, start, at)
-        .annotate(day=TruncDay("hour", tzinfo=zone), label=_label())
-        .values("day", "label")
-        .annotate(**_SUMS)
+    rows = cast(
+        list[dict[str, Any]],
+        list(
+            _hours(organization_id, start, at)
+            .annotate(day=TruncDay("hour", tzinfo=zone), label=_label())
+            .values("day", "label")
+            .annotate(**_SUMS)
+        ),
     )
     before = _hours(organization_id, earlier, start).aggregate(**_SUMS)
     models = _models(rows)

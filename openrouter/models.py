@@ -64,7 +64,7 @@ class ProviderAccount(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     deleted_at = models.DateTimeField(null=True)
 
-    objects = ProviderAccountQuerySet.as_manager()
+    objects = models.Manager.from_queryset(ProviderAccountQuerySet)()
 
     class Meta:
         indexes = [
@@ -92,7 +92,7 @@ class RetiredKey(models.Model):
     last_error = models.CharField(max_length=300, blank=True)
     deleted_at = models.DateTimeField(null=True)
 
-    objects = RetiredKeyQuerySet.as_manager()
+    objects = models.Manager.from_queryset(RetiredKeyQuerySet)()
 
     class Meta:
         indexes = [
@@ -141,7 +141,7 @@ class Attempt(models.Model):
     started_at = models.DateTimeField()
     duration_ms = models.PositiveIntegerField(null=True)
 
-    objects = AttemptQuerySet.as_manager()
+    objects = models.Manager.from_queryset(AttemptQuerySet)()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["hold_id", "number"], name="attempt_number_once")]
@@ -199,7 +199,7 @@ class ReconciliationDifference(models.Model):
     resolved_at = models.DateTimeField(null=True, blank=True)
     resolved_by = models.CharField(max_length=120, blank=True)  # a person; empty: it vanished by itself
 
-    objects = DifferenceQuerySet.as_manager()
+    objects = models.Manager.from_queryset(DifferenceQuerySet)()
 
     class Meta:
         constraints = [

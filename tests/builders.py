@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 from django.test import Client
 
@@ -21,12 +22,12 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # a Monday
 _numbers = count(1)
 
 
-def make_user(**fields) -> User:
+def make_user(**fields: Any) -> User:
     fields.setdefault("email", f"person{next(_numbers)}@example.com")
     return User.objects.create_user(**fields)
 
 
-def make_organization(**fields) -> Organization:
+def make_organization(**fields: Any) -> Organization:
     """A live organization with an empty wallet and nothing else (services make the rest)."""
     fields.setdefault("name", f"Organization {next(_numbers)}")
     organization = Organization.objects.create(**fields)
@@ -38,7 +39,7 @@ def usd(text: str) -> Decimal:
     return Decimal(text)
 
 
-def make_funded(amount: str, **fields) -> Organization:
+def make_funded(amount: str, **fields: Any) -> Organization:
     """An organization with ``amount`` USD of credit that does not expire."""
     organization = make_organization(**fields)
     grant_credits(
@@ -47,7 +48,7 @@ def make_funded(amount: str, **fields) -> Organization:
     return organization
 
 
-def make_record(organization: Organization, charge: str = "0", **fields) -> UsageRecord:
+def make_record(organization: Organization, charge: str = "0", **fields: Any) -> UsageRecord:
     """A priced event of ``organization`` at NOON, all of whose charge is markup unless said otherwise."""
     fields = {
         "kind": "custom",
@@ -62,20 +63,20 @@ def make_record(organization: Organization, charge: str = "0", **fields) -> Usag
     return UsageRecord(organization_id=organization.pk, **fields)
 
 
-def make_customer(**fields) -> Organization:
+def make_customer(**fields: Any) -> Organization:
     """A live organization as the service makes it: with an owner, a test twin, wallets."""
     fields.setdefault("owner", None)
     fields.setdefault("name", f"Customer {next(_numbers)}")
     return create_organization(**{"at": NOON, **fields})
 
 
-def make_key(organization: Organization, *, at: datetime = NOON, **terms) -> tuple[ApiKey, str]:
+def make_key(organization: Organization, *, at: datetime = NOON, **terms: Any) -> tuple[ApiKey, str]:
     """A key with every scope unless ``terms`` say otherwise, and its secret."""
     terms.setdefault("scopes", tuple(ALL_SCOPES))
     return create_api_key(organization=organization, name="test", terms=KeyTerms(**terms), actor=Actor("test"), at=at)
 
 
-def make_call(organization: Organization, cost: str = "0.01", percent: str = "10", **fields) -> UsageOutcome:
+def make_call(organization: Organization, cost: str = "0.01", percent: str = "10", **fields: Any) -> UsageOutcome:
     """A chat call that the provider billed ``cost`` USD for, recorded and charged with ``percent`` on top."""
     component = {"type": "percentage", "percent": percent, "applies_to": "paid"}
     charge = apply_markup(usd(cost), 1500, 1, [component], is_free=False, is_byok=False)

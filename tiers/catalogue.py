@@ -12,8 +12,8 @@ from tiers.services import create_tier, new_version
 
 MANAGED_CREDITS = "managed-credits"
 
-# The wallet guards against spending. These limits only keep one customer from crowding out the others, so they are wide;
-# free models are the exception: the provider gives 20 requests a minute to all customers together.
+# The wallet guards against spending. These limits only keep one customer from crowding out the others, so they are
+# wide; free models are the exception: the provider gives 20 requests a minute to all customers together.
 
 _MANAGED_CREDITS: list[dict[str, Any]] = [
     {

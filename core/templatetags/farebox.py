@@ -33,7 +33,7 @@ def money(amount: Decimal | str | None) -> str | SafeString:
 @register.filter
 def money_stat(amount: Decimal | str | None) -> str | SafeString:
     """A readable amount that takes keyboard focus itself, for figures that stand alone."""
-    return _money(amount, format_html(' tabindex="0"'))
+    return _money(amount, SafeString(' tabindex="0"'))
 
 
 @register.filter

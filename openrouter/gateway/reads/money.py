@@ -20,7 +20,7 @@ _MINUTES_A_DAY = 24 * 60
 
 def key_document(principal: Principal, terms: TierTerms) -> dict[str, Any]:
     """The calling key about itself. ``limit_remaining`` is the least of what key and wallet leave."""
-    key = ApiKey.objects.get(id=principal.api_key_id)
+    key = ApiKey.objects.get(id=str(principal.api_key_id))
     available = _available(principal)
     key_left = _left_of_key(principal)
     left = available if key_left is None else min(key_left, available)
