@@ -1,6 +1,7 @@
 """The gateway as an ASGI application: its routes, and how every one of them can fail."""
 
 import asyncio
+from collections.abc import Awaitable
 from functools import partial
 
 import structlog
@@ -50,8 +51,12 @@ class GatewayApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         exchange = Exchange(scope, receive, send)
+        await self._guarded(exchange, self._serve(exchange))
+
+    async def _guarded(self, exchange: Exchange, work: Awaitable[None]) -> None:
+        """Run ``work``; a refusal becomes its answer, and a fault of ours one that says nothing."""
         try:
-            await self._serve(exchange)
+            await work
         except ClientGone:
             return
         except CallRefused as refusal:
@@ -76,11 +81,9 @@ class GatewayApp:
         principal = await authenticate(exchange)
         await exchange.read(settings.GATEWAY_LARGEST_BODY)
         self.gateway.live()
-        # Whatever becomes of the client, what is begun runs to its end: money may be set aside.
-        await asyncio.shield(self.gateway.spawn(self._answer(exchange, principal, route)))
-
-    async def _answer(self, exchange: Exchange, principal: Principal, route: Route) -> None:
-        await answer_once(exchange, principal.organization_id, partial(self._carry_out, exchange, principal, route))
+        # The server cancels a handler whose client leaves; what is begun runs to its end, for money may be set aside.
+        once = answer_once(exchange, principal.organization_id, partial(self._carry_out, exchange, principal, route))
+        await asyncio.shield(self.gateway.spawn(self._guarded(exchange, once)))
 
     async def _carry_out(self, exchange: Exchange, principal: Principal, route: Route) -> None:
         call = await admit(exchange, principal, route, exchange.body)

@@ -31,7 +31,8 @@ ON CONFLICT (hold_id, number) DO NOTHING
 _NOTES = """
 WITH note AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS x (id uuid, patch jsonb)),
      running AS MATERIALIZED (
-         SELECT id FROM credits_hold WHERE id IN (SELECT id FROM note) AND status = 'open' FOR NO KEY UPDATE SKIP LOCKED)
+         SELECT id FROM credits_hold WHERE id IN (SELECT id FROM note) AND status = 'open'
+         FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE credits_hold AS hold SET context = hold.context || note.patch
 FROM note JOIN running USING (id)
 WHERE hold.id = note.id

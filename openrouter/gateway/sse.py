@@ -1,7 +1,7 @@
 """Server-sent events on their way through: passed on byte for byte, read in passing.
 
 Events arrive cut anywhere, with any line ending; each is passed on as soon as it is complete. Only those that can
-matter are parsed: the first, and those in which the words ``"usage"`` or ``"error"`` occur.
+matter are parsed: the first, and those that may hold usage, an error or the reason why the answer ended.
 """
 
 import re
@@ -69,7 +69,7 @@ class EventStream:
 
 
 def _may_matter(text: bytes) -> bool:
-    return b'"usage"' in text or b'"error"' in text
+    return b'"usage"' in text or b'"error"' in text or b'"finish_reason":"' in text or b'"finish_reason": "' in text
 
 
 def _end_of_last_event(data: bytes) -> int:
