@@ -47,15 +47,15 @@ class Report:
         self.reporter = reporter
         self.events = events
         self.at = at
+        self.was_tried = False  # to record it: perhaps it was, and only the answer got lost
         self._priced: list[Priced] | None = None
 
-    def price(self) -> tuple[list[Priced], bool]:
-        """Each event priced or refused; and whether this was done before."""
-        if self._priced is not None:
-            return self._priced, True
-        terms = terms_for(self.reporter.organization_id)
-        self._priced = [self._price(event, terms) for event in self.events]
-        return self._priced, False
+    def price(self) -> list[Priced]:
+        """Each event priced or refused. Raises NoTier."""
+        if self._priced is None:
+            terms = terms_for(self.reporter.organization_id)
+            self._priced = [self._price(event, terms) for event in self.events]
+        return self._priced
 
     def _price(self, event: Decoded, terms: TierTerms) -> Priced:
         if isinstance(event, DomainError):
@@ -73,12 +73,13 @@ def record_reports(reports: Sequence[Report]) -> list[list[Ending]]:
     """
     priced = [report.price() for report in reports]
     outcomes: dict[UUID, UsageOutcome] = {}
-    for entries, was_priced in priced:
-        if was_priced:
+    for report, entries in zip(reports, priced, strict=True):
+        if report.was_tried:
             outcomes |= _recorded_before(entries)
+        report.was_tried = True
     fresh = [
         record
-        for entries, _ in priced
+        for entries in priced
         for record in entries
         if isinstance(record, UsageRecord) and record.id not in outcomes
     ]
@@ -88,7 +89,7 @@ def record_reports(reports: Sequence[Report]) -> list[list[Ending]]:
         for record, outcome in zip(chunk, record_usage(chunk, at=at), strict=True):
             outcomes[record.id] = _own(record, outcome)
     firsts = _first_events(outcomes, fresh)
-    return [[_ending(entry, outcomes, firsts) for entry in entries] for entries, _ in priced]
+    return [[_ending(entry, outcomes, firsts) for entry in entries] for entries in priced]
 
 
 def _own(record: UsageRecord, outcome: UsageOutcome) -> UsageOutcome:

@@ -34,7 +34,9 @@ def answer_requests(requests: Sequence[IngestRequest]) -> list[Answer]:
     reports: list[tuple[int, Report]] = []
     for place, request in enumerate(requests):
         try:
-            reports.append((place, request.read()))
+            report = request.read()
+            report.price()
+            reports.append((place, report))
         except DomainError as refusal:
             answers[place] = refusal_answer(refusal)
     if reports:

@@ -14,6 +14,7 @@ from metering.services import record_usage as record
 from tests.builders import usd
 from tests.metering.reporting import Reporter, make_model, make_reporter
 from tests.metering.sums import counted, stored
+from tiers.models import Subscription, Tier
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -237,3 +238,13 @@ def test_a_lost_answer_of_the_database_records_nothing_twice(monkeypatch):
     )
     assert (UsageEvent.objects.count(), CreditAccount.objects.get(pk=organization.pk).balance) == (3, usd("8"))
     assert stored() == counted()
+
+
+def test_an_organization_without_a_tier_is_refused_alone():
+    lost, other = make_reporter(), make_reporter()
+    reporters = [Reporter(lost), Reporter(other)]
+    Subscription.objects.filter(organization=lost).delete()
+    Tier.objects.update(is_default=False)
+    answers = run(*(("metering/track", b'{"name":"x"}', headers(reporter)) for reporter in reporters))
+    assert [status for status, _, _ in answers] == [403, 201]
+    assert json.loads(answers[0][2])["code"] == "no_tier"
