@@ -174,7 +174,7 @@ REST_FRAMEWORK = {
 # Requests per minute: of an organization to the REST API and to usage ingestion, of a person in the browser, of an
 # address without credentials. Gateway calls are counted against the tier's limits instead.
 RATE_LIMITS = {
-    "api": env.int("RATE_LIMIT_API", default=3_000),
+    "api": env.int("RATE_LIMIT_API", default=60_000),
     "ingest": env.int("RATE_LIMIT_INGEST", default=600_000),
     "session": env.int("RATE_LIMIT_SESSION", default=1_200),
     "anonymous": env.int("RATE_LIMIT_ANONYMOUS", default=120),
