@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
 from accounts.directory import forget_keys
@@ -11,6 +12,7 @@ from accounts.models import ApiKey
 from credits.models import CreditAccount
 from openrouter.gateway.access import access
 from openrouter.models import AccountStatus, ProviderAccount
+from tests.openrouter.gateway.conftest import MARKUP
 from tests.openrouter.gateway.serving import Client
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -178,3 +180,34 @@ def test_test_keys_spend_test_credit_at_the_stand_in(customer):
     assert buyer.account.balance == 10 - buyer.event.charge
     live = buyer.organization.live_organization
     assert CreditAccount.objects.get(pk=live.pk).entry_count == 0
+
+
+def test_without_the_books_nobody_is_called(customer, served, monkeypatch):
+    buyer = customer()
+
+    def away(items):
+        raise OperationalError("the database is restarting")
+
+    monkeypatch.setattr(served.app.gateway.holds, "_function", away)
+    monkeypatch.setattr(served.app.gateway.holds, "_patience", 0.2)
+    answer = buyer.chat()
+    assert (answer.status, answer.error["type"]) == (503, "books_unavailable")
+    assert answer.headers["retry-after"] == "1"
+    nothing_moved(buyer)
+
+
+def test_an_answer_is_not_lost_when_the_books_are_away_for_a_moment(customer, served, monkeypatch):
+    buyer = customer()
+    settlements = served.app.gateway.settlements
+    settle, refusals = settlements._function, [OperationalError("away")] * 3
+
+    def flaky(items):
+        if refusals:
+            raise refusals.pop()
+        return settle(items)
+
+    monkeypatch.setattr(settlements, "_function", flaky)
+    answer = buyer.chat()
+    assert answer.status == 200
+    assert answer.charge == buyer.event.charge == buyer.billed * (1 + MARKUP)
+    assert buyer.account.held == 0

@@ -30,6 +30,7 @@ def processes(world, sandbox):
         "OPENROUTER_BASE_URL": sandbox.base_url,
         "OPENROUTER_API_KEY": sandbox.settings.api_key,
         "OPENROUTER_SANDBOX_URL": sandbox.base_url,
+        "REDIS_URL": django_settings.REDIS_URL,
         "DEBUG": "1",
         "FIELD_ENCRYPTION_KEYS": ",".join(django_settings.FIELD_ENCRYPTION_KEYS),
         "SECRET_KEY": django_settings.SECRET_KEY,
@@ -96,3 +97,12 @@ def test_the_first_calls_of_a_new_key_cannot_pass_its_limit_together(customer, p
         statuses = [answer.status for answer in pool.map(lambda client: client.chat(**call), clients)]
     assert (statuses.count(200), statuses.count(402)) == (3, 12)
     assert len(buyer.generations) == 3
+
+
+def test_a_rate_limit_counts_the_calls_of_all_processes(customer, processes):
+    buyer = customer(tier="exact", requests_per_minute=5)
+    clients = [Client(processes[number % PROCESSES], buyer.secret) for number in range(12)]
+    with ThreadPoolExecutor(12) as pool:
+        statuses = [answer.status for answer in pool.map(lambda client: client.chat(), clients)]
+    assert (statuses.count(200), statuses.count(429)) == (5, 7)
+    assert len(buyer.generations) == 5
