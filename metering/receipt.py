@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from core.money import ZERO, to_wire
 from credits.models import Hold, LedgerEntry
 from credits.paper_trail import Part, lots_of, money_back
+from metering.attempts import attempts_of
 from metering.derivation import BrokenDerivation, charge_of, cost_lines
 from metering.models import ModelPrice, UsageEvent
 from metering.rating import Line
@@ -95,7 +96,7 @@ def receipt_of(event: UsageEvent) -> Receipt:
         paid_by=lots_of(entry) if entry else [],
         returned=money_back(entry) if entry else ZERO,
         hold=hold,
-        attempts=hold.context.get("attempts", []) if hold else [],
+        attempts=attempts_of(event.organization_id, event.hold_id),
         problem=problem or _ledger_problem(event, entry),
     )
 

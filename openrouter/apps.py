@@ -16,7 +16,10 @@ class OpenRouterConfig(AppConfig):
         """Follow organizations, which are made further left, and the news that move a spend limit."""
         import openrouter.handlers  # noqa: F401  (registers them)
         from accounts.signals import organization_created
+        from metering.attempts import read_attempts_by
+        from openrouter.attempts import attempts_of_call
 
+        read_attempts_by(attempts_of_call)
         organization_created.connect(_open_accounts, dispatch_uid="openrouter")
 
 

@@ -244,14 +244,13 @@ class Story:
         self._note(list(records), record_usage(records, at=at + timedelta(milliseconds=latency_ms)))
 
     def _hold(self, record: UsageRecord, at: datetime) -> None:
-        attempt = {"model": record.model, "status_code": 200, "answered": True, "duration_ms": record.latency_ms}
         request = HoldRequest(
             organization_id=record.organization_id,
             amount=round(record.charge * _HOLD_FACTOR, 6) or record.charge,
             key=f"gateway:{record.id}",
             expires_at=at + timedelta(minutes=15),
             purpose="gateway",
-            context={"model": record.model, "attempts": [attempt]},
+            context={"model": record.model},
         )
         [outcome] = place_holds([request], at=at)
         if outcome.status == "placed":

@@ -17,6 +17,7 @@ from metering.models import UsageEvent
 from metering.receipt import receipt_of
 from metering.services import rebuild_rollups, void_event
 from metering.services.price_book import load_price_seed
+from openrouter.models import Attempt
 from tests.builders import NOON, make_call, make_customer, make_user, sign_in, usd
 from tiers.catalogue import MANAGED_CREDITS, load_catalogue
 from tiers.querysets import forget_terms
@@ -231,6 +232,17 @@ def test_a_receipt_shows_what_was_given_back_since(customer):
         organization_id=customer.id, entry_id=outcome.entry_id, reason="x", actor="x", at=NOON, amount=usd("0.1")
     )
     assert receipt(outcome).returned == usd("0.1")
+
+
+def test_a_receipt_lists_what_was_tried_upstream_in_order(customer, member):
+    hold = place_hold(HoldRequest(customer.id, usd("2"), "k", NOON + timedelta(minutes=5)), at=NOON)
+    tried = {"organization": customer, "hold_id": hold.hold_id, "started_at": NOON, "duration_ms": 12}
+    Attempt.objects.create(number=2, model="second/model", status_code=200, answered=True, **tried)
+    Attempt.objects.create(number=1, model="first/model", status_code=503, error_type="overloaded", **tried)
+    outcome = make_call(customer, "0.5", hold_id=hold.hold_id)
+    assert [each["model"] for each in receipt(outcome).attempts] == ["first/model", "second/model"]
+    text = member.get(f"/usage/{outcome.event_id}/").content.decode()
+    assert text.index("first/model") < text.index("second/model") and "overloaded" in text
 
 
 def test_figures_that_do_not_agree_are_said_so_on_the_page(customer, member):
