@@ -127,7 +127,10 @@ class Attempt(models.Model):
     """One request to the provider. A call may need several; the customer pays for the one that answered."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    # Written with every call: no constraint to check, and no index that attempt_by_time is not already.
+    organization = models.ForeignKey(
+        Organization, models.CASCADE, related_name="+", db_constraint=False, db_index=False
+    )
     hold_id = models.UUIDField()
     number = models.PositiveSmallIntegerField()
     model = models.CharField(max_length=160)
