@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from django.db import connection
 
 from core.jsonio import dumps_text
@@ -14,8 +15,10 @@ def call_batch(function: str, items: Sequence[dict[str, Any]], at: datetime) -> 
 
     ``function`` is a name from our own code, never input.
     """
-    with connection.cursor() as cursor:
-        statement = f"SELECT * FROM {function}(%s::jsonb, %s) ORDER BY ord"  # noqa: S608  (our own names only)
-        cursor.execute(statement, [dumps_text(list(items)), at])
-        columns = [column.name for column in cursor.description]
-        return [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
+    statement = f"SELECT * FROM {function}(%s::jsonb, %s) ORDER BY ord"  # noqa: S608  (our own names only)
+    connection.ensure_connection()
+    # Values go beside the statement, not inside it: it is parsed and planned once, however long the batch.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        rows = cursor.execute(statement, [dumps_text(list(items)), at]).fetchall()
+        columns = [column.name for column in cursor.description or ()]
+        return [dict(zip(columns, row, strict=True)) for row in rows]

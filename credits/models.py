@@ -128,7 +128,8 @@ class LedgerEntry(models.Model):
     """One movement, numbered per account, append-only (a trigger refuses UPDATE and DELETE)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(CreditAccount, models.PROTECT, related_name="entries")
+    # no index of its own: the unique keys begin with it
+    account = models.ForeignKey(CreditAccount, models.PROTECT, related_name="entries", db_index=False)
     number = models.BigIntegerField()
     kind = models.CharField(max_length=10, choices=EntryKind)
     amount = MoneyField()  # signed
@@ -141,7 +142,7 @@ class LedgerEntry(models.Model):
     request_hash = models.CharField(max_length=64, blank=True)  # what ``key`` was first used for
     hold_id = models.UUIDField(null=True)
     event_id = models.UUIDField(null=True)  # the usage event that caused it
-    reverses = models.ForeignKey("self", models.PROTECT, null=True, related_name="reversals")
+    reverses = models.ForeignKey("self", models.PROTECT, null=True, related_name="reversals", db_index=False)
     effective_at = models.DateTimeField()  # when it counts from, e.g. a lot's expiry
     posted_at = models.DateTimeField()  # when it was written; never decreases within an account
 
@@ -185,7 +186,8 @@ class Hold(models.Model):
     """Credit set aside for one call: reserves named lots, ends once."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    account = models.ForeignKey(CreditAccount, models.CASCADE, related_name="holds")
+    # no index of its own: the unique key begins with it
+    account = models.ForeignKey(CreditAccount, models.CASCADE, related_name="holds", db_index=False)
     amount = MoneyField()  # USD, fixed once placed; 0 for calls that cost no credit
     allocations = models.JSONField(default=list)  # [{"lot": id or null, "amount"}] reserved, in burn order
     key = models.CharField(max_length=255)
