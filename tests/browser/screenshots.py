@@ -1,0 +1,85 @@
+"""Pictures for the documentation, of a running ``./run`` with its demo data:
+
+python -m tests.browser.screenshots [http://127.0.0.1:8000] [var/demo.json]
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tools.launcher.testing import find_browser
+
+FOLDER = Path(__file__).parents[2] / "docs/screenshots"
+DESK, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
+
+
+def main(server: str = "http://127.0.0.1:8000", note: str = "var/demo.json") -> None:
+    demo = json.loads(Path(note).read_text(encoding="utf-8"))
+    FOLDER.mkdir(exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+        visitor(browser, server)
+        member(browser, server, demo["users"][0], "light", DESK, "")
+        member(browser, server, demo["users"][0], "dark", DESK, "-dark")
+        member(browser, server, demo["users"][0], "light", PHONE, "-phone")
+        operator(browser, server, demo["operator"])
+        browser.close()
+
+
+def visitor(browser: Browser, server: str) -> None:
+    page = open_page(browser, "light", DESK)
+    page.goto(server)
+    shoot(page, "front")
+    page.goto(f"{server}/accounts/login/")
+    shoot(page, "login")
+
+
+def member(browser: Browser, server: str, person: dict, theme: str, size: dict, suffix: str) -> None:
+    page = open_page(browser, theme, size)
+    sign_in(page, server, person)
+    shoot(page, f"overview{suffix}")
+    page.goto(f"{server}/usage/?model=claude")
+    page.locator(".row-link").first.click()
+    shoot(page, f"charge{suffix}", whole=True)
+    if suffix != "-dark":
+        for name in ("usage", "transactions", "keys"):
+            page.goto(f"{server}/{name}/")
+            shoot(page, f"{name}{suffix}")
+
+
+def operator(browser: Browser, server: str, person: dict) -> None:
+    page = open_page(browser, "light", DESK)
+    sign_in(page, server, person)
+    page.goto(f"{server}/admin/")
+    shoot(page, "back-office")
+    page.goto(f"{server}/admin/credits/creditaccount/?q=Lumen")
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_role("link", name="Deduct credit").click()
+    page.get_by_label("Amount").fill("1.25")
+    page.get_by_label("Reason").fill("Duplicate purchase")
+    page.get_by_role("button", name="Preview").click()
+    shoot(page, "back-office-preview")
+
+
+def open_page(browser: Browser, theme: str, size: dict) -> Page:
+    context = browser.new_context(viewport=size, color_scheme=theme, timezone_id="Europe/Lisbon", locale="en-US")
+    return context.new_page()
+
+
+def sign_in(page: Page, server: str, person: dict) -> None:
+    page.goto(f"{server}/accounts/login/")
+    page.get_by_label("E-mail address").fill(person["email"])
+    page.get_by_label("Password").fill(person["password"])
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_load_state("networkidle")
+
+
+def shoot(page: Page, name: str, whole: bool = False) -> None:
+    page.wait_for_timeout(600)
+    page.screenshot(path=FOLDER / f"{name}.png", full_page=whole)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
