@@ -3,6 +3,7 @@
 from typing import NoReturn
 
 from core.errors import DomainError, KeyReused
+from core.money import ZERO, to_wire
 from credits.errors import HoldNotOpen, InsufficientCredits, SpendLimitReached, UnknownAccount, UnknownHold
 from metering.records import UsageOutcome, UsageRecord
 
@@ -12,7 +13,7 @@ def refusal_of(event: UsageRecord, outcome: UsageOutcome) -> DomainError:
     match outcome.status:
         case "insufficient":
             return InsufficientCredits(
-                f"This event costs {event.charge:f} USD; {outcome.available or 0:f} USD is available.",
+                f"This event costs {to_wire(event.charge)} USD; {to_wire(outcome.available or ZERO)} USD is available.",
                 required=event.charge,
                 available=outcome.available,
             )

@@ -60,6 +60,12 @@ def refusal_of(error: DomainError) -> CallRefused:
     facts: dict[str, Any] = wire_form(error.facts)
     param = facts.pop("param", None)
     headers = ((b"www-authenticate", b'Bearer realm="farebox"'),) if error.status == 401 else ()
+    # Of a full rate limit: which one, and how much room the others have.
+    headers += tuple(
+        (name.lower().encode(), value.encode())
+        for name, value in getattr(error, "headers", {}).items()
+        if name != "Retry-After"
+    )
     return CallRefused(
         error.status,
         error.detail,

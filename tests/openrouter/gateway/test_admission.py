@@ -151,6 +151,9 @@ def test_requests_per_minute_are_limited_with_headers(customer):
     third = buyer.chat()
     assert (third.status, third.error["type"]) == (429, "rate_limited")
     assert 1 <= int(third.headers["retry-after"]) <= 70
+    assert third.headers["x-ratelimit-remaining-requests"] == "0"
+    assert '"key-requests";q=2;w=60' in third.headers["ratelimit-policy"]
+    assert '"key-requests";r=0;' in third.headers["ratelimit"]
     assert len(buyer.generations) == 2
 
 
