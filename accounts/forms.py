@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext_lazy as _
 
 from accounts.scopes import ALL_SCOPES, Scope
 from accounts.services import KeyTerms
@@ -25,41 +26,49 @@ class KeyForm(forms.Form):
 
     name = forms.CharField(
         max_length=80,
-        help_text="Where the key will be used, for example “production backend”.",
+        help_text=_("Where the key will be used, for example “production backend”."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    scopes = forms.MultipleChoiceField(label="What it may do", widget=forms.CheckboxSelectMultiple)
+    scopes = forms.MultipleChoiceField(label=_("What it may do"), widget=forms.CheckboxSelectMultiple)
     expires = forms.ChoiceField(
         required=False,
-        choices=[("", "Never"), ("7", "In 7 days"), ("30", "In 30 days"), ("90", "In 90 days"), ("365", "In a year")],
+        choices=[
+            ("", _("Never")),
+            ("7", _("In 7 days")),
+            ("30", _("In 30 days")),
+            ("90", _("In 90 days")),
+            ("365", _("In a year")),
+        ],
     )
     spend_limit = forms.DecimalField(
         required=False,
         min_value=0,
         max_digits=24,
         decimal_places=12,
-        label="Spend limit in USD",
-        help_text="Over the whole life of the key. Empty: only your balance limits it.",
+        label=_("Spend limit in USD"),
+        help_text=_("Over the whole life of the key. Empty: only your balance limits it."),
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )
     allowed_models = forms.CharField(
         required=False,
-        label="Models",
-        help_text="Ids such as openai/gpt-4o-mini, or author/* for all of one author. Empty: every model of your tier.",
+        label=_("Models"),
+        help_text=_(
+            "Ids such as openai/gpt-4o-mini, or author/* for all of one author. Empty: every model of your tier."
+        ),
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
     )
     requests_per_minute = forms.IntegerField(
         required=False,
         min_value=1,
         max_value=2_147_483_647,
-        label="Requests a minute",
-        help_text="Empty: your tier's limit.",
+        label=_("Requests a minute"),
+        help_text=_("Empty: your tier's limit."),
     )
 
     def __init__(self, *args: Any, grantable: frozenset[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["scopes"] = forms.MultipleChoiceField(
-            label="What it may do",
+            label=_("What it may do"),
             choices=[(value, label) for value, label in Scope.choices if value in grantable & ALL_SCOPES],
             initial=[Scope.GATEWAY, Scope.USAGE_READ, Scope.CREDITS_READ],
             widget=forms.CheckboxSelectMultiple,
@@ -89,15 +98,15 @@ class RotateForm(forms.Form):
     """How long the old key goes on working."""
 
     overlap = forms.ChoiceField(
-        label="The old key works for",
+        label=_("The old key works for"),
         choices=[
-            ("0", "No longer: it ends now"),
-            ("1", "One more hour"),
-            ("24", "One more day"),
-            ("168", "Seven more days"),
+            ("0", _("No longer: it ends now")),
+            ("1", _("One more hour")),
+            ("24", _("One more day")),
+            ("168", _("Seven more days")),
         ],
         initial="24",
-        help_text="Time to put the new key in place without refused calls.",
+        help_text=_("Time to put the new key in place without refused calls."),
     )
 
     def overlap_time(self) -> timedelta:

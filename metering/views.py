@@ -2,16 +2,18 @@
 
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.dateformat import format as date_format
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.first_call import first_call
 from accounts.models import ApiKey, Membership
-from accounts.pages import PageRequest, organization_page, zone_of
+from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from core.keyset import read_page
 from credits.wallet import change_mark, wallet_of
@@ -31,7 +33,9 @@ _NO_NEWS = 204
 def dashboard(request: PageRequest) -> HttpResponse:
     """The wallet, live; spend by day and model; the latest calls."""
     days = int(chosen) if (chosen := request.GET.get("days", "")) in map(str, RANGES) else 30
-    spend = spend_of(request.organization.id, at=timezone.now(), days=days, zone=zone_of(request))
+    spend = spend_of(
+        request.organization.id, at=timezone.now(), days=days, zone=ZoneInfo(request.organization.time_zone)
+    )
     context = {
         **_live_context(request),
         "spend": spend,
@@ -78,7 +82,7 @@ def _chart(spend: Spend) -> dict[str, Any]:
         "axis": _("Day"),
         "names": [name or _("Other models") for name in spend.names],
         "rows": [
-            {"label": f"{day.day:%b} {day.day.day}", "values": day.values, "total": day.total} for day in spend.days
+            {"label": date_format(day.day, "M j"), "values": day.values, "total": day.total} for day in spend.days
         ],
     }
 

@@ -312,3 +312,12 @@ def test_the_first_call_uses_a_model_that_the_tier_includes(tier, expected):
     assert f'"model": "{expected}"' in html.unescape(member.get("/dashboard/").content.decode())
     made = member.post("/keys/new/", {"name": "x", "scopes": ["gateway"], "expires": ""})
     assert f'"model": "{expected}"' in html.unescape(made.content.decode())
+
+
+def test_the_days_of_the_overview_are_the_organizations_whoever_looks(customer, member):
+    now = timezone.now()
+    customer.__class__.objects.filter(pk=customer.pk).update(time_zone="Pacific/Kiritimati")  # fourteen hours ahead
+    member.cookies["tz"] = "America/New_York"
+    make_call(customer, "1", occurred_at=now)
+    days = member.get("/dashboard/").context["spend"].days
+    assert days[-1].day == now.astimezone(ZoneInfo("Pacific/Kiritimati")).date() and days[-1].total == usd("1.1")
