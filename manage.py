@@ -15,8 +15,16 @@ def main() -> None:
     load_local_environment()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except OperationalError as error:
+        reason = str(error).strip().splitlines()[0]
+        sys.exit(
+            f"The database does not answer: {reason}\n"
+            "Start ./run (with the same DATA_DIR, if it has one), or set DATABASE_URL to a PostgreSQL that is up."
+        )
 
 
 def use_project_environment() -> None:

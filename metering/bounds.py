@@ -187,9 +187,7 @@ class _Limits:
         prompt, completion = self.shared_room()
         yield _line("input", prompt, text)
         yield _line("output", completion, self._answer_price())
-        yield from self._surcharge(
-            "audio", min(facts.audio_tokens, prompt), text, ("audio", "input_audio_cache")
-        )
+        yield from self._surcharge("audio", min(facts.audio_tokens, prompt), text, ("audio", "input_audio_cache"))
         yield from self._surcharge("image_token", min(facts.image_tokens, prompt), text, ("image_token",))
         yield from self._each("image", facts.images)
         yield from self._each("image_output", self._pictures_made())
@@ -205,9 +203,7 @@ class _Limits:
     def max_price(self) -> dict[str, Decimal]:
         """The prices as ``provider.max_price`` states them: per million tokens, per request, per image."""
         million = {key: self._price(key).scaleb(_MILLION, exact) for key in ("prompt", "completion")}
-        return million | {
-            key: self._price(key) if key in self.prices else ZERO for key in ("request", "image")
-        }
+        return million | {key: self._price(key) if key in self.prices else ZERO for key in ("request", "image")}
 
     def _price(self, *keys: str) -> Decimal:
         """The first of ``keys`` on the list, times the factor; for a dynamic one the request's own limit."""

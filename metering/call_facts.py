@@ -50,9 +50,11 @@ def chat_facts(
 
     ``body`` is the decoded ``raw`` as it goes upstream, ``models`` every model that may serve it, by id,
     ``completion_cap`` the longest answer (:func:`~metering.bounds.output_cap`), ``context_length`` the
-    models' largest. Raises UnpriceableCall for plugins and server-side tools that no price list bounds,
+    models' largest. Raises UnpriceableCall for presets, plugins and server-side tools that no price list bounds,
     InvalidRequest and InvalidPrice for fields of the wrong shape.
     """
+    if body.get("preset"):
+        raise UnpriceableCall("A preset may add prompts and tools that nothing here can see; send them in the request.")
     size = prompt_upper_bound(body, len(raw), models=models, context_length=context_length)
     searches = _searches(body, models)
     turns = searches.times + 1 if searches.in_turns else 1
@@ -133,9 +135,7 @@ def _tool_searches(body: Mapping[str, Any]) -> Iterator[_Searches]:
         if kind in _TOOLS_OF_THE_CLIENT:
             continue
         if kind not in _SEARCH_TOOLS:
-            raise UnpriceableCall(
-                "This tool runs at the provider without a known limit of cost.", tool=str(kind)
-            )
+            raise UnpriceableCall("This tool runs at the provider without a known limit of cost.", tool=str(kind))
         settings = tool.get("parameters")
         settings = settings if isinstance(settings, Mapping) else tool
         results = max(_whole(settings, "max_results", DEFAULT_RESULTS), DEFAULT_RESULTS)
@@ -150,9 +150,7 @@ def _document_fees(body: Mapping[str, Any], size: PromptSize, raw_size: int) -> 
         settings = plugin.get("pdf") if plugin.get("id") == "file-parser" else None
         if isinstance(settings, Mapping) and settings.get("engine") in _FREE_PARSERS:
             return ZERO
-    return PAGE_PRICE * max(
-        raw_size // PAGE_BYTES + size.files, LINKED_PAGES if size.basis == "context" else 0
-    )
+    return PAGE_PRICE * max(raw_size // PAGE_BYTES + size.files, LINKED_PAGES if size.basis == "context" else 0)
 
 
 def _whole(data: Mapping[str, Any], key: str, default: int = 1) -> int:

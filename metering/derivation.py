@@ -79,9 +79,7 @@ def cost_lines(derivation: Mapping[str, Any]) -> list[Line]:
 def _computed(rated: Rated) -> dict[str, Any]:
     data: dict[str, Any] = {
         "cost": to_wire(rated.cost),
-        "lines": [
-            [line.price_class, _quantity(line.quantity), to_wire(line.unit_price)] for line in rated.lines
-        ],
+        "lines": [[line.price_class, _quantity(line.quantity), to_wire(line.unit_price)] for line in rated.lines],
     }
     if rated.overrides:
         data["overrides"] = list(rated.overrides)

@@ -109,6 +109,12 @@ def _how_to_price(event: TrackedEvent) -> str:
 
 
 def _rate(record: UsageRecord, event: TrackedEvent, terms: TierTerms, price: BookPrice) -> None:
+    if event.quantity and not _has_quantities(event):
+        raise UnpricedUsage(
+            f"{price.model.id} is priced by tokens, characters, searches, images or seconds, not by quantity. "
+            "Send those, or what it cost you as cost.",
+            model=price.model.id,
+        )
     rated = rate(_usage(event), price.card, record.occurred_at)
     if rated.unpriced:
         raise UnpricedUsage(

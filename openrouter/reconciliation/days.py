@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Sum, TextField, Value
+from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Q, QuerySet, Sum, TextField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Coalesce
 
@@ -97,16 +97,16 @@ def _add_ours(models: dict[str, _Model], slugs: Slugs, upstream: Upstream, keys:
 def _events(upstream: Upstream, start: datetime, end: datetime) -> QuerySet[Any, Any]:
     """Gateway calls that our account paid for and that may have been billed in [start, end).
 
-    Each has a hold; history brought in from elsewhere has none and was not billed to this account. Calls with a
-    customer's own key cost our account nothing and add nothing.
+    Each has an attempt at the provider; history brought in from elsewhere has none and was not billed to this account.
+    Calls with a customer's own key cost our account nothing and add nothing.
     """
     millisecond = Value(timedelta(milliseconds=1), output_field=DurationField())
     length = ExpressionWrapper(F("latency_ms") * millisecond, output_field=DurationField())
     longest = Value(_LONGEST_CALL, output_field=DurationField())
     return (
         UsageEvent.objects.filter(
+            Exists(Attempt.objects.filter(hold_id=OuterRef("hold_id"))),
             source="gateway",
-            hold_id__isnull=False,
             organization__mode__in=upstream.modes,
             occurred_at__gte=start - _LONGEST_CALL - _EDGE,
             occurred_at__lt=end + _EDGE,

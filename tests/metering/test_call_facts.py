@@ -99,6 +99,7 @@ def test_the_search_tool_makes_a_turn_of_every_search():
         {"tools": [{"type": "openrouter:fusion"}]},
         {"tools": [{"type": "code_interpreter"}]},
         {"plugins": [{"id": "fusion"}]},
+        {"preset": "my-preset"},
         {"plugins": [{}]},
     ],
 )

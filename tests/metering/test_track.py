@@ -398,3 +398,10 @@ def test_the_smallest_price_does_not_round_to_zero():
     make_model(prompt="0.000000000001", completion="0")
     _, body = Reporter(organization).track({"kind": "chat", "model": "vendor/model", "prompt_tokens": 1})
     assert (body["charge"], balance(organization)) == ("0.000000000001", Decimal("9.999999999999"))
+
+
+@pytest.mark.parametrize("kind", ["tts", "chat"])
+def test_a_priced_model_is_never_tracked_for_nothing_by_a_bare_quantity(kind):
+    make_model()
+    report = {"kind": kind, "model": "vendor/model", "quantity": "120"}
+    assert "quantity" in refused(Reporter(make_reporter()).track(report), 422, "unpriced_usage")["detail"]
