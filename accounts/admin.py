@@ -23,9 +23,6 @@ from accounts.scopes import Scope
 from accounts.services import KeyTerms
 from core.admin import ServiceAdmin
 
-admin.site.site_header = admin.site.site_title = "Farebox"
-admin.site.index_title = "Operators"
-
 
 class _NewUserForm(AdminUserCreationForm):
     class Meta:

@@ -141,6 +141,7 @@ class ApiKey(models.Model):
     objects = ApiKeyQuerySet.as_manager()
 
     class Meta:
+        verbose_name = "API key"
         constraints = [
             models.CheckConstraint(
                 condition=Q(spend_limit__isnull=True) | Q(spend_limit__gte=0),

@@ -1,20 +1,32 @@
 """Building blocks of the operators' pages: services do the writing, refusals become messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, cast
 
+from django import forms
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin
+from django.contrib.admin import AllValuesFieldListFilter, ModelAdmin
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from core.errors import DomainError
 
 
+class MomentInput(forms.DateTimeInput):
+    """The browser's own field for a day and a time: it has a label, and fits on a phone."""
+
+    input_type = "datetime-local"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"step": 1, **(attrs or {})}, "%Y-%m-%dT%H:%M:%S")
+
+
 class ServiceAdmin(ModelAdmin):
     """A model whose writes go through services. What a service refuses is told to the operator, and nothing changes."""
+
+    formfield_overrides = {DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The form; after a refusal again, with the reason."""
@@ -58,6 +70,15 @@ class OperatedAdmin(ReadOnlyAdmin):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Whether actions with ``permissions=["operate"]`` are offered."""
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
+
+
+class NamedValuesFilter(AllValuesFieldListFilter):
+    """Every value that occurs; the empty one is called none, since a link needs words."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """As Django has them."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "None"}
 
 
 class ShortPaginator(Paginator):

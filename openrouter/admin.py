@@ -40,8 +40,16 @@ class _RetiredKeys(admin.TabularInline):
         return False
 
 
+class _SecretKeeper(OperatedAdmin):
+    """Its pages never read the secret, so they open even when the key that wrote it is lost."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Everything else."""
+        return super().get_queryset(request).defer("secret")
+
+
 @admin.register(ProviderAccount)
-class ProviderAccountAdmin(OperatedAdmin):
+class ProviderAccountAdmin(_SecretKeeper):
     """Sub-keys at the provider. Deleting one here deletes it there; the row stays."""
 
     list_display = ["name", "status", "owed", "usage", "spend_limit", "limit_remaining", "last_synced_at", "last_error"]
@@ -141,7 +149,7 @@ class ProviderAccountAdmin(OperatedAdmin):
 
 
 @admin.register(ByokCredential)
-class ByokCredentialAdmin(OperatedAdmin):
+class ByokCredentialAdmin(_SecretKeeper):
     """Customers' own keys: whose, the last four characters, and whether they work."""
 
     list_display = ["organization", "last_four", "label", "is_enabled", "verified_at", "last_error"]

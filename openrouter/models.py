@@ -119,6 +119,9 @@ class ByokCredential(models.Model):
     last_error = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
+    class Meta:
+        verbose_name = "customer’s own key"
+
     def __str__(self) -> str:
         return f"own key …{self.last_four}"
 

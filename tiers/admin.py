@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.operators import operator
-from core.admin import ServiceAdmin
+from core.admin import NamedValuesFilter, ServiceAdmin
 from core.errors import InvalidRequest
 from tiers import services
 from tiers.components import checked_components
@@ -55,7 +55,7 @@ class TierAdmin(ServiceAdmin):
 
     form = TierForm
     list_display = ["name", "slug", "version", "monthly_price", "model_access", "is_public", "is_default", "retired_at"]
-    list_filter = [("retired_at", admin.EmptyFieldListFilter), "is_public", "catalogue"]
+    list_filter = [("retired_at", admin.EmptyFieldListFilter), "is_public", ("catalogue", NamedValuesFilter)]
     search_fields = ["slug", "name"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime
 
+from core.admin import MomentInput
 from core.ids import uuid7
 from core.money import USD_DIGITS, USD_PLACES, USD_STEP
 from credits import services
@@ -49,8 +49,8 @@ class GrantForm(MovementForm):
     field_order = ["amount", "kind", "expires_at", "reason"]
     amount = _amount()
     kind = forms.ChoiceField(choices=_GRANTABLE)
-    expires_at = forms.SplitDateTimeField(
-        required=False, label="Expires (UTC)", widget=AdminSplitDateTime, help_text="Empty: never."
+    expires_at = forms.DateTimeField(
+        required=False, label="Expires (UTC)", widget=MomentInput, help_text="Empty: never."
     )
     service = staticmethod(services.grant_credits)
 

@@ -81,5 +81,4 @@ def _context(
         "form": form,
         "preview": preview,
         "balance": current_balance(account.pk, timezone.now()),
-        "media": form.media,
     }

@@ -49,7 +49,7 @@ class _PriceFilter(admin.SimpleListFilter):
 
 
 class _SourceFilter(admin.SimpleListFilter):
-    title, parameter_name = "price set by", "set_by"
+    title, parameter_name = "source", "set_by"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Every source of a price that holds now."""
@@ -62,7 +62,7 @@ class _SourceFilter(admin.SimpleListFilter):
 
 
 class _ListedFilter(admin.SimpleListFilter):
-    title, parameter_name = "at the provider", "listed"
+    title, parameter_name = "provider’s list", "listed"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Whether the provider's list still has it."""
@@ -98,7 +98,6 @@ class LanguageModelAdmin(ReadOnlyAdmin):
     list_per_page = 50
     ordering = ["id"]
     search_fields = ["id", "name", "canonical_slug"]
-    search_help_text = "Prices in USD per million tokens."
     fields = [
         "name",
         "canonical_slug",
@@ -127,10 +126,10 @@ class LanguageModelAdmin(ReadOnlyAdmin):
             '{}<span class="second-line">{}</span>', model.id, model.name if model.name != model.id else ""
         )
 
-    @admin.display(description="Free", ordering="price_now__is_free", boolean=True)
-    def is_free(self, model: LanguageModel) -> bool | None:
+    @admin.display(description="Free", ordering="price_now__is_free", empty_value="")
+    def is_free(self, model: LanguageModel) -> str | None:
         """Whether every price that can apply is zero."""
-        return model.price_now.is_free if model.price_now else None
+        return "free" if model.price_now and model.price_now.is_free else None
 
     @admin.display(description="Set by", ordering="price_now__source", empty_value="–")
     def set_by(self, model: LanguageModel) -> str | None:
@@ -164,6 +163,12 @@ class LanguageModelAdmin(ReadOnlyAdmin):
             path("<path:object_id>/follow/", view(self.follow_view), name="metering_languagemodel_follow"),
             *super().get_urls(),
         ]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The price book."""
+        return super().changelist_view(
+            request, {"title": "Price book, USD per million tokens", **(extra_context or {})}
+        )
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """A model that the catalogue does not know, and its price."""

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.utils import timezone
 
+from core.admin import MomentInput
 from core.jsonio import dumps_text, loads, wire_form
 from core.money import to_wire
 from metering.errors import InvalidPrice
@@ -34,7 +35,7 @@ class PriceForm(forms.Form):
     effective_from = forms.DateTimeField(
         required=False,
         label="From",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "step": 60}, format="%Y-%m-%dT%H:%M"),
+        widget=MomentInput,
         help_text="UTC. Empty: at once. Never in the past, for charges keep the price they were made at.",
     )
     note = forms.CharField(

@@ -26,8 +26,7 @@ TERMS = {
     "spend_limit": "5",
     "requests_per_minute": "",
     "tokens_per_minute": "",
-    "expires_at_0": "",
-    "expires_at_1": "",
+    "expires_at": "",
     "member": "",
 }
 

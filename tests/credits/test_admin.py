@@ -103,7 +103,7 @@ def test_a_preview_shows_exactly_what_would_happen_and_moves_nothing(customer, o
 
 def test_a_confirmed_grant_adds_a_lot_in_the_operators_name(customer, operator):
     path = account_page(customer, "grant/")
-    expiry = {"expires_at_0": "2030-01-02", "expires_at_1": "03:04:05"}
+    expiry = {"expires_at": "2030-01-02T03:04:05"}
     answer = operator.post(path, filled(operator, path, confirm="Confirm", **expiry), follow=True)
     assert "Add credit is done. Balance: $25.00." in answer.content.decode()
     entry = LedgerEntry.objects.get(account_id=customer.id, number=2)
@@ -154,7 +154,7 @@ def test_a_charge_is_refunded_in_parts_but_never_beyond_it(customer, operator):
         ("grant/", {"amount": "1e99"}, "no more than"),
         ("grant/", {"amount": "0.0000000000001"}, "no more than 12 decimal places"),
         ("grant/", {"kind": "refund"}, "Select a valid choice"),
-        ("grant/", {"expires_at_0": "2001-01-01", "expires_at_1": "00:00"}, "would expire before"),
+        ("grant/", {"expires_at": "2001-01-01T00:00"}, "would expire before"),
         ("deduct/", {"amount": "20.01"}, "20.01 USD"),
     ],
 )

@@ -134,3 +134,10 @@ def test_who_may_only_look_gets_no_actions(provider):
         site_of(viewer).post(f"/admin/openrouter/provideraccount/{account.pk}/delete/", {"post": "yes"}).status_code
         == 403
     )
+
+
+def test_pages_open_when_the_key_that_wrote_a_secret_is_lost(site, provider, settings):
+    account = make_active()
+    settings.FIELD_ENCRYPTION_KEYS = ["another key altogether"]
+    for page in ("", f"{account.pk}/change/"):
+        assert site.get(f"/admin/openrouter/provideraccount/{page}").status_code == 200
