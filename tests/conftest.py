@@ -1,5 +1,7 @@
 """What every test may rely on."""
 
+import asyncio
+
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
 
@@ -17,6 +19,24 @@ def the_ledger_can_be_emptied_between_tests():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", flush)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def an_event_loop_can_be_run_beside_a_browser():
+    """The browser's synchronous driver leaves its own loop marked as running in the thread of the tests."""
+    plain_run = asyncio.run
+
+    def run(main, **options):
+        theirs = asyncio._get_running_loop()
+        asyncio._set_running_loop(None)
+        try:
+            return plain_run(main, **options)
+        finally:
+            asyncio._set_running_loop(theirs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(asyncio, "run", run)
         yield
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -62,6 +63,8 @@ async def answer_once(exchange: Exchange, organization_id: UUID, work: Callable[
         return
     keeper = _Keeper(claim)
     exchange.recording = bytearray()
+    # Kept before the client has seen its end: whoever repeats a request at once finds the answer.
+    exchange.before_end = partial(keeper.conclude, exchange)
     try:
         await work()
     finally:
@@ -73,6 +76,7 @@ class _Keeper:
 
     def __init__(self, claim: Claim) -> None:
         self._claim = claim
+        self._concluded = False
         self._renewing = asyncio.ensure_future(self._renew())
 
     async def _renew(self) -> None:
@@ -86,7 +90,10 @@ class _Keeper:
                 log.warning("gateway.claim_not_renewed", exc_info=True)
 
     async def conclude(self, exchange: Exchange) -> None:
-        """Keep the answer if it is one, else let the key go."""
+        """Keep the answer if it is one, else let the key go; the first call counts."""
+        if self._concluded:
+            return
+        self._concluded = True
         self._renewing.cancel()
         answer = _answer_of(exchange)
         try:

@@ -28,6 +28,7 @@ class Exchange:
         "_headers",
         "_receive",
         "_send",
+        "before_end",
         "body",
         "gone",
         "is_final",
@@ -49,6 +50,7 @@ class Exchange:
         self.started = False
         self.is_final = False  # the answer is the outcome of a call, and stays so when the request is repeated
         self.recording: bytearray | None = None  # the answer's body, when it is to be kept
+        self.before_end: Callable[[], Awaitable[None]] | None = None  # awaited once, before the last piece goes out
         self.sent_status = 0
         self.sent_headers: list[Header] = []
         self._receive = receive
@@ -104,10 +106,15 @@ class Exchange:
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the body."""
+        self._record(data)
         await self._emit({"type": "http.response.body", "body": data, "more_body": True})
 
     async def finish(self, data: bytes = b"") -> None:
         """Send the last piece."""
+        self._record(data)
+        if self.before_end is not None:
+            hook, self.before_end = self.before_end, None
+            await hook()
         await self._emit({"type": "http.response.body", "body": data, "more_body": False})
 
     async def answer(self, status: int, body: bytes, headers: list[Header]) -> None:
@@ -123,9 +130,11 @@ class Exchange:
         """Send an error answer."""
         await self.answer(refusal.status, refusal.body(), [JSON_TYPE, *refusal.headers, *headers])
 
-    async def _emit(self, message: Message) -> None:
+    def _record(self, data: bytes) -> None:
         if self.recording is not None:
-            self.recording += message.get("body", b"")
+            self.recording += data
+
+    async def _emit(self, message: Message) -> None:
         if self.gone:
             return
         try:
