@@ -93,7 +93,12 @@ def rotate_key(request: PageRequest, key_id: UUID) -> HttpResponse:
 
 
 def _secret_page(request: PageRequest, key: ApiKey, secret: str, replaced: ApiKey | None = None) -> HttpResponse:
-    context = {"key": key, "secret": secret, "old": replaced, "snippets": first_call(request, key.organization_id, secret)}
+    context = {
+        "key": key,
+        "secret": secret,
+        "old": replaced,
+        "snippets": first_call(request, key.organization_id, secret),
+    }
     return render(request, "accounts/key_secret.html", context)
 
 
