@@ -93,7 +93,7 @@ def _print(kind: str, connections: int, found: dict[str, list[dict[str, Any]]]) 
 
 def _check(answered: dict[UUID, int]) -> None:
     """Every answer was charged, once: a fast gateway that forgets is worth nothing."""
-    wrong = list(audit_books())
+    wrong: list[Any] = list(audit_books())
     for organization_id, calls in answered.items():
         days = UsageDay.objects.filter(organization_id=organization_id)
         events, charged = sum(day.events for day in days), sum(day.charge for day in days)

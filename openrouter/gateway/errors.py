@@ -59,7 +59,9 @@ def refusal_of(error: DomainError) -> CallRefused:
     """A refusal of ours in the gateway's envelope; its facts become ``metadata``, amounts as strings."""
     facts: dict[str, Any] = wire_form(error.facts)
     param = facts.pop("param", None)
-    headers = ((b"www-authenticate", b'Bearer realm="farebox"'),) if error.status == 401 else ()
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if error.status == 401:
+        headers = ((b"www-authenticate", b'Bearer realm="farebox"'),)
     # Of a full rate limit: which one, and how much room the others have.
     headers += tuple(
         (name.lower().encode(), value.encode())
