@@ -6,10 +6,11 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import AllValuesFieldListFilter, ModelAdmin
+from django.contrib.admin import AllValuesFieldListFilter, ModelAdmin, ShowFacets
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import capfirst
 
 from core.errors import DomainError
 
@@ -36,9 +37,10 @@ class ServiceAdmin(ModelAdmin):
         """The question whether to delete; after a refusal again, with the reason."""
         return self._told(request, super().delete_view, *args, **kwargs)
 
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The list; after an action that was refused again, with the reason."""
-        return self._told(request, super().changelist_view, *args, **kwargs)
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list under its own name; after an action that was refused again, with the reason."""
+        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        return self._told(request, super().changelist_view, extra_context=context)
 
     def _told(self, request: HttpRequest, view: Callable[..., HttpResponse], *args: Any, **kwargs: Any) -> HttpResponse:
         try:
@@ -93,9 +95,14 @@ class ShortPaginator(Paginator):
         return rows[: self.LONGEST].count()
 
 
-class LargeTableAdmin(ReadOnlyAdmin):
-    """A table that grows with every call: never counted to its end."""
+class LargeTable:
+    """A table that grows with every call: never counted to its end, nor by each filter."""
 
     paginator = ShortPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     list_per_page = 50
+
+
+class LargeTableAdmin(LargeTable, ReadOnlyAdmin):
+    """A large table that operators may look at."""

@@ -7,6 +7,7 @@ from django.db.models import F, Func, Q
 from django.utils import timezone
 
 from accounts.models import Organization
+from core.amounts import full
 from core.ids import uuid7
 from core.money import MoneyField
 from metering.querysets import LanguageModelQuerySet, ModelPriceQuerySet
@@ -142,7 +143,7 @@ class UsageEvent(models.Model):
         ordering = ["-occurred_at", "-id"]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.model or self.name} {self.charge}"
+        return f"{self.kind} {self.model or self.name} {full(self.charge)}"
 
 
 class UsageKey(models.Model):

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.operators import operator
-from core.admin import OperatedAdmin, ReadOnlyAdmin, ServiceAdmin
+from core.admin import LargeTableAdmin, OperatedAdmin, ReadOnlyAdmin, ServiceAdmin
 from core.money import to_wire
 from openrouter import services
 from openrouter.client import ProviderError
@@ -179,7 +179,7 @@ class ByokCredentialAdmin(_SecretKeeper):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(ReadOnlyAdmin):
+class AttemptAdmin(LargeTableAdmin):
     """Every request to the provider."""
 
     list_display = ["started_at", "organization", "model", "number", "status_code", "error_type", "cost", "answered"]
@@ -187,7 +187,6 @@ class AttemptAdmin(ReadOnlyAdmin):
     search_fields = ["=generation_id", "=hold_id", "=organization__id", "model"]
     list_select_related = ["organization"]
     date_hierarchy = "started_at"
-    show_full_result_count = False
 
 
 class _State(admin.SimpleListFilter):

@@ -6,7 +6,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core.admin import OperatedAdmin
+from core.admin import LargeTable, OperatedAdmin
 from outbox.models import DomainEvent
 from outbox.services import MOST_ATTEMPTS, retry_event
 
@@ -31,7 +31,7 @@ class _State(admin.SimpleListFilter):
 
 
 @admin.register(DomainEvent)
-class DomainEventAdmin(OperatedAdmin):
+class DomainEventAdmin(LargeTable, OperatedAdmin):
     """What happened, to whom, by whom; and whether everybody has been told."""
 
     list_display = ["created_at", "type", "organization", "actor_label", "dispatched_at", "attempts", "last_error"]

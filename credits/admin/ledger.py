@@ -8,18 +8,16 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
 from core import amounts
-from core.admin import ReadOnlyAdmin
+from core.admin import LargeTableAdmin
 from credits.admin.forms import RefundForm
 from credits.admin.movements import PERMISSION, movement_page
 from credits.models import Hold, LedgerEntry, Lot, SpendLimit
 from credits.paper_trail import lots_of, money_back
 
 
-class _Books(ReadOnlyAdmin):
-    """Long tables: no counts of what is not shown, no joins per row."""
+class _Books(LargeTableAdmin):
+    """Long tables, without a query per row."""
 
-    show_full_result_count = False
-    list_per_page = 50
     list_select_related = ["account__organization"]
 
     @admin.display(description="organization")

@@ -52,7 +52,7 @@ class _TimeFilter(admin.SimpleListFilter):
 class UsageEventAdmin(LargeTableAdmin):
     """Every event of every organization, newest first."""
 
-    list_display = ["occurred_at", "organization", "what", "source", "tokens", "cost", "charged", "status", "voided_at"]
+    list_display = ["occurred_at", "organization", "what", "tokens", "cost", "charged", "outcome"]
     list_filter = [_TimeFilter, "kind", "source", "cost_source", "status", "is_free", "is_byok"]
     list_select_related = ["organization"]
     search_help_text = "An event’s, organization’s, key’s or hold’s id, or a whole model, event or generation name."
@@ -139,6 +139,11 @@ class UsageEventAdmin(LargeTableAdmin):
     def charged(self, event: UsageEvent) -> str:
         """What the customer paid, with every digit."""
         return amounts.full(event.charge)
+
+    @admin.display(description="Status", ordering="status")
+    def outcome(self, event: UsageEvent) -> str:
+        """How the call ended; or that the event counts no longer."""
+        return "taken back" if event.voided_at else event.status
 
     @admin.display(description="Price list", empty_value="–")
     def price(self, event: UsageEvent) -> SafeString | None:

@@ -28,6 +28,8 @@ from metering.services.price_book import follow_provider
 
 _DYNAMIC = Q(price_now__pricing__prompt="-1") | Q(price_now__pricing__completion="-1")
 
+_TWO_LINES = '{}<span class="second-line">{}</span>'
+
 
 class _PriceFilter(admin.SimpleListFilter):
     title, parameter_name = "price", "price"
@@ -93,7 +95,7 @@ def _price_column(key: str, label: str) -> Callable[[Any, LanguageModel], str]:
 class LanguageModelAdmin(ReadOnlyAdmin):
     """What every model costs now, what it cost before, and setting another price from an instant on."""
 
-    list_display = ["called", "input", "output", "cache_read", "is_free", "set_by", "since", "context", "vanished"]
+    list_display = ["called", "input", "output", "cache_read", "is_free", "set_by"]
     list_filter = [_PriceFilter, _SourceFilter, _ListedFilter]
     list_per_page = 50
     ordering = ["id"]
@@ -121,35 +123,21 @@ class LanguageModelAdmin(ReadOnlyAdmin):
 
     @admin.display(description="Model", ordering="id")
     def called(self, model: LanguageModel) -> SafeString:
-        """The id that callers use, and the name."""
-        return format_html(
-            '{}<span class="second-line">{}</span>', model.id, model.name if model.name != model.id else ""
-        )
+        """The id that callers use, the name, and since when the provider has it no longer."""
+        gone = f"vanished {model.vanished_at:%Y-%m-%d}" if model.vanished_at else ""
+        name = model.name if model.name != model.id else ""
+        return format_html(_TWO_LINES, model.id, ", ".join(filter(None, [name, gone])))
 
     @admin.display(description="Free", ordering="price_now__is_free", empty_value="")
     def is_free(self, model: LanguageModel) -> str | None:
         """Whether every price that can apply is zero."""
         return "free" if model.price_now and model.price_now.is_free else None
 
-    @admin.display(description="Set by", ordering="price_now__source", empty_value="–")
-    def set_by(self, model: LanguageModel) -> str | None:
-        """Where the price comes from."""
-        return model.price_now.source if model.price_now else None
-
-    @admin.display(description="Since", ordering="price_now__effective_from", empty_value="–")
-    def since(self, model: LanguageModel) -> Any:
-        """When the price began."""
-        return model.price_now.effective_from.date() if model.price_now else None
-
-    @admin.display(description="Context", ordering="context_length", empty_value="–")
-    def context(self, model: LanguageModel) -> str | None:
-        """How many tokens fit."""
-        return f"{model.context_length:,}" if model.context_length else None
-
-    @admin.display(description="Vanished", ordering="vanished_at", empty_value="–")
-    def vanished(self, model: LanguageModel) -> Any:
-        """Since when the provider has it no longer."""
-        return model.vanished_at.date() if model.vanished_at else None
+    @admin.display(description="Set by", ordering="price_now__effective_from", empty_value="–")
+    def set_by(self, model: LanguageModel) -> SafeString | None:
+        """Where the price comes from, and since when it holds."""
+        price = model.price_now
+        return format_html(_TWO_LINES, price.source, f"since {price.effective_from:%Y-%m-%d}") if price else None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """A model that no provider lists is added with its price."""
@@ -164,11 +152,10 @@ class LanguageModelAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The price book."""
-        return super().changelist_view(
-            request, {"title": "Price book, USD per million tokens", **(extra_context or {})}
-        )
+        title = {"title": "Price book, USD per million tokens"}
+        return super().changelist_view(request, {**title, **(extra_context or {})})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
         """A model that the catalogue does not know, and its price."""
