@@ -98,7 +98,7 @@ class ShortPaginator(Paginator):
 class LargeTable:
     """A table that grows with every call: never counted to its end, nor by each filter."""
 
-    paginator = ShortPaginator
+    paginator: Any = ShortPaginator
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
     list_per_page = 50
