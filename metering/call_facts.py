@@ -53,8 +53,6 @@ def chat_facts(
     models' largest. Raises UnpriceableCall for presets, plugins and server-side tools that no price list bounds,
     InvalidRequest and InvalidPrice for fields of the wrong shape.
     """
-    if body.get("preset"):
-        raise UnpriceableCall("A preset may add prompts and tools that nothing here can see; send them in the request.")
     size = prompt_upper_bound(body, len(raw), models=models, context_length=context_length)
     searches = _searches(body, models)
     turns = searches.times + 1 if searches.in_turns else 1
@@ -119,6 +117,8 @@ def _searches(body: Mapping[str, Any], models: Sequence[str]) -> _Searches:
 
 
 def _plugin_searches(body: Mapping[str, Any]) -> Iterator[_Searches]:
+    if body.get("preset"):
+        raise UnpriceableCall("A preset may add prompts and tools that nothing here can see; send them in the request.")
     for plugin in _objects(body, "plugins"):
         if plugin.get("enabled") is False:
             continue
