@@ -4,6 +4,7 @@ Django's own ASGI handler costs more than a gateway call itself; its WSGI handle
 plain synchronous Django.
 """
 
+import gc
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -43,6 +44,11 @@ async def _django(scope: Message, receive: Receive, send: Send) -> None:
 
 
 _hot = (GatewayApp(), Ingest(otherwise=_django))
+
+
+# What was loaded by now stays for ever: walking through it at each full collection would stop all calls meanwhile.
+gc.collect()
+gc.freeze()
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:

@@ -179,10 +179,16 @@ class GroupCommit(Generic[Item, Result]):
 
 
 def use_own_connection() -> None:
-    """Give this thread a database connection outside the pool: a long-lived thread would block a place in it."""
+    """Give this thread a database connection outside the pool: a long-lived thread would block a place in it.
+
+    It repeats a few statements for ever, so each is planned once; a pooler in between would not pass that wish on.
+    """
     own = connections.create_connection(DEFAULT_DB_ALIAS)
     own.settings_dict = copy.deepcopy(own.settings_dict)
-    own.settings_dict["OPTIONS"].pop("pool", None)
+    options = own.settings_dict["OPTIONS"]
+    options.pop("pool", None)
+    if options.get("prepare_threshold") is not None:
+        options["options"] = f"{options.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
     connections[DEFAULT_DB_ALIAS] = own
 
 

@@ -1,7 +1,7 @@
 """Server-sent events on their way through: passed on byte for byte, read in passing.
 
-Events arrive cut anywhere, with any line ending; each is passed on as soon as it is complete. Only those that can
-matter are parsed: the first, and those that may hold usage, an error or the reason why the answer ended.
+Events arrive cut anywhere, with any line ending; each is passed on as soon as it is complete. Only the first and those
+with a word that may matter are parsed.
 """
 
 import re
@@ -11,6 +11,8 @@ from collections.abc import Callable
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _DONE = b"[DONE]"
+# What an event may hold that matters: usage, an error, the reason why the answer ended, the end mark.
+_MARKS = (b'"usage"', b'"error"', b'"finish_reason":"', b'"finish_reason": "', b"data: [DONE]", b"data:[DONE]")
 LARGEST_EVENT = 64 * 1024 * 1024
 
 ReadEvent = Callable[[bytes], bytes | None]
@@ -44,32 +46,50 @@ class EventStream:
         self._pending = data[end:]
         if len(self._pending) > LARGEST_EVENT:
             raise EventTooLarge
-        events = data[:end]
-        if self._seen_any and not _may_matter(events) and _DONE not in events:
-            return events
-        return self._read(events)
+        return self._read(data[:end])
 
     def _read(self, events: bytes) -> bytes:
+        """Look at the events that may matter; all others pass unseen."""
         out = []
-        start = 0
-        for match in _BLANK_LINE.finditer(events):
-            event = events[start : match.end()]
-            text = _data_of(event)
+        passed = 0
+        for start, end in _spans(events, with_first=not self._seen_any):
+            text = _data_of(events[start:end])
             if text == _DONE:
                 self.done = True
                 self.ending = events[start:] + self._pending
-                break
-            if text is not None and (not self._seen_any or _may_matter(text)):
+                return b"".join([*out, events[passed:start]])
+            if text is not None:
                 self._seen_any = True
                 changed = self._on_event(text)
-                event = event if changed is None else b"data: " + changed + b"\n\n"
-            out.append(event)
-            start = match.end()
-        return b"".join(out)
+                if changed is not None:
+                    out += [events[passed:start], b"data: ", changed, b"\n\n"]
+                    passed = end
+        return b"".join([*out, events[passed:]]) if out else events
 
 
-def _may_matter(text: bytes) -> bool:
-    return b'"usage"' in text or b'"error"' in text or b'"finish_reason":"' in text or b'"finish_reason": "' in text
+def _spans(events: bytes, *, with_first: bool) -> list[tuple[int, int]]:
+    """Where the events lie that may matter, in order; ``with_first`` adds the first that carries data."""
+    if b"\r" in events:
+        return _all_spans(events)
+    found = set()
+    for mark in _MARKS:
+        at = events.find(mark)
+        while at >= 0:
+            start = events.rfind(b"\n\n", 0, at)
+            end = events.find(b"\n\n", at) + 2
+            found.add((0 if start < 0 else start + 2, end))
+            at = events.find(mark, end)
+    if with_first:
+        start = 0 if events.startswith(b"data:") else events.find(b"\n\ndata:") + 2
+        if start != 1:
+            found.add((start, events.find(b"\n\n", start) + 2))
+    return sorted(found)
+
+
+def _all_spans(events: bytes) -> list[tuple[int, int]]:
+    """Every event, whatever its line ends."""
+    ends = [match.end() for match in _BLANK_LINE.finditer(events)]
+    return list(zip([0, *ends], ends, strict=False))
 
 
 def _end_of_last_event(data: bytes) -> int:
