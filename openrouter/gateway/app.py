@@ -6,9 +6,11 @@ from functools import partial
 
 import structlog
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 
 from accounts.principal import Principal
 from core.errors import DomainError
+from core.groupcommit import BooksUnavailable
 from openrouter.gateway.admission import admit, authenticate
 from openrouter.gateway.call import Route
 from openrouter.gateway.calls import run_call
@@ -63,6 +65,10 @@ class GatewayApp:
             await exchange.refuse(refusal)
         except DomainError as error:
             await exchange.refuse(refusal_of(error))
+        except (OperationalError, InterfaceError) as error:
+            log.warning("gateway.database_away", path=exchange.path, error=str(error)[:200])
+            if not exchange.started:
+                await exchange.refuse(refusal_of(BooksUnavailable()))
         except Exception:
             log.exception("gateway.failed", path=exchange.path)
             if not exchange.started:

@@ -107,6 +107,12 @@ class Call:
         """The model that was asked for."""
         return self.candidates[0]
 
+    def answered_by_last_try(self) -> None:
+        """The last request brought the answer; it names the model that gave it."""
+        last = self.tries[-1]
+        last.answered = True
+        last.model = (self.reading.model or last.model)[:160]
+
     def price_of(self, served: str) -> BookPrice | None:
         """The price under which ``served``, the model named by the answer, was reserved."""
         for candidate in self.candidates:

@@ -71,7 +71,7 @@ def _read(call: Call, response: aiohttp.ClientResponse, body: bytes) -> None:
         verdict = judge_reported(answer.error, own_key=call.uses_own_key)
         call.tries[-1].error_type = verdict.error_type
         raise UpstreamFailed(verdict)
-    call.tries[-1].answered = True
+    call.answered_by_last_try()
     if reading.finish_reason == "error":
         call.status = "partial"
 

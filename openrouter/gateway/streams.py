@@ -183,7 +183,8 @@ class _EventRelay(_Relay):
         call, reading = self.call, self.call.reading
         is_whole = self.events.done or (reading.usage is not None and not self.failure)
         attempt = call.tries[-1]
-        attempt.answered = is_whole
+        if is_whole:
+            call.answered_by_last_try()
         if self.exchange.gone and not is_whole:
             call.status = "cancelled"
         elif reading.error or not is_whole:
@@ -213,7 +214,8 @@ class _AudioRelay(_Relay):
     async def conclude(self) -> None:
         """Look the cost up; a broken answer is broken off towards the client too."""
         self.call.status = "partial" if self.failure else "ok"
-        self.call.tries[-1].answered = not self.failure
+        if not self.failure:
+            self.call.answered_by_last_try()
         self.call.tries[-1].error_type = self.failure
         give_tokens_back(self.decision, 0)
         resolve_later(self.gateway, self.call)

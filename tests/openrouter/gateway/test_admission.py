@@ -214,3 +214,13 @@ def test_an_answer_is_not_lost_when_the_books_are_away_for_a_moment(customer, se
     assert answer.status == 200
     assert answer.charge == buyer.event.charge == buyer.billed * (1 + MARKUP)
     assert buyer.account.held == 0
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_request(customer, monkeypatch):
+    async def away(*arguments):
+        raise OperationalError("connection refused")
+
+    buyer = customer()
+    monkeypatch.setattr("openrouter.gateway.app.admit", away)
+    answer = buyer.chat()
+    assert (answer.status, answer.error["type"]) == (503, "books_unavailable")

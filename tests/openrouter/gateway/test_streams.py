@@ -159,3 +159,15 @@ def test_a_problem_with_our_provider_account_is_told_to_the_operator_not_the_cus
     told = DomainEvent.objects.filter(organization=buyer.organization, type="gateway.provider_account_problem")
     wait_for(told.exists)
     assert told.get().data["reason"] == "402 openrouter_key_limit"
+
+
+def test_the_model_that_served_is_priced_and_named(customer):
+    buyer = customer()
+    answer = buyer.chat("sandbox/fault-404", models=["openai/gpt-4o"], max_tokens=50)
+    assert answer.status == 200
+    assert answer.json["model"] == "openai/gpt-4o"
+    event = buyer.event
+    assert (event.model, event.metadata["requested"]) == ("openai/gpt-4o", "sandbox/fault-404")
+    assert event.charge == buyer.billed * (1 + MARKUP)
+    assert buyer.holds[0].amount > event.charge
+    assert buyer.attempts[-1].model == "openai/gpt-4o"
