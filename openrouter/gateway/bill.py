@@ -86,6 +86,7 @@ class Ending:
     error_type: str = ""
     latency_ms: int | None = None
     first_byte_ms: int | None = None
+    client_left: bool = False
     resolved_by: str = ""  # how the bill was found out afterwards; empty: the answer said it
 
 
@@ -153,6 +154,8 @@ def _metadata(ticket: Ticket, reading: Reading, ending: Ending) -> dict[str, Any
         facts["finish_reason"] = reading.finish_reason[:40]
     if ticket.streams:
         facts["streamed"] = True
+    if ending.client_left:
+        facts["client_left"] = True
     if ending.first_byte_ms is not None:
         facts["first_byte_ms"] = ending.first_byte_ms
     for name in ("error_type", "resolved_by"):

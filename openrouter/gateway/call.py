@@ -85,6 +85,7 @@ class Call:
     reading: Reading = field(default_factory=Reading)
     answered_at: float | None = None  # when the first byte of the answer arrived
     status: str = "ok"
+    client_left: bool = False
     is_noted: bool = False
 
     @property

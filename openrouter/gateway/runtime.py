@@ -14,6 +14,7 @@ from django.db import connection
 from core.groupcommit import GroupCommit
 from credits.services import HoldOutcome, HoldRequest
 from metering.records import UsageOutcome
+from metering.tokens import preload
 from openrouter.gateway.bill import NOTHING, Bill, Ending, record_of
 from openrouter.gateway.books import Note, Settlement, attempt_rows, note_batch, place_batch, settle_batch
 from openrouter.gateway.call import Call
@@ -61,6 +62,8 @@ class Gateway:
         """Begin to show signs of life, so that recovery leaves this process's calls alone."""
         if self._living is None:
             self._living = asyncio.ensure_future(show_signs_of_life(self.process))
+            # The first long prompt must not wait for its vocabulary.
+            self.spawn(sync_to_async(preload, thread_sensitive=False)())
 
     # ------------------------------------------------------------ the life of a hold
 
@@ -157,6 +160,7 @@ def _ending(call: Call, resolved_by: str) -> Ending:
         error_type=call.tries[-1].error_type if call.tries else "",
         latency_ms=int((time.monotonic() - call.began) * 1000),
         first_byte_ms=None if call.answered_at is None else int((call.answered_at - call.began) * 1000),
+        client_left=call.client_left,
         resolved_by=resolved_by,
     )
 

@@ -99,6 +99,7 @@ class _Relay:
         self.decision = decision
         self.abandoned = False  # closed by us, because the client left
         self.failure = ""  # why the answer broke off: "timeout" or "no_answer"
+        self._limit_of_draining: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """Relay everything, then settle."""
@@ -118,6 +119,8 @@ class _Relay:
             self.failure = "no_answer"
         finally:
             self.response.close() if self.failure else self.response.release()
+            if self._limit_of_draining is not None:
+                self._limit_of_draining.cancel()
         self.call.tries[-1].end()
         try:
             await self.conclude()
@@ -138,9 +141,10 @@ class _Relay:
 
     def _client_left(self, watcher: "asyncio.Task[None]") -> None:
         if not watcher.cancelled() and self.exchange.gone:
+            self.call.client_left = True
             loop = asyncio.get_running_loop()
+            self._limit_of_draining = loop.call_later(settings.GATEWAY_DRAIN_SECONDS, self._abandon)
             self._leave_or_drain()
-            loop.call_later(settings.GATEWAY_DRAIN_SECONDS, self._abandon)
 
     def _leave_or_drain(self) -> None:
         """Nobody listens any more: stop a provider that can be stopped, else hear it out for its usage."""

@@ -61,6 +61,7 @@ def test_leaving_any_other_provider_costs_the_whole_answer_measured_to_its_end(c
     assert (made["completion"], made["cancelled"]) == (60, False)
     assert buyer.account.balance == 10 - Decimal(made["cost"]) * (1 + MARKUP)
     assert "resolved_by" not in buyer.event.metadata
+    assert buyer.event.metadata["client_left"] is True
 
 
 def _leave_after(buyer, model, events):
