@@ -12,6 +12,7 @@ const tidy = () => {
       part.setAttribute("aria-labelledby", `${label.id} ${value}`.trim());
     }
   }
+  for (const hint of document.querySelectorAll(".search-label-icon")) hint.role = "img";
   // What scrolls sideways can be reached without a mouse.
   for (const box of document.querySelectorAll(".module, .results")) {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;

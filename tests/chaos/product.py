@@ -37,7 +37,20 @@ class Product:
         self.launcher = subprocess.Popen(
             command, cwd=ROOT, env=self.environment, stdout=self._output, stderr=self._output
         )
+        self._wait_for_its_note(seconds)
         self.wait_healthy(seconds)
+
+    def _wait_for_its_note(self, seconds: float) -> None:
+        """Wait until this launcher has announced its services: until then a killed one's may still answer."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.launcher is not None and self.launcher.poll() is None:
+            try:
+                if self.note["supervisor"]["pid"] == self.launcher.pid and "DATABASE_URL" in self.note["environment"]:
+                    return
+            except (FileNotFoundError, KeyError):
+                pass
+            time.sleep(0.1)
+        raise AssertionError((self.folder / "output.log").read_text()[-2000:])
 
     def wait_healthy(self, seconds: float = 60) -> None:
         """Wait for ``/health/``; the launcher's last words when it does not come."""
