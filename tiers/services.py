@@ -15,7 +15,8 @@ from credits.services import grant_credits, set_overage_limit
 from outbox.services import publish
 from tiers.components import checked_components
 from tiers.errors import UnknownTier
-from tiers.models import Subscription, Tier
+from tiers.models import Subscription, SubscriptionStatus, Tier
+from tiers.options import checked_options, options_of
 from tiers.querysets import forget_terms, tier_of
 
 SYSTEM = Actor("system")
@@ -24,6 +25,7 @@ SYSTEM = Actor("system")
 def create_tier(*, at: datetime, **fields: Any) -> Tier:
     """A new tier's first version. Raises InvalidRequest for price components that cannot be computed with."""
     fields["components"] = checked_components(fields.get("components", []))
+    fields["options"] = checked_options(fields.get("options", []))
     return Tier.objects.create(created_at=at, **fields)
 
 
@@ -33,7 +35,7 @@ def new_version(*, tier_id: UUID, changes: dict[str, Any], at: datetime, actor: 
 
     Raises NotFound for a version that is not the current one, InvalidRequest.
     """
-    old = Tier.objects.select_for_update().current().filter(id=tier_id).first()
+    old = Tier.objects.select_for_update().newest().filter(id=tier_id).first()
     if old is None:
         raise NotFound("Only the current version of a tier can be changed.")
     old.retired_at = at
@@ -41,8 +43,8 @@ def new_version(*, tier_id: UUID, changes: dict[str, Any], at: datetime, actor: 
     new = Tier.objects.get(id=tier_id)
     for field, value in changes.items():
         setattr(new, field, value)
-    new.id, new.version, new.retired_at, new.created_at = uuid7(), old.version + 1, None, at
-    new.components = checked_components(new.components)
+    new.id, new.version, new.effective_at, new.retired_at, new.created_at = uuid7(), old.version + 1, at, None, at
+    new.components, new.options = checked_components(new.components), checked_options(new.options)
     new.save(force_insert=True)
     _tell("tier.versioned", None, {"tier": new.slug, "version": new.version}, actor, at)
     transaction.on_commit(forget_terms)
@@ -58,11 +60,11 @@ def subscribe(*, organization_id: UUID, tier_slug: str, at: datetime, actor: Act
     tier = Tier.objects.current().filter(slug=tier_slug).first()
     if tier is None:
         raise UnknownTier(f"There is no tier called {tier_slug[:60]!r}.", tiers=_current_slugs())
-    _lock(organization_id)
+    organization = _lock(organization_id)
     before = Subscription.objects.filter(organization_id=organization_id, ended_at__isnull=True).first()
     if before is not None and before.tier_id == tier.id:
         return before
-    subscription = _replace(before, organization_id, tier, at)
+    subscription = _replace(before, organization, tier, at)
     set_overage_limit(organization_id=organization_id, limit=tier.overage_limit)
     _tell("tier.changed", organization_id, {"tier": tier.slug, "version": tier.version}, actor, at)
     transaction.on_commit(forget_terms)
@@ -98,22 +100,33 @@ def settle_in(*, organization_id: UUID, tier_slug: str | None, is_signup: bool, 
         grant_welcome_credit(organization_id=organization_id, at=at)
 
 
-def _replace(before: Subscription | None, organization_id: UUID, tier: Tier, at: datetime) -> Subscription:
+def _replace(before: Subscription | None, organization: Organization, tier: Tier, at: datetime) -> Subscription:
+    """The row in force from ``at`` on. It keeps the periods of the one before, unless that one cost nothing."""
+    terms = {"tier": tier, "option": options_of(tier)[0].slug}
     if before is not None and before.started_at == at:
         # A subscription of no length was never in force.
-        before.tier = tier
-        before.save(update_fields=["tier"])
+        for field, value in terms.items():
+            setattr(before, field, value)
+        before.save(update_fields=list(terms))
         return before
-    if before is not None:
-        before.ended_at = at
-        before.save(update_fields=["ended_at"])
-    return Subscription.objects.create(organization_id=organization_id, tier=tier, started_at=at)
+    fields: dict[str, Any] = {**terms, "organization": organization, "at": at}
+    if before is None:
+        return Subscription.objects.begin(zone=organization.time_zone, **fields)
+    before.status, before.ended_at, before.end_reason = SubscriptionStatus.ENDED, at, "switched"
+    before.save(update_fields=["status", "ended_at", "end_reason"])
+    if before.is_free or before.period_index < 0:
+        return Subscription.objects.begin(zone=before.zone, **fields)
+    return Subscription.objects.begin(
+        zone=before.zone, anchor=before.anchor_at, index=before.period_index, collection=before.collection, **fields
+    )
 
 
-def _lock(organization_id: UUID) -> None:
+def _lock(organization_id: UUID) -> Organization:
     """One change of an organization's tier at a time."""
-    if not Organization.objects.select_for_update().filter(id=organization_id).values_list("id"):
+    organization = Organization.objects.select_for_update().filter(id=organization_id).first()
+    if organization is None:
         raise NotFound()
+    return organization
 
 
 def _current_slugs() -> list[str]:

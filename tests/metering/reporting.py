@@ -24,7 +24,7 @@ def make_reporter(credit: str = "10", *, components=(TEN_PERCENT,), **tier) -> O
     plan = Tier.objects.create(slug=slug, name=slug, components=list(components), **tier)
     for each in (organization, organization.test_twin):
         Subscription.objects.filter(organization=each).delete()
-        Subscription.objects.create(organization=each, tier=plan, started_at=NOON)
+        Subscription.objects.begin(organization=each, tier=plan, at=NOON)
     forget_terms()
     if usd(credit):
         posting = {"amount": usd(credit), "kind": "bonus", "reason": "test", "actor": "test", "at": NOON}

@@ -14,6 +14,6 @@ def put_on_tier(organization: Organization, **fields) -> Tier:
     """A tier of its own for the organization, in place of the one it has."""
     tier = Tier.objects.create(slug=f"tier-{next(_numbers)}", name="Test tier", **fields)
     Subscription.objects.filter(organization=organization).delete()
-    Subscription.objects.create(organization=organization, tier=tier, started_at=now())
+    Subscription.objects.begin(organization=organization, tier=tier, at=now())
     forget_terms()
     return tier
