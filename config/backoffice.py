@@ -8,6 +8,7 @@ from django.http import HttpRequest
 _GROUPS = {
     "Customers": ("Organization", "Membership", "ApiKey", "Subscription", "Tier"),
     "Money": ("CreditAccount", "LedgerEntry", "Lot", "Hold", "SpendLimit"),
+    "Coupons": ("Coupon", "CouponBatch", "Redemption"),
     "Usage and prices": ("UsageEvent", "LanguageModel", "ModelPrice"),
     "Provider": (
         "ProviderAccount",

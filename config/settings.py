@@ -58,6 +58,7 @@ INSTALLED_APPS = [
     "outbox",
     "credits",
     "tiers",
+    "coupons",
     "metering",
     "openrouter",
     "config.apps.FareboxConfig",
@@ -179,6 +180,9 @@ RATE_LIMITS = {
     "session": env.int("RATE_LIMIT_SESSION", default=1_200),
     "anonymous": env.int("RATE_LIMIT_ANONYMOUS", default=120),
 }
+# Codes that one API key or person may try; an organization twice, an address three times as many. Operators: no limit.
+COUPON_ATTEMPTS_PER_MINUTE = env.int("COUPON_ATTEMPTS_PER_MINUTE", default=10)
+COUPON_ATTEMPTS_PER_DAY = env.int("COUPON_ATTEMPTS_PER_DAY", default=100)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Farebox API",
     "DESCRIPTION": "Prepaid credits, usage metering and cost control for products built on LLMs.",

@@ -1,0 +1,1 @@
+"""Coupons: codes that give credit, lower a payment or lend a tier, within limits, once."""

@@ -1,0 +1,9 @@
+"""App configuration."""
+
+from django.apps import AppConfig
+
+
+class CouponsConfig(AppConfig):
+    """See models.py."""
+
+    name = "coupons"
