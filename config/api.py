@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("accounts.routes")),
     path("", include("credits.routes")),
     path("", include("tiers.routes")),
+    path("", include("coupons.routes")),
     path("", include("metering.routes")),
     path("", include("openrouter.routes")),
     re_path("", api_not_found),

@@ -24,6 +24,7 @@ urlpatterns = [
     re_path("^api/", api_not_found),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
+    path("", include("coupons.urls")),
     path("", include("metering.urls")),
 ]
 

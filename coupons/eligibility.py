@@ -14,7 +14,7 @@ from core.errors import DomainError, NotFound
 from core.ids import uuid7
 from coupons.codes import canonical_code
 from coupons.errors import CouponAlreadyRedeemed, CouponNotValid
-from coupons.models import Coupon, Kind, Redemption
+from coupons.models import Coupon, Kind, Redemption, State
 from coupons.purchases import has_purchased
 from tiers.errors import NoTier
 from tiers.models import Tier
@@ -54,7 +54,8 @@ class Standing:
         coupon = self.coupon
         if coupon is None:
             return Reason.UNKNOWN
-        return _reason_of_coupon(coupon, at) or self._reason_of_organization(coupon)
+        state = coupon.state_at(at)
+        return self._reason_of_organization(coupon) if state == State.ACTIVE else Reason(state.value)
 
     @property
     def is_spent_here(self) -> bool:
@@ -79,16 +80,6 @@ class Standing:
         if self.target is None:
             return False
         return self.tier is None or self.target.monthly_price > self.tier.monthly_price
-
-
-def _reason_of_coupon(coupon: Coupon, at: datetime) -> Reason | None:
-    checks = (
-        (coupon.deactivated_at is not None, Reason.DEACTIVATED),
-        (coupon.starts_at is not None and at < coupon.starts_at, Reason.NOT_STARTED),
-        (coupon.ends_at is not None and at >= coupon.ends_at, Reason.EXPIRED),
-        (coupon.max_uses is not None and coupon.uses >= coupon.max_uses, Reason.EXHAUSTED),
-    )
-    return next((reason for holds, reason in checks if holds), None)
 
 
 def standing_of(organization: Organization, code: str) -> Standing:

@@ -3,6 +3,7 @@
 What a coupon gives never changes, so a redemption can point at it for ever; limits may be changed. Nothing is deleted.
 """
 
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -33,6 +34,16 @@ class AppliesTo(models.TextChoices):
     SUBSCRIPTION = "subscription", "Subscriptions"
     CREDITS = "credits", "Credit purchases"
     ANY = "any", "Every payment"
+
+
+class State(models.TextChoices):
+    """Where a coupon stands, whoever asks; the first of these that holds."""
+
+    DEACTIVATED = "deactivated"
+    NOT_STARTED = "not_started", "Not started"
+    EXPIRED = "expired"
+    EXHAUSTED = "exhausted"
+    ACTIVE = "active"
 
 
 class CouponBatch(models.Model):
@@ -109,6 +120,16 @@ class Coupon(models.Model):
 
     def __str__(self) -> str:
         return self.code if self.mode == Mode.LIVE else f"{self.code} (test)"
+
+    def state_at(self, at: datetime) -> State:
+        """Where it stands at ``at``."""
+        checks = (
+            (self.deactivated_at is not None, State.DEACTIVATED),
+            (self.starts_at is not None and at < self.starts_at, State.NOT_STARTED),
+            (self.ends_at is not None and at >= self.ends_at, State.EXPIRED),
+            (self.max_uses is not None and self.uses >= self.max_uses, State.EXHAUSTED),
+        )
+        return next((state for holds, state in checks if holds), State.ACTIVE)
 
     @property
     def limit_id(self) -> UUID:

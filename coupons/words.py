@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from core import amounts
 from core.money import to_wire
-from coupons.models import AppliesTo, Coupon, Kind
+from coupons.models import AppliesTo, Coupon, Kind, Redemption
 from tiers.models import Tier
 
 _PAYMENTS = {
@@ -19,6 +19,12 @@ def offer_of(coupon: Coupon) -> str:
     return {Kind.BONUS: _bonus, Kind.FREE_PERIOD: _free, Kind.PERCENT: _percent, Kind.TIER: _tier}[Kind(coupon.kind)](
         coupon
     )
+
+
+def gift_of(redemption: Redemption) -> str:
+    """What a redemption gave, in the same words."""
+    redemption.coupon.lent_tier = getattr(redemption, "lent_tier", None)  # type: ignore[attr-defined]
+    return offer_of(redemption.coupon)
 
 
 def _bonus(coupon: Coupon) -> str:
@@ -39,7 +45,8 @@ def _percent(coupon: Coupon) -> str:
 
 
 def _tier(coupon: Coupon) -> str:
-    return f"{tier_name(coupon.tier_slug)} for {_counted(coupon.periods or 1, 'month', 'months')}"
+    name = getattr(coupon, "lent_tier", None) or tier_name(coupon.tier_slug)
+    return f"{name} for {_counted(coupon.periods or 1, 'month', 'months')}"
 
 
 def tier_name(slug: str) -> str:
