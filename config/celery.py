@@ -5,6 +5,7 @@ import os
 from celery import Celery
 from celery.schedules import crontab
 from celery.signals import beat_embedded_init, beat_init
+from django.utils import timezone
 
 from config.local import load_local_environment
 
@@ -18,6 +19,8 @@ app.autodiscover_tasks()
 # Every task is a thin call of a service and safe to run twice. Seconds between runs.
 app.conf.beat_schedule = {
     "hand on events": {"task": "outbox.tasks.dispatch", "schedule": 2},
+    "send e-mails": {"task": "outbox.tasks.send_emails", "schedule": 10},
+    "forget old runs and e-mails": {"task": "outbox.tasks.forget_old", "schedule": crontab(hour="3", minute="40")},
     "forget old answers": {"task": "accounts.tasks.clean_idempotency_records", "schedule": 3600},
     "expire holds": {"task": "credits.tasks.expire_holds", "schedule": 30},
     "expire lots": {"task": "credits.tasks.expire_lots", "schedule": 60},
@@ -35,6 +38,15 @@ app.conf.beat_schedule = {
     "reconcile yesterday": {"task": "openrouter.tasks.reconcile_yesterday", "schedule": crontab(hour="4", minute="15")},
     "verify customers' own keys": {"task": "openrouter.tasks.verify_own_keys", "schedule": 86_400},
 }
+
+
+@beat_init.connect
+@beat_embedded_init.connect
+def _expect_runs(**_: object) -> None:
+    """From now on a job that does not run is overdue."""
+    from outbox.taskruns import announce_jobs
+
+    announce_jobs(tasks=[entry["task"] for entry in app.conf.beat_schedule.values()], at=timezone.now())
 
 
 @beat_init.connect

@@ -74,6 +74,17 @@ class OperatedAdmin(ReadOnlyAdmin):
         return request.user.has_perm(f"{self.opts.app_label}.change_{self.opts.model_name}")
 
 
+RETRY = "outbox.retry"  # a permission of its own: trying again decides nothing and moves nothing new
+
+
+class RetriedAdmin(OperatedAdmin):
+    """Rows of work that may fail, with actions to try it again."""
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Whether actions with ``permissions=["retry"]`` are offered."""
+        return request.user.has_perm(RETRY) or self.has_operate_permission(request)
+
+
 class NamedValuesFilter(AllValuesFieldListFilter):
     """Every value that occurs; the empty one is called none, since a link needs words."""
 

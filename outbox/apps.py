@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from celery import signals
 from django.apps import AppConfig
 
 
@@ -11,12 +12,17 @@ class OutboxConfig(AppConfig):
     """See models.py."""
 
     name = "outbox"
+    verbose_name = "Audit trail and jobs"
 
     def ready(self) -> None:
-        """Keep what accounts announces: it cannot write here itself, being further left."""
+        """Keep what accounts announces: it cannot write here itself, being further left. Watch the jobs."""
         from accounts.signals import account_changed
+        from outbox import taskruns
 
         account_changed.connect(_keep, dispatch_uid="outbox")
+        signals.task_prerun.connect(taskruns.on_start, dispatch_uid="outbox", weak=False)
+        signals.task_postrun.connect(taskruns.on_end, dispatch_uid="outbox", weak=False)
+        signals.task_failure.connect(taskruns.on_loss, dispatch_uid="outbox", weak=False)
 
 
 def _keep(*, type: str, organization_id: UUID, data: dict[str, Any], actor: Any, at: datetime, **_: object) -> None:

@@ -3,10 +3,29 @@
 from celery import shared_task
 from django.utils import timezone
 
+from outbox.mail import forget_emails
+from outbox.mail import send_emails as send_due
 from outbox.services import dispatch_events
+from outbox.taskruns import forget_runs, note_problem
 
 
 @shared_task
 def dispatch() -> int:
     """Hand on what has happened since the last run; several workers may do so at once."""
     return dispatch_events(at=timezone.now())
+
+
+@shared_task
+def send_emails() -> int:
+    """Send what is due; several workers may do so at once."""
+    sent, unsent = send_due(at=timezone.now())
+    if unsent:
+        note_problem(f"{unsent} e-mails could not be sent; each will be tried again.")
+    return sent
+
+
+@shared_task
+def forget_old() -> int:
+    """Delete runs of jobs and e-mails that nobody needs any more; how many."""
+    now = timezone.now()
+    return forget_runs(at=now) + forget_emails(at=now)

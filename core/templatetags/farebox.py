@@ -82,7 +82,7 @@ def _dash() -> SafeString:
 @register.filter
 def grouped(number: int | Decimal | None) -> str | SafeString:
     """``1,234,567``."""
-    return _dash() if number is None else f"{number:,}"
+    return _dash() if number is None or number == "" else f"{number:,}"
 
 
 @register.filter
