@@ -9,7 +9,7 @@ from django.db.models import Sum
 
 from core.money import ZERO
 from credits.errors import UnknownAccount
-from credits.models import CreditAccount, EntryKind, Hold, HoldPurpose, LedgerEntry, Lot
+from credits.models import CreditAccount, Hold, HoldPurpose, LedgerEntry, Lot
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,13 +69,14 @@ def _overdue_reservations(organization_id: UUID, at: datetime) -> tuple[Decimal,
 
 
 def balance_at(organization_id: UUID, at: datetime) -> Decimal:
-    """The posted balance (USD) at a past instant: the last entry before it, less credit that had expired by then.
+    """The posted balance (USD) at a past instant: the last entry before it, and later ones that count by then.
 
-    An expiry may be posted later than the lot's end; it counts from the end. Raises UnknownAccount.
+    Expiries and a period's credit may be posted late; they count from the lot's end and the period's start. Raises
+    UnknownAccount.
     """
     if not CreditAccount.objects.filter(pk=organization_id).exists():
         raise UnknownAccount
     entries = LedgerEntry.objects.filter(account_id=organization_id)
     last = entries.filter(posted_at__lte=at).order_by("-posted_at", "-number").values_list("balance_after", flat=True)
-    late = entries.filter(kind=EntryKind.EXPIRY, posted_at__gt=at, effective_at__lte=at).aggregate(total=Sum("amount"))
+    late = entries.filter(posted_at__gt=at, effective_at__lte=at).aggregate(total=Sum("amount"))
     return (last.first() or ZERO) + (late["total"] or ZERO)

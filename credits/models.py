@@ -85,6 +85,8 @@ class Lot(models.Model):
     effective_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
+    # For indexes: their condition may not name a column that every call changes.
+    is_open = models.GeneratedField(expression=Q(remaining__gt=0), output_field=models.BooleanField(), db_persist=True)
 
     objects = LotQuerySet.as_manager()
 
@@ -102,9 +104,9 @@ class Lot(models.Model):
         ]
         indexes = [
             # what an account can still spend
-            models.Index(fields=["account"], condition=Q(remaining__gt=0), name="lot_open"),
+            models.Index(fields=["account"], condition=Q(is_open=True), name="lot_open"),
             # what the expiry task must sweep
-            models.Index(fields=["expires_at"], condition=Q(remaining__gt=0), name="lot_expiring"),
+            models.Index(fields=["expires_at"], condition=Q(is_open=True), name="lot_expiring"),
         ]
 
     def __str__(self) -> str:
@@ -240,3 +242,31 @@ class SpendLimit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.spent} of {self.ceiling}"
+
+
+class Statement(models.Model):
+    """One period [starts_at, ends_at) of a wallet in USD, written once: ``opening`` + ``lines`` = ``closing``."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="statements", db_index=False)
+    number = models.PositiveIntegerField()  # counts from 1 within the organization
+    title = models.CharField(max_length=120, blank=True)  # of the tier
+    zone = models.CharField(max_length=64, default="UTC")  # in which its dates are shown
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    opening = MoneyField()
+    closing = MoneyField()
+    overage = MoneyField(default=Decimal(0))  # owed below zero at the end; inside ``closing``
+    lines = models.JSONField(default=list)  # [{"code", "amount"}]: what moved, signed; see credits/statements/lines.py
+    usage = models.JSONField(default=list)  # the usage line in detail, adding up to it; see credits/statements/usage.py
+    written_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "starts_at"], name="statement_period_once"),
+            models.UniqueConstraint(fields=["organization", "number"], name="statement_number_once"),
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="statement_ends_later"),
+        ]
+
+    def __str__(self) -> str:
+        return f"statement {self.number}"

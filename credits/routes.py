@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from credits import statement_views as s
 from credits import viewsets as v
 
 urlpatterns = [
@@ -18,7 +19,11 @@ urlpatterns = [
         name="credits-transaction",
     ),
     path("credits/lots", v.LotViewSet.as_view({"get": "list"}), name="credits-lots"),
-    path("credits/statements", v.StatementView.as_view(), name="credits-statements"),
+    path("credits/statements", s.StatementsView.as_view(), name="credits-statements"),
+    path("credits/statements/current", s.CurrentStatementView.as_view(), name="credits-statement-current"),
+    path("credits/statements/<uuid:pk>", s.StatementView.as_view(), name="credits-statement"),
+    path("credits/statements/<uuid:pk>.csv", s.StatementCsvView.as_view(), name="credits-statement-csv"),
+    path("credits/statements/<uuid:pk>.pdf", s.StatementPdfView.as_view(), name="credits-statement-pdf"),
     path("credits/allocate", v.AllocateView.as_view(), name="credits-allocate"),
     path("credits/deduct", v.DeductView.as_view(), name="credits-deduct"),
     path("credits/refund", v.RefundView.as_view(), name="credits-refund"),

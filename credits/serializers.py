@@ -3,7 +3,8 @@
 from rest_framework import serializers
 
 from core.serializers import AmountField, StrictSerializer
-from credits.models import EntryKind, LotKind
+from credits.models import EntryKind, Hold, LotKind
+from credits.services.holds import caller_key
 
 
 class BalanceSerializer(serializers.Serializer):
@@ -133,8 +134,8 @@ class HoldSerializer(serializers.Serializer):
     """Credit set aside for one call."""
 
     id = serializers.UUIDField()
-    amount = AmountField()
-    key = serializers.CharField()
+    amount = AmountField(help_text="Reserved, USD.")
+    key = serializers.SerializerMethodField(help_text="As the caller gave it.")
     purpose = serializers.CharField()
     status = serializers.CharField()
     settled_amount = AmountField(allow_null=True)
@@ -142,13 +143,63 @@ class HoldSerializer(serializers.Serializer):
     expires_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
 
+    def get_key(self, hold: Hold) -> str:
+        """Keys of the API are kept apart from those of the gateway; a caller sees its own."""
+        return caller_key(hold)
+
+
+class PlacedHoldSerializer(HoldSerializer):
+    """A hold and the wallet after it."""
+
+    balance = AmountField(help_text="Posted credit, USD.")
+    held = AmountField(help_text="Reserved by all open holds.")
+    available = AmountField(help_text="What a new call may claim.")
+
+
+class EndedHoldSerializer(PlacedHoldSerializer):
+    """A hold that has ended, what it was charged and the wallet after it."""
+
+    entry_id = serializers.UUIDField(allow_null=True, help_text="The ledger entry of the charge; null without one.")
+    charged = AmountField(help_text="USD; 0 when it was released.")
+
 
 class StatementSerializer(serializers.Serializer):
-    """One month of the ledger: opening + the movements by kind = closing."""
+    """One period: opening + the movements = closing."""
 
-    month = serializers.CharField(help_text="YYYY-MM in the organization's time zone.")
+    id = serializers.UUIDField(allow_null=True, help_text="Null while the period runs.")
+    number = serializers.IntegerField(allow_null=True, help_text="Counts from 1 within the organization.")
+    status = serializers.ChoiceField(choices=["open", "final"], help_text="An open one can still change.")
+    title = serializers.CharField(help_text="The tier.")
+    month = serializers.CharField(help_text="YYYY-MM of its start, in its zone.")
     starts_at = serializers.DateTimeField()
-    ends_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField(help_text="Not included.")
     opening_balance = AmountField()
-    movements = serializers.DictField(child=AmountField(), help_text="Signed sums by kind of entry.")
+    movements = serializers.DictField(child=AmountField(), help_text="Signed sums by kind of movement.")
     closing_balance = AmountField()
+    overage = AmountField(help_text="Owed below zero at the end; inside the closing balance.")
+
+
+class UsageLineSerializer(serializers.Serializer):
+    """What one model or meter was charged for: cost + markup = charge."""
+
+    section = serializers.ChoiceField(choices=["model", "meter", "other"])
+    label = serializers.CharField(help_text="The model's id or the event's name.")
+    events = serializers.IntegerField()
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    quantity = serializers.CharField()
+    cost = AmountField()
+    markup = AmountField()
+    charge = AmountField()
+
+
+class StatementDetailSerializer(StatementSerializer):
+    """One period, with its usage by model and by meter."""
+
+    usage = UsageLineSerializer(many=True, help_text="Adds up to the usage movement.")
+
+
+class StatementListSerializer(serializers.Serializer):
+    """Newest first."""
+
+    data = StatementSerializer(many=True)  # type: ignore[assignment]

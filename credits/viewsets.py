@@ -2,10 +2,10 @@
 
 import csv
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
@@ -22,13 +22,13 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.idempotency import idempotent
-from accounts.models import Organization
 from accounts.requests import ApiRequest
 from accounts.scopes import Scope
 from core.errors import InvalidRequest, KeyReused
-from core.money import to_wire
+from core.money import ZERO, to_wire
 from core.pagination import TimePagination
 from core.refusals import refuses
+from core.times import utc_text
 from credits import serializers as shapes
 from credits import services
 from credits.balances import balance_at, current_balance
@@ -44,8 +44,7 @@ from credits.errors import (
 )
 from credits.filters import EntryFilter, HoldFilter, LotFilter
 from credits.models import Hold, LedgerEntry, Lot
-from credits.services.holds import organization_hold
-from credits.statements import monthly_statements
+from credits.services.holds import HoldOutcome, SettleOutcome, api_hold_key, organization_hold
 
 
 class NumberPagination(TimePagination):
@@ -137,9 +136,14 @@ def entry_csv(entries: QuerySet[LedgerEntry]) -> Iterator[str]:
     writer = csv.writer(_Echo())
     yield writer.writerow(CSV_COLUMNS)
     for entry in entries.iterator(chunk_size=2000):
-        amounts = {"amount": to_wire(entry.amount), "balance_after": to_wire(entry.balance_after)}
-        row = [amounts.get(name, getattr(entry, name)) for name in CSV_COLUMNS]
-        yield writer.writerow([_inert(value) for value in row])
+        yield writer.writerow([_cell(getattr(entry, name)) for name in CSV_COLUMNS])
+
+
+def _cell(value: Any) -> Any:
+    """Amounts and times as the JSON answers write them."""
+    if isinstance(value, Decimal):
+        return to_wire(value)
+    return utc_text(value) if isinstance(value, datetime) else _inert(value)
 
 
 def _inert(value: Any) -> Any:
@@ -163,19 +167,6 @@ class LotViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
         if not getattr(self.request, "auth", None):
             return self.queryset
         return Lot.objects.filter(account_id=self.request.auth.organization_id)
-
-
-class StatementView(APIView):
-    """Calendar-month statements."""
-
-    scope = Scope.CREDITS_READ
-
-    @extend_schema(operation_id="credits_statements", responses=shapes.StatementSerializer(many=True))
-    def get(self, request: ApiRequest) -> Response:
-        """Every month with a movement, newest first."""
-        zone = Organization.objects.values_list("time_zone", flat=True).get(pk=request.auth.organization_id)
-        statements = monthly_statements(request.auth.organization_id, ZoneInfo(zone))
-        return Response({"data": shapes.StatementSerializer(statements, many=True).data})
 
 
 class MovementView(APIView):
@@ -274,7 +265,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             return self.queryset
         return Hold.objects.filter(account_id=self.request.auth.organization_id)
 
-    @extend_schema(request=shapes.PlaceHoldSerializer, responses={201: shapes.HoldSerializer})
+    @extend_schema(request=shapes.PlaceHoldSerializer, responses={201: shapes.PlacedHoldSerializer})
     @refuses(InsufficientCredits)
     @idempotent
     def create(self, request: ApiRequest) -> Response:
@@ -286,15 +277,15 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             services.HoldRequest(
                 organization_id=request.auth.organization_id,
                 amount=body.validated_data["amount"],
-                key=f"api:{body.validated_data['key']}",
+                key=api_hold_key(body.validated_data["key"]),
                 expires_at=now + timedelta(seconds=body.validated_data["expires_in"]),
                 context={"actor": request.auth.actor},
             ),
             at=now,
         )
-        return self._answer(outcome.hold_id, status=201)
+        return self._answer(shapes.PlacedHoldSerializer, outcome, status=201)
 
-    @extend_schema(request=shapes.SettleHoldSerializer, responses=shapes.HoldSerializer)
+    @extend_schema(request=shapes.SettleHoldSerializer, responses=shapes.EndedHoldSerializer)
     @action(detail=True, methods=["post"])
     @refuses(UnknownHold, HoldNotOpen, HoldAmountDiffers)
     @idempotent
@@ -304,19 +295,26 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         body.is_valid(raise_exception=True)
         hold = organization_hold(request.auth.organization_id, pk)
         settlement = services.SettleRequest(hold_id=hold.pk, actor=request.auth.actor, **body.validated_data)
-        services.settle_hold(settlement, at=timezone.now())
-        return self._answer(hold.pk)
+        outcome = services.settle_hold(settlement, at=timezone.now())
+        return self._answer(shapes.EndedHoldSerializer, outcome)
 
-    @extend_schema(request=None, responses=shapes.HoldSerializer)
+    @extend_schema(request=None, responses=shapes.EndedHoldSerializer)
     @action(detail=True, methods=["post"])
     @refuses(UnknownHold, HoldNotOpen)
     @idempotent
     def release(self, request: ApiRequest, pk: UUID) -> Response:
         """Give back what was reserved."""
         hold = organization_hold(request.auth.organization_id, pk)
-        services.release_hold(hold.pk, at=timezone.now())
-        return self._answer(hold.pk)
+        outcome = services.release_hold(hold.pk, at=timezone.now())
+        return self._answer(shapes.EndedHoldSerializer, outcome)
 
-    def _answer(self, hold_id: UUID | None, status: int = 200) -> Response:
-        hold = get_object_or_404(self.get_queryset(), pk=hold_id)
-        return Response(self.get_serializer(hold).data, status=status)
+    def _answer(
+        self, shape: type[shapes.HoldSerializer], outcome: HoldOutcome | SettleOutcome, status: int = 200
+    ) -> Response:
+        """The hold as it is now with what the ledger said of it and of the wallet."""
+        hold = get_object_or_404(self.get_queryset(), pk=outcome.hold_id)
+        for name in ("balance", "held", "available"):
+            setattr(hold, name, getattr(outcome, name))
+        if isinstance(outcome, SettleOutcome):
+            hold.entry_id, hold.charged = outcome.entry_id, outcome.charged or ZERO  # type: ignore[attr-defined]
+        return Response(shape(hold).data, status=status)

@@ -193,6 +193,19 @@ def organization_hold(organization_id: UUID, hold_id: UUID) -> Hold:
         raise UnknownHold from None
 
 
+_API_KEYS = "api:"  # before the keys of API callers: those of the gateway never meet them
+
+
+def api_hold_key(key: str) -> str:
+    """The stored form of a key that an API caller chose."""
+    return f"{_API_KEYS}{key}"
+
+
+def caller_key(hold: Hold) -> str:
+    """The key of a hold as whoever placed it knows it."""
+    return hold.key.removeprefix(_API_KEYS) if hold.purpose == HoldPurpose.API else hold.key
+
+
 def _ended(rows: list[dict[str, Any]]) -> list[SettleOutcome]:
     for row in rows:
         del row["ord"]

@@ -5,6 +5,12 @@
 -- Money is numeric(24, 12) USD and arrives already rounded.
 -- READ COMMITTED is assumed: each statement after the lock sees what the previous holder of the lock committed.
 
+-- A movement of one account as post_entries takes it; `id` is the entry's, if one is posted.
+CREATE TYPE credits_item AS (
+    ord integer, id uuid, account uuid, type text, kind text, amount numeric, key text, request_hash text, reason text,
+    actor text, event uuid, overage boolean, limits uuid[]
+);
+
 CREATE FUNCTION farebox_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
     -- RFC 9562: 48 bits of Unix milliseconds over a random version-4 value, then the version digit
     SELECT encode(
@@ -14,6 +20,12 @@ CREATE FUNCTION farebox_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
                     FROM 1 FOR 6),
             52, 1), 53, 1),
         'hex')::uuid
+$$;
+
+-- The n-th id of a statement: `seed` is a farebox_uuid7() as text, whose last 20 bits give way to `n`. A random id for each
+-- row would cost as much as storing the row, and ids in order are cheaper to index.
+CREATE FUNCTION farebox_uuid7_of(seed text, n integer) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
+    SELECT (left(seed, 31) || lpad(to_hex(n), 5, '0'))::uuid
 $$;
 
 CREATE FUNCTION credits_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -33,14 +45,16 @@ CREATE FUNCTION credits_text(amount numeric) RETURNS text LANGUAGE sql IMMUTABLE
     SELECT trim_scale(amount)::text
 $$;
 
-CREATE FUNCTION credits_lock(accounts uuid[]) RETURNS void LANGUAGE sql AS $$
-    SELECT 1 FROM credits_creditaccount WHERE id = ANY (accounts) ORDER BY id FOR NO KEY UPDATE
+CREATE FUNCTION credits_lock(accounts uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM credits_creditaccount WHERE id = ANY (accounts) ORDER BY id FOR NO KEY UPDATE;
+END
 $$;
 
 -- Lots with anything left, in burn order: priority, earliest expiry, age.
 CREATE FUNCTION credits_lots(account uuid) RETURNS credits_lot[] LANGUAGE sql STABLE AS $$
     SELECT coalesce(array_agg(l ORDER BY l.priority, l.expires_at NULLS LAST, l.created_at, l.id), '{}')
-    FROM credits_lot l WHERE l.account_id = account AND l.remaining > 0
+    FROM credits_lot l WHERE l.account_id = account AND l.is_open
 $$;
 
 CREATE FUNCTION credits_is_spendable(lot credits_lot, at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
@@ -85,39 +99,42 @@ CREATE FUNCTION credits_overage_line(amount numeric) RETURNS jsonb LANGUAGE sql 
     SELECT jsonb_build_object('lot', NULL, 'kind', 'overage', 'amount', credits_text(amount))
 $$;
 
+-- Which news a change of what is available makes, if any.
+CREATE FUNCTION credits_news(before numeric, after numeric, threshold numeric) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN before > 0 AND after <= 0 THEN 'credits.exhausted'
+                WHEN before >= threshold AND after < threshold THEN 'credits.low' END
+$$;
+
+-- What news of an account says.
+CREATE FUNCTION credits_figures(balance numeric, held numeric, threshold numeric) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+    SELECT jsonb_build_object('balance', credits_text(balance), 'held', credits_text(held),
+                              'available', credits_text(balance - held), 'threshold', credits_text(threshold))
+$$;
+
+CREATE FUNCTION credits_announce(a credits_creditaccount, type text, at timestamptz) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO outbox_domainevent (id, organization_id, type, data, actor_label, created_at, attempts, last_error)
+    VALUES (farebox_uuid7(), a.id, type, credits_figures(a.balance, a.held, a.low_balance_at), 'ledger', at, 0, '')
+$$;
+
 -- Writes back accounts and lots as they stand in memory, and announces each threshold that was crossed.
 CREATE FUNCTION credits_store(accounts credits_creditaccount[], lots credits_lot[], at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    crossed record;
 BEGIN
     UPDATE credits_lot l SET remaining = s.remaining, held = s.held
-    FROM (SELECT * FROM unnest(lots) u ORDER BY u.id) s
+    FROM unnest(lots) s
     WHERE l.id = s.id AND (l.remaining <> s.remaining OR l.held <> s.held);
-    FOR crossed IN
+    WITH moved AS (
         UPDATE credits_creditaccount c SET
             balance = s.balance, held = s.held, overage = s.overage, overage_held = s.overage_held, excess = s.excess,
             entry_count = s.entry_count, last_posted_at = s.last_posted_at
         FROM unnest(accounts) s, credits_creditaccount old
         WHERE c.id = s.id AND old.id = s.id
-        RETURNING s, old.balance - old.held AS before, s.balance - s.held AS after, s.low_balance_at AS threshold
-    LOOP
-        IF crossed.before > 0 AND crossed.after <= 0 THEN
-            PERFORM credits_announce(crossed.s, 'credits.exhausted', at);
-        ELSIF crossed.before >= crossed.threshold AND crossed.after < crossed.threshold THEN
-            PERFORM credits_announce(crossed.s, 'credits.low', at);
-        END IF;
-    END LOOP;
-END
-$$;
-
-CREATE FUNCTION credits_announce(a credits_creditaccount, type text, at timestamptz) RETURNS void LANGUAGE sql AS $$
+        RETURNING s.*, credits_news(old.balance - old.held, s.balance - s.held, s.low_balance_at) AS news
+    )
     INSERT INTO outbox_domainevent (id, organization_id, type, data, actor_label, created_at, attempts, last_error)
-    VALUES (farebox_uuid7(), a.id, type,
-            jsonb_build_object('balance', credits_text(a.balance), 'held', credits_text(a.held),
-                               'available', credits_text(a.balance - a.held),
-                               'threshold', credits_text(a.low_balance_at)),
-            'ledger', at, 0, '')
+    SELECT farebox_uuid7(), m.id, m.news, credits_figures(m.balance, m.held, m.low_balance_at), 'ledger', at, 0, ''
+    FROM moved m WHERE m.news IS NOT NULL;
+END
 $$;
 
 -- Numbers an entry, moves the balance and returns the entry; the caller inserts it.
@@ -127,7 +144,7 @@ BEGIN
     a.balance := a.balance + e.amount;
     a.entry_count := a.entry_count + 1;
     a.last_posted_at := greatest(at, a.last_posted_at);  -- posting time never runs backwards within an account
-    e.id := farebox_uuid7();
+    e.id := coalesce(e.id, farebox_uuid7());
     e.account_id := a.id;
     e.number := a.entry_count;
     e.balance_after := a.balance;
@@ -194,7 +211,7 @@ BEGIN
     PERFORM credits_lock(accounts);
     FOR account IN
         SELECT l.account_id FROM credits_lot l
-        WHERE l.account_id = ANY (accounts) AND l.remaining > l.held AND l.expires_at <= at
+        WHERE l.account_id = ANY (accounts) AND l.is_open AND l.expires_at <= at AND l.remaining > l.held
         UNION
         SELECT h.account_id FROM credits_hold h
         WHERE h.account_id = ANY (accounts) AND h.status = 'open' AND h.purpose = 'api' AND h.expires_at <= at
@@ -539,6 +556,7 @@ BEGIN
     e.key := item ->> 'key';
     e.request_hash := item ->> 'request_hash';
     e.event_id := (item ->> 'event')::uuid;
+    e.effective_at := (item ->> 'counts_from')::timestamptz;
     posted := credits_entry(a, e, at);
     INSERT INTO credits_ledgerentry SELECT (posted.e).*;
     PERFORM credits_store(ARRAY[posted.a], '{}', at);
@@ -656,7 +674,48 @@ RETURNS TABLE (ord integer, status text, entry_id uuid, balance numeric, held nu
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    batch uuid[] := ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i);
+    seed text := farebox_uuid7();
+    items credits_item[];
+BEGIN
+    SELECT array_agg(ROW(t.ord, farebox_uuid7_of(seed, t.ord::integer), t.account, t.type, t.kind, t.amount, t.key,
+                         coalesce(t.request_hash, ''), left(coalesce(t.reason, ''), 300), left(coalesce(t.actor, ''), 120),
+                         t.event, t.overage, coalesce(t.limits, '{}'))::credits_item)
+    INTO items
+    FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
+            account uuid, type text, kind text, amount numeric, key text, request_hash text, reason text, actor text,
+            event uuid, overage boolean, limits uuid[])) WITH ORDINALITY
+         AS t (account, type, kind, amount, key, request_hash, reason, actor, event, overage, limits, ord);
+    RETURN QUERY SELECT * FROM credits_post(items, p_items, p_at);
+END
+$$;
+
+-- Accounts that can pay for everything go in one statement; an account where anything may be refused goes item by item.
+CREATE FUNCTION credits_post(items credits_item[], bodies jsonb, p_at timestamptz)
+RETURNS TABLE (ord integer, status text, entry_id uuid, balance numeric, held numeric, available numeric)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    batch uuid[] := ARRAY(SELECT DISTINCT i.account FROM unnest(items) i);
+    certain uuid[];
+BEGIN
+    PERFORM credits_begin(batch, p_at);
+    certain := credits_can_pay(items, p_at);
+    IF certain <> '{}' THEN
+        RETURN QUERY SELECT * FROM credits_spend(items, certain, p_at);
+    END IF;
+    IF cardinality(certain) < cardinality(batch) THEN
+        RETURN QUERY SELECT * FROM credits_post_each(items, certain, bodies, p_at);
+    END IF;
+END
+$$;
+
+-- Item by item. `bodies`: the items as they were sent, for rare movements. `done`: accounts that are left out.
+CREATE FUNCTION credits_post_each(items credits_item[], done uuid[], bodies jsonb, p_at timestamptz)
+RETURNS TABLE (ord integer, status text, entry_id uuid, balance numeric, held numeric, available numeric)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    batch uuid[] := ARRAY(SELECT DISTINCT i.account FROM unnest(items) i WHERE i.account <> ALL (done));
     item record;
     moment timestamptz;  -- p_at, but never before the account's last entry: clocks differ between machines
     posted record;
@@ -671,19 +730,16 @@ DECLARE
     taken jsonb;
     rest numeric;
 BEGIN
-    PERFORM credits_begin(batch, p_at);
     FOR item IN
         WITH wallet AS MATERIALIZED (
             SELECT c AS account, c.id, credits_lots(c.id) AS lots FROM credits_creditaccount c WHERE c.id = ANY (batch)
         )
         SELECT t.*, w.id IS NOT NULL AS known, w.account AS wallet, w.lots, x.id AS earlier, x.request_hash AS earlier_hash,
                t.key IS NOT NULL AND row_number() OVER (PARTITION BY t.account, t.key ORDER BY t.ord) > 1 AS repeated
-        FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
-                account uuid, type text, kind text, amount numeric, key text, request_hash text, reason text, actor text,
-                event uuid, overage boolean, limits uuid[]), jsonb_array_elements(p_items)) WITH ORDINALITY
-             AS t (account, type, kind, amount, key, request_hash, reason, actor, event, overage, limits, body, ord)
+        FROM unnest(items) t
         LEFT JOIN wallet w ON w.id = t.account
         LEFT JOIN credits_ledgerentry x ON x.account_id = t.account AND x.key = t.key
+        WHERE t.account IS NULL OR t.account <> ALL (done)
         ORDER BY t.account, t.ord
     LOOP
         ord := item.ord;
@@ -712,7 +768,7 @@ BEGIN
             WHERE y.account_id = item.account AND y.key = item.key;
         END IF;
         IF entry_id IS NOT NULL THEN
-            status := CASE WHEN first_hash = coalesce(item.request_hash, '') THEN 'replayed' ELSE 'key_reused' END;
+            status := CASE WHEN first_hash = item.request_hash THEN 'replayed' ELSE 'key_reused' END;
         ELSIF item.type <> 'spend' THEN
             -- rare movements work on the tables themselves: write back first, read again afterwards
             INSERT INTO credits_ledgerentry SELECT * FROM unnest(entries_done);
@@ -720,7 +776,7 @@ BEGIN
             accounts_done := '{}';
             lots_done := '{}';
             entries_done := '{}';
-            SELECT r.status, r.entry INTO status, entry_id FROM credits_post_other(a, item.body, moment) r;
+            SELECT r.status, r.entry INTO status, entry_id FROM credits_post_other(a, bodies -> (item.ord - 1), moment) r;
             SELECT * INTO a FROM credits_creditaccount c WHERE c.id = item.account;
             lots := credits_lots(a.id);
             spendable := credits_spendable(lots, moment);
@@ -740,6 +796,7 @@ BEGIN
                     taken := taken || credits_overage_line(-rest);
                 END IF;
                 e := NULL;
+                e.id := item.id;
                 e.kind := item.kind;
                 e.amount := -item.amount;
                 e.allocations := taken;
