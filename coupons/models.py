@@ -46,6 +46,13 @@ class State(models.TextChoices):
     ACTIVE = "active"
 
 
+def _gives(kind: str, needed: str) -> Q:
+    """A row of ``kind`` has the figure that it needs, above zero, and not those of other kinds."""
+    others = {f"{name}__isnull": True for name in ("amount", "percent") if name != needed}
+    tier = ~Q(tier_slug="") if kind == "tier" else Q(tier_slug="")
+    return Q(kind=kind, **others, **{f"{needed}__isnull": False, f"{needed}__gt": 0}) & tier
+
+
 class CouponBatch(models.Model):
     """Codes generated together. The limit per organization counts over the whole batch."""
 
@@ -107,12 +114,10 @@ class Coupon(models.Model):
                 name="coupon_ends_after_start",
             ),
             models.CheckConstraint(
-                condition=(
-                    Q(kind="bonus", amount__gt=0, percent__isnull=True, periods__isnull=True, tier_slug="")
-                    | Q(kind="percent", percent__gt=0, percent__lte=100, amount__isnull=True, tier_slug="")
-                    | Q(kind="free_period", periods__gt=0, amount__isnull=True, percent__isnull=True, tier_slug="")
-                    | (Q(kind="tier", periods__gt=0, amount__isnull=True, percent__isnull=True) & ~Q(tier_slug=""))
-                ),
+                condition=_gives("bonus", "amount")
+                | (_gives("percent", "percent") & Q(percent__lte=100))
+                | _gives("free_period", "periods")
+                | _gives("tier", "periods"),
                 name="coupon_gives_what_its_kind_gives",
             ),
         ]
