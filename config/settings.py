@@ -1,6 +1,7 @@
 """One settings file; everything that differs between machines comes from the environment (see .env.example)."""
 
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import environ
@@ -57,6 +58,7 @@ INSTALLED_APPS = [
     "accounts",
     "outbox",
     "credits",
+    "payments",
     "tiers",
     "coupons",
     "metering",
@@ -81,6 +83,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "axes.middleware.AxesMiddleware",
     "accounts.ratelimits.middleware.RateLimitHeadersMiddleware",
+    "config.queries.QueryNamesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -153,6 +156,8 @@ AXES_USERNAME_CALLABLE = "accounts.adapter.attempted_login"
 AXES_CLIENT_IP_CALLABLE = "accounts.addresses.address_of_request"
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# Owners and billing members are written to when the balance falls below this (USD), unless their wallet says otherwise.
+CREDITS_LOW_BALANCE = Decimal(env("CREDITS_LOW_BALANCE", default="1"))
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Farebox <no-reply@farebox.invalid>")
 
 # ---------------------------------------------------------------- API
@@ -228,6 +233,17 @@ OPENROUTER_API_KEY = env("OPENROUTER_API_KEY", default="")
 OPENROUTER_SANDBOX_URL = env("OPENROUTER_SANDBOX_URL", default="").rstrip("/")
 OPENROUTER_SANDBOX_MANAGEMENT_KEY = env("OPENROUTER_SANDBOX_MANAGEMENT_KEY", default="")
 OPENROUTER_SANDBOX_API_KEY = env("OPENROUTER_SANDBOX_API_KEY", default="")
+
+# ---------------------------------------------------------------- payments
+# Who collects from live organizations: manual (an operator marks payments as paid), stripe, or sandbox (test cards).
+PAYMENT_PROVIDER = env("PAYMENT_PROVIDER", default="manual")
+STRIPE_SECRET_KEY = env("STRIPE_SECRET_KEY", default="")
+STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])  # several while one is being replaced
+STRIPE_API_BASE = env("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")
+# Where Stripe's pages are, if they have an address of their own; forms may lead there.
+PAYMENT_PAGE_ORIGINS = env.list("PAYMENT_PAGE_ORIGINS", default=["https://checkout.stripe.com"])
+# Senders of Standard Webhooks, each with its secrets: polar=whsec_…,shop=whsec_…
+STANDARD_WEBHOOK_SECRETS = env.dict("STANDARD_WEBHOOK_SECRETS", default={})
 
 # Threads of a web process for Django's views; the hot routes need none.
 WEB_THREADS = env.int("WEB_THREADS", default=8)

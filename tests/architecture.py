@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-_CHAIN = ("core", "accounts", "outbox", "credits", "tiers", "metering", "openrouter")
+_CHAIN = ("core", "accounts", "outbox", "credits", "payments", "tiers", "metering", "openrouter")
 # What each folder may import of ours, besides itself. Not listed: free (config, tests, benchmarks).
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set(_CHAIN[:place]) for place, name in enumerate(_CHAIN)},
-    "coupons": {"core", "accounts", "outbox", "credits", "tiers"},
+    "coupons": {"core", "accounts", "outbox", "credits", "payments", "tiers"},
     "billing_api": {*_CHAIN, "coupons"},
     "sandbox": {"core"},
     "sdk": set(),
@@ -20,7 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 OURS = {*MAY_IMPORT, "config"}
 # A command is an edge: this one hands over to the stand-in and needs an installed app to be found in.
 COMMANDS = {("openrouter/management/commands/openrouter_sandbox.py", "sandbox")}
-MONEY_FOLDERS = ("accounts", "billing_api", "core", "coupons", "credits", "metering", "openrouter", "outbox", "tiers")
+MONEY_FOLDERS = (
+    *("accounts", "billing_api", "core", "coupons", "credits", "metering", "openrouter", "outbox", "payments", "tiers"),
+)
 HTTP_CLIENTS = {"requests", "aiohttp", "httpx", "httpx2", "urllib3", "http.client", "urllib.request"}
 HTTP_FOLDERS = {"openrouter", "sandbox", "sdk", "tools", "benchmarks", "tests"}
 LONGEST_FILE = 400

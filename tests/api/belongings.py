@@ -17,7 +17,7 @@ from metering.services import record_usage
 from tests.builders import make_key, make_record, make_user
 
 # What a live organization and its twin share on purpose, or what is nobody's.
-OUR_APPS = ("accounts", "outbox", "credits", "tiers", "metering", "openrouter")
+OUR_APPS = ("accounts", "outbox", "credits", "payments", "tiers", "metering", "openrouter")
 
 
 def furnish(organization: Organization) -> None:

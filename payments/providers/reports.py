@@ -1,0 +1,76 @@
+"""What an incoming event says, in our words."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from payments.models import Outcome, Payment
+from payments.providers.port import Answer, MethodFacts
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentReport:
+    """What became of one of our payments."""
+
+    payment_id: UUID
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class MethodReport:
+    """A payment method was saved without a payment."""
+
+    provider: str
+    organization_id: UUID
+    method: MethodFacts
+
+
+@dataclass(frozen=True, slots=True)
+class RefundReport:
+    """Money of the provider's payment ``reference`` was given back; ``amount`` USD in total."""
+
+    provider: str
+    reference: str
+    refund_reference: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """Money that a sender collected by itself. Either it settles ``payment_id``, or it buys ``credits`` or a ``tier``."""
+
+    source: str
+    reference: str
+    organization_id: UUID
+    amount: Decimal
+    payment_id: UUID | None = None
+    credits: Decimal | None = None
+    tier: str = ""
+    option: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionReport:
+    """A subscription that is collected elsewhere began, goes on (``active``) or ends (``canceled``)."""
+
+    source: str
+    reference: str
+    organization_id: UUID
+    event: str
+    tier: str
+    option: str | None = None
+    ends_at: datetime | None = None
+
+
+Report = PaymentReport | MethodReport | RefundReport | OrderReport | SubscriptionReport
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a report."""
+
+    outcome: Outcome
+    note: str
+    payment: Payment | None = None
+    organization_id: UUID | None = field(default=None)

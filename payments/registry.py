@@ -1,0 +1,119 @@
+"""Who acts when a payment ends: apps to the right register here while they start, in ``<app>/handlers.py``.
+
+A handler runs in the transaction that ends the payment, exactly once per ending, and undoes it by raising::
+
+    @on_settled("subscription", "switch")
+    def paid(payment: Payment, *, at: datetime) -> None: ...
+
+``payment.status`` says how it ended: succeeded, failed (for good), canceled or refunded. ``on_declined`` handlers
+hear of an automatic try that failed while another one is to come (``payment.retry_at``). A payment of amount 0 succeeds
+inside ``request_payment``, so its handlers have run when that returns.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from payments.models import Payment
+
+H = TypeVar("H")
+
+
+class PaymentHandler(Protocol):
+    """Called as ``handler(payment, at=at)``."""
+
+    def __call__(self, payment: Payment, *, at: datetime) -> None:
+        """React to the payment's new status."""
+
+
+Locker = Callable[[UUID], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalSubscription:
+    """A subscription that is sold and collected elsewhere, as its sender reports it.
+
+    ``event``: ``active`` (also for a paid period) or ``canceled``, the latter with the end of what is paid in ``ends_at``
+    (None: at once). ``reference`` is the sender's own id of the subscription or order.
+    """
+
+    organization_id: UUID
+    event: str
+    tier: str
+    option: str | None
+    source: str
+    reference: str
+    ends_at: datetime | None
+
+
+class SubscriptionHandler(Protocol):
+    """Called as ``handler(subscription, at=at)``."""
+
+    def __call__(self, subscription: ExternalSubscription, *, at: datetime) -> None:
+        """Follow what the sender says."""
+
+
+_settled: dict[str, list[PaymentHandler]] = {}
+_declined: dict[str, list[PaymentHandler]] = {}
+_lockers: dict[str, list[Locker]] = {}
+_subscriptions: list[SubscriptionHandler] = []
+
+
+def on_settled(*purposes: str) -> Callable[[PaymentHandler], PaymentHandler]:
+    """Register the decorated function for the end of payments with these purposes."""
+    return _registering(_settled, purposes)
+
+
+def on_declined(*purposes: str) -> Callable[[PaymentHandler], PaymentHandler]:
+    """Register the decorated function for a failed try that will be repeated."""
+    return _registering(_declined, purposes)
+
+
+def locks_first(*purposes: str) -> Callable[[Locker], Locker]:
+    """Register what locks a handler's own rows, called with the organization's id before the payment is locked.
+
+    Whoever locks a subscription first and a payment second, and is also told of payments, needs it against deadlocks.
+    """
+    return _registering(_lockers, purposes)
+
+
+def on_subscription(handler: SubscriptionHandler) -> SubscriptionHandler:
+    """Register the decorated function for subscriptions that are collected elsewhere."""
+    _subscriptions.append(handler)
+    return handler
+
+
+def lock_first(purpose: str, organization_id: UUID) -> None:
+    """Let the handlers of ``purpose`` lock their rows."""
+    for locker in _lockers.get(purpose, []):
+        locker(organization_id)
+
+
+def tell_settled(payment: Payment, *, at: datetime) -> None:
+    """Tell everybody concerned that the payment has ended."""
+    for handler in _settled.get(payment.purpose, []):
+        handler(payment, at=at)
+
+
+def tell_declined(payment: Payment, *, at: datetime) -> None:
+    """Tell everybody concerned that a try failed."""
+    for handler in _declined.get(payment.purpose, []):
+        handler(payment, at=at)
+
+
+def tell_subscription(subscription: ExternalSubscription, *, at: datetime) -> bool:
+    """Tell everybody concerned of an external subscription; False when nobody is."""
+    for handler in _subscriptions:
+        handler(subscription, at=at)
+    return bool(_subscriptions)
+
+
+def _registering(table: dict[str, list[H]], purposes: tuple[str, ...]) -> Callable[[H], H]:
+    def register(handler: H) -> H:
+        for purpose in purposes:
+            table.setdefault(purpose, []).append(handler)
+        return handler
+
+    return register

@@ -1,0 +1,108 @@
+"""Money back. What is unspent of the credit that a payment bought is taken back with it."""
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+
+from core.errors import InvalidRequest
+from core.money import EXACT, ZERO, quantize
+from credits.errors import NothingLeft, UnknownLot
+from credits.models import LedgerEntry, LotKind
+from credits.services import grant_credits, void_lot
+from outbox.services import publish
+from payments.errors import PaymentNotRefundable, RefundTooLarge
+from payments.models import Payment, Purpose, Status
+from payments.money import share
+from payments.registry import tell_settled
+from payments.services.settling import locked_payment
+
+SELLS_CREDIT = (Purpose.CREDITS, Purpose.TOP_UP)
+
+
+def lot_key(payment: Payment) -> str:
+    """The ledger key of the credit that a payment bought."""
+    return f"payment:{payment.id}"
+
+
+@transaction.atomic
+def refund_payment(
+    *, payment_id: UUID, actor: str, reason: str, at: datetime, amount: Decimal | None = None, reference: str = ""
+) -> Payment:
+    """Give ``amount`` USD of a payment back, once. Refunding again changes nothing.
+
+    Bought credit: the default is the price of what is unspent and not held, and that credit is taken back; a smaller
+    amount takes back its share, a larger one all that is unspent. Anything else: the default is all that was paid.
+    The provider is told afterwards, unless ``reference`` says that it told us.
+    Raises PaymentNotRefundable, RefundTooLarge, UnknownPayment.
+    """
+    if not reason.strip():
+        raise InvalidRequest("Say why it is refunded.")
+    payment = locked_payment(payment_id)
+    if payment.status == Status.REFUNDED:
+        return payment
+    _check(payment, amount)
+    taken = ZERO
+    if payment.purpose in SELLS_CREDIT and payment.credits:
+        amount, taken = _take_credit_back(payment, amount, reason, actor, at)
+    payment.refunded = payment.amount if amount is None else amount
+    payment.refund_reference = reference
+    payment.status, payment.ended_at = Status.REFUNDED, at
+    payment.retry_at = None if reference else at
+    payment.save()
+    facts = {"payment_id": payment.id, "amount": payment.refunded, "credits": taken, "reason": reason}
+    publish(type="payment.refunded", organization_id=payment.organization_id, data=facts, actor=actor, at=at)
+    tell_settled(payment, at=at)
+    return payment
+
+
+def _check(payment: Payment, amount: Decimal | None) -> None:
+    if payment.status != Status.SUCCEEDED or not payment.amount:
+        raise PaymentNotRefundable(f"The payment is {payment.status} and held {payment.amount} USD.")
+    if amount is None:
+        return
+    if amount > payment.amount:
+        raise RefundTooLarge(refundable=payment.amount)
+    if amount <= 0 or amount != amount.quantize(Decimal("0.01")):
+        raise InvalidRequest("A refund is a positive amount in whole cents.")
+
+
+def _take_credit_back(
+    payment: Payment, amount: Decimal | None, reason: str, actor: str, at: datetime
+) -> tuple[Decimal, Decimal]:
+    """The money to give back and the credit taken back for it."""
+    free = _void(payment, reason, actor, at)
+    if amount is None:
+        amount = share(payment.amount, min(free, payment.credits), payment.credits)
+        if not amount:
+            raise PaymentNotRefundable("All the credit that it bought is spent or held. Name an amount to refund it.")
+        return amount, free
+    wanted = quantize(EXACT.divide(EXACT.multiply(payment.credits, amount), payment.amount))
+    if kept := max(free - wanted, ZERO):
+        grant_credits(
+            organization_id=payment.organization_id,
+            amount=kept,
+            kind=LotKind.PURCHASED,
+            reason="Credit kept after a partial refund",
+            actor=actor,
+            at=at,
+            key=f"{lot_key(payment)}:kept",
+        )
+    return amount, free - kept
+
+
+def _void(payment: Payment, reason: str, actor: str, at: datetime) -> Decimal:
+    """Take back what is neither spent nor held of the credit; the amount taken."""
+    entry = LedgerEntry.objects.filter(account_id=payment.organization_id, key=lot_key(payment)).first()
+    lots = [part["lot"] for part in entry.allocations if part["lot"]] if entry else []
+    taken = ZERO
+    for lot in lots:
+        try:
+            posting = void_lot(
+                organization_id=payment.organization_id, lot_id=UUID(lot), reason=reason, actor=actor, at=at
+            )
+        except (NothingLeft, UnknownLot):
+            continue
+        taken -= LedgerEntry.objects.values_list("amount", flat=True).get(pk=posting.entry_id)
+    return taken
