@@ -12,7 +12,8 @@ class TiersConfig(AppConfig):
     name = "tiers"
 
     def ready(self) -> None:
-        """Give new organizations a tier."""
+        """Give new organizations a tier; hear when payments end."""
+        import tiers.handlers  # noqa: F401
         from accounts.signals import organization_created
 
         organization_created.connect(_settle_in, dispatch_uid="tiers")

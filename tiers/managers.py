@@ -1,6 +1,6 @@
 """Named reads of tiers and subscriptions."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -67,20 +67,5 @@ class SubscriptionQuerySet(models.QuerySet["Subscription"]):
             period_index=index,
             period_starts_at=start,
             period_ends_at=end,
-            **fields,
-        )
-
-    def begin_trial(self, *, tier: "Tier", at: datetime, days: int, **fields: Any) -> "Subscription":
-        """A new row whose first ``days`` cost nothing; its periods are counted from their end."""
-        ends_at = at + timedelta(days=days)
-        return self.create(
-            tier=tier,
-            started_at=at,
-            anchor_at=ends_at,
-            period_index=-1,
-            period_starts_at=at,
-            period_ends_at=ends_at,
-            trial_ends_at=ends_at,
-            status="trialing",
             **fields,
         )

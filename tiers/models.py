@@ -198,6 +198,7 @@ class ChangeKind(models.TextChoices):
     DOWNGRADE = "downgrade"  # takes effect when the period ends
     TRIAL = "trial"  # the tier of a trial: takes effect now, costs nothing
     KEEP = "keep"  # takes back what was to happen at the period's end
+    LOAN = "loan"  # a better tier for a time, by a coupon
 
 
 class ChangeStatus(models.TextChoices):
@@ -226,6 +227,7 @@ class TierChange(models.Model):
     amount = MoneyField(default=Decimal(0))  # USD to pay now, before discounts
     credit = MoneyField(default=Decimal(0))  # USD of credit that comes with it
     payment_id = models.UUIDField(null=True, blank=True)
+    derivation = models.JSONField(default=dict)  # the preview that it was made from
     key = models.CharField(max_length=255)
     actor = models.CharField(max_length=120)
     created_at = models.DateTimeField()
@@ -245,3 +247,6 @@ class TierChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} to {self.to_tier_id}"
+
+
+from tiers.close.models import PeriodClose  # noqa: E402, F401  (Django looks for an app's models here)

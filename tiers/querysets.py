@@ -8,7 +8,7 @@ from django.db import connection
 
 from core.ttlcache import TtlCache
 from tiers.errors import NoTier
-from tiers.models import Tier
+from tiers.models import Subscription, Tier
 from tiers.terms import TierTerms, terms_of
 
 # A changed tier holds within a second in every process; a busy organization costs one query a second and process.
@@ -21,6 +21,12 @@ def tier_of(organization_id: UUID) -> Tier:
     if tier is None:
         raise NoTier()
     return tier
+
+
+def subscription_of(organization_id: UUID) -> Subscription | None:
+    """The subscription in force, with its tiers."""
+    rows = Subscription.objects.open().select_related("tier", "next_tier", "paid_tier")
+    return rows.filter(organization_id=organization_id).first()
 
 
 def terms_for(organization_id: UUID) -> TierTerms:
@@ -47,7 +53,9 @@ def forget_terms() -> None:
 
 
 def _read(organization_id: UUID) -> TierTerms:
-    terms = terms_of(tier_of(organization_id))
+    subscription = Subscription.objects.open().select_related("tier").filter(organization_id=organization_id).first()
+    tier = subscription.tier if subscription is not None else tier_of(organization_id)
+    terms = terms_of(tier, subscription)
     _terms.put(organization_id, terms)
     return terms
 

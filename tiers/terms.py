@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from tiers.models import ModelAccess, Tier
+from tiers.models import ModelAccess, Subscription, Tier
+from tiers.options import DEFAULT, option_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,9 @@ class TierTerms:
     tokens_per_minute: int
     free_requests_per_minute: int  # of the provider's shared quota for free models
     entitlements: Mapping[str, Any]
+    option: str = DEFAULT
+    subscription_id: UUID | None = None
+    period_ends_at: datetime | None = None  # past it, the period is closed before anything is spent
 
     def may_use_model(self, model: str, *, is_free: bool) -> bool:
         """Whether the tier includes ``model``; ``is_free`` says that its price is zero."""
@@ -36,20 +41,24 @@ class TierTerms:
         return model in self.models or f"{model.partition('/')[0]}/*" in self.models
 
 
-def terms_of(tier: Tier) -> TierTerms:
-    """The terms that a tier's row describes."""
+def terms_of(tier: Tier, subscription: Subscription | None = None) -> TierTerms:
+    """The terms of a tier, as its usual option or as the one that the subscription has chosen."""
+    option = option_of(tier, DEFAULT if subscription is None else subscription.option)
     return TierTerms(
         tier_id=tier.id,
         slug=tier.slug,
         name=tier.name,
         version=tier.version,
-        components=tuple(tier.components),
+        components=option.components,
         model_access=tier.model_access,
         models=frozenset(tier.model_ids),
-        byok_allowed=tier.byok_allowed,
+        byok_allowed=option.byok_allowed,
         overage_limit=tier.overage_limit,
         requests_per_minute=tier.requests_per_minute,
         tokens_per_minute=tier.tokens_per_minute,
         free_requests_per_minute=tier.free_requests_per_minute,
         entitlements=dict(tier.entitlements),
+        option=option.slug,
+        subscription_id=subscription.id if subscription else None,
+        period_ends_at=subscription.period_ends_at if subscription else None,
     )

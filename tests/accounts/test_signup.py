@@ -51,7 +51,7 @@ def test_signing_up_logs_in_and_leads_to_the_dashboard():
 
 
 def test_when_a_part_fails_nobody_is_left_half_made(monkeypatch):
-    monkeypatch.setattr("tiers.services.grant_credits", lambda **_: 1 / 0)
+    monkeypatch.setattr("tiers.services.subscriptions.grant_credits", lambda **_: 1 / 0)
     client = Client(raise_request_exception=False)
     assert client.post("/accounts/signup/", FORM).status_code == 500
     assert not User.objects.exists() and not Organization.objects.exists()

@@ -16,11 +16,10 @@ from credits.services import deduct_credits
 from outbox.models import DomainEvent
 from tests.builders import NOON, make_customer, make_organization
 from tests.concurrency.parallel import run_parallel
-from tiers import services
 from tiers.errors import NoTier, UnknownTier
 from tiers.models import Subscription, Tier
 from tiers.querysets import forget_terms, terms_for, terms_for_async
-from tiers.services import create_tier, new_version, subscribe
+from tiers.services import create_tier, new_version, subscribe, subscriptions
 
 ME = Actor("test")
 LATER = NOON + timedelta(days=1)
@@ -218,19 +217,15 @@ def test_parallel_switches_leave_one_open_subscription():
 
 @pytest.mark.django_db(transaction=True)
 def test_without_the_lock_parallel_switches_collide(monkeypatch):
-    def unlocked(organization_id):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.2)")
+    follow = subscriptions._follow
 
-    replace = services._replace
-
-    def slow_replace(*args):
+    def slow_follow(*args):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(0.3)")
-        return replace(*args)
+        return follow(*args)
 
-    monkeypatch.setattr(services, "_lock", unlocked)
-    monkeypatch.setattr(services, "_replace", slow_replace)
+    monkeypatch.setattr(subscriptions, "lock_organization", lambda id: Organization.objects.get(id=id))
+    monkeypatch.setattr(subscriptions, "_follow", slow_follow)
     organization = make_organization()
     for slug in ("a", "b", "c"):
         tier(slug)

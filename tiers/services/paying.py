@@ -1,0 +1,66 @@
+"""Asking for the price of a period, and giving its credit when it is due."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from payments.models import Collection as PaymentCollection
+from payments.models import Payment, PaymentMethod, Purpose
+from payments.models import Status as PaymentStatus
+from payments.services import cancel_payment, request_payment
+from tiers.models import Collection, Subscription
+from tiers.services.allocation import allocate_period
+from tiers.services.rows import SYSTEM
+
+
+@transaction.atomic
+def begin_period(*, subscription: Subscription, at: datetime, actor: str = SYSTEM.label) -> Payment | None:
+    """Ask for the present period's price and give its credit, each once; the caller holds the organization's lock.
+
+    Credit comes at once where nothing is to be paid or an invoice is sent, else with the payment. A trial brings
+    neither. Returns the payment, None where nothing is charged.
+    """
+    index = subscription.period_index
+    if index < 0:
+        return None
+    charged = bool(subscription.price) and subscription.collection != Collection.NONE
+    credited = not charged or subscription.collection == Collection.MANUAL
+    if credited:
+        allocate_period(subscription=subscription, index=index, at=at, actor=actor)
+    if not charged:
+        return None
+    return request_payment(
+        organization_id=subscription.organization_id,
+        purpose=Purpose.SUBSCRIPTION,
+        amount=subscription.price,
+        credits=subscription.monthly_credit,
+        subject={
+            "subscription": str(subscription.id),
+            "period_index": index,
+            "credited": credited,
+            "description": f"{subscription.tier.name}, {subscription.period_starts_at:%-d %B %Y} to "
+            f"{subscription.period_ends_at:%-d %B %Y}",
+        },
+        key=f"period:{subscription.id}:{index}",
+        at=at,
+        actor=actor,
+        collection=PaymentCollection(subscription.collection),
+    )
+
+
+def drop_unpaid(organization_id: UUID, *, at: datetime, actor: str) -> None:
+    """Stop asking for periods of a subscription that has ended, where no credit was given for them."""
+    for payment in Payment.objects.filter(
+        organization_id=organization_id,
+        purpose=Purpose.SUBSCRIPTION,
+        status=PaymentStatus.OPEN,
+        subject__credited=False,
+    ):
+        cancel_payment(payment_id=payment.id, actor=actor, at=at, reason="The subscription has ended.")
+
+
+def asking(organization_id: UUID) -> str:
+    """How to ask for money that somebody waits for: the saved payment method, else the provider's page."""
+    saved = PaymentMethod.objects.filter(organization_id=organization_id, is_default=True).exists()
+    return PaymentCollection.AUTOMATIC if saved else PaymentCollection.CHECKOUT

@@ -1,0 +1,218 @@
+"""The life of a subscription: its beginning, a trial, its end, and the way back before that."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.models import Organization
+from accounts.principal import Actor
+from credits.models import LotKind
+from credits.services import grant_credits
+from tiers.errors import NothingToCancel, NothingToReactivate, NoTrial
+from tiers.models import Collection, Subscription, SubscriptionStatus, Tier
+from tiers.querysets import tier_of
+from tiers.services.allocation import allocate_credit
+from tiers.services.pending import clear_schedule, withdraw_pending
+from tiers.services.rows import (
+    SYSTEM,
+    current_tier,
+    limit_overage,
+    lock_organization,
+    open_subscription,
+    option_slug,
+    periods_from,
+    succeed,
+    tell,
+)
+from tiers.services.turning import fall_to_default
+
+
+@transaction.atomic
+def subscribe(
+    *,
+    organization_id: UUID,
+    tier_slug: str,
+    at: datetime,
+    actor: Actor = SYSTEM,
+    option: str | None = None,
+    collection: str | None = None,
+) -> Subscription:
+    """Put the organization on the current version of a tier from ``at`` on, without asking for money or giving credit.
+
+    It keeps its periods unless it comes from a free tier or a trial. ``collection`` says how later periods are paid for
+    (default: as before; nothing is charged for what begins like this). Their credit comes as for everybody.
+    Raises UnknownTier, UnknownOption, NotFound, or OverageOwed when more is owed than the tier lets one owe.
+    """
+    organization = lock_organization(organization_id)
+    tier = current_tier(tier_slug, at)
+    chosen = option_slug(tier, option)
+    before = open_subscription(organization_id)
+    if before is not None and before.paid_tier is None and (before.tier_id, before.option) == (tier.id, chosen):
+        return before
+    withdraw_pending(organization_id=organization_id, at=at, actor=actor)
+    if collection is None:
+        collection = before.collection if before is not None else Collection.NONE
+    changes = {
+        "tier": tier,
+        "option": chosen,
+        "collection": collection if tier.monthly_price else Collection.NONE,
+    }
+    after = _follow(organization, before, changes, at)
+    limit_overage(organization_id, tier, strict=True)
+    tell("tier.changed", after, actor, at, before=before and before.tier.slug)
+    return after
+
+
+def grant_welcome_credit(*, organization_id: UUID, at: datetime) -> None:
+    """Give a new customer what their tier gives as a present, once; nothing on a tier that gives none."""
+    tier = tier_of(organization_id)
+    if tier.welcome_credit > 0:
+        grant_credits(
+            organization_id=organization_id,
+            amount=tier.welcome_credit,
+            kind=LotKind.BONUS,
+            reason="Welcome credit",
+            actor=SYSTEM.label,
+            at=at,
+            key="welcome-credit",
+        )
+
+
+@transaction.atomic
+def settle_in(*, organization_id: UUID, tier_slug: str | None, is_signup: bool, at: datetime) -> None:
+    """The first tier of a new organization, and its welcome credit when a person signed up.
+
+    Before any catalogue is loaded there is nothing to subscribe to; the default tier applies once there is one.
+    """
+    default = Tier.objects.default(at)
+    if tier_slug is None and default is None:
+        return
+    subscribe(organization_id=organization_id, tier_slug=tier_slug or default.slug, at=at)  # type: ignore[union-attr]
+    if is_signup:
+        grant_welcome_credit(organization_id=organization_id, at=at)
+
+
+@transaction.atomic
+def start_trial(
+    *,
+    organization_id: UUID,
+    tier_slug: str,
+    at: datetime,
+    actor: Actor,
+    option: str | None = None,
+    days: int | None = None,
+    public_only: bool = False,
+) -> Subscription:
+    """Begin a trial of a tier: its terms without a charge; the first paid period begins when the trial ends.
+
+    An organization that pays for nothing has one trial. ``days`` is an operator's word: it gives another trial, or one
+    of a tier without any. Raises NoTrial, UnknownTier, UnknownOption, OverageOwed.
+    """
+    organization = lock_organization(organization_id)
+    tier = current_tier(tier_slug, at)
+    before = open_subscription(organization_id)
+    length = days or tier.trial_days
+    pays = before is not None and (not before.is_free or before.paid_tier is not None)
+    if pays or not length or not tier.monthly_price or (public_only and not tier.is_public):
+        raise NoTrial()
+    if days is None and had_trial(organization_id):
+        raise NoTrial("This organization has had its trial.")
+    withdraw_pending(organization_id=organization_id, at=at, actor=actor)
+    ends_at = at + timedelta(days=length)
+    changes = {
+        "tier": tier,
+        "option": option_slug(tier, option),
+        "status": SubscriptionStatus.TRIALING,
+        "collection": Collection.AUTOMATIC,
+        "anchor_at": ends_at,
+        "period_index": -1,
+        "period_starts_at": at,
+        "period_ends_at": ends_at,
+        "trial_ends_at": ends_at,
+    }
+    if before is None:
+        zone = organization.time_zone
+        after = Subscription.objects.create(organization=organization, started_at=at, zone=zone, **changes)
+    else:
+        after = succeed(before, at=at, reason="switched", **changes)
+    limit_overage(organization_id, tier, strict=True)
+    allocate_credit(
+        subscription=after,
+        amount=tier.trial_credit,
+        reason=f"Trial credit of {tier.name}",
+        key=f"trial:{after.id}",
+        index=-1,
+        at=at,
+        actor=actor.label,
+    )
+    tell("subscription.trial_started", after, actor, at, trial_ends_at=ends_at)
+    tell("tier.changed", after, actor, at, before=before and before.tier.slug)
+    return after
+
+
+def had_trial(organization_id: UUID) -> bool:
+    """Whether the organization has ever tried a tier."""
+    return Subscription.objects.filter(organization_id=organization_id, trial_ends_at__isnull=False).exists()
+
+
+@transaction.atomic
+def cancel_subscription(
+    *, organization_id: UUID, at: datetime, actor: Actor, at_once: bool = False
+) -> Subscription | None:
+    """End a paid subscription at the end of its period; then the default tier begins. Doing it again changes nothing.
+
+    ``at_once`` ends it now: nothing is paid back, and the credit that came with it stays until it expires. Returns what
+    is in force then. Raises NothingToCancel, NotFound.
+    """
+    lock_organization(organization_id)
+    subscription = open_subscription(organization_id)
+    if subscription is None or subscription.is_free:
+        raise NothingToCancel()
+    if at_once:
+        return fall_to_default(subscription=subscription, at=at, reason="canceled", actor=actor)
+    if subscription.cancel_at_period_end:
+        return subscription
+    withdraw_pending(organization_id=organization_id, at=at, actor=actor)
+    clear_schedule(subscription)
+    subscription.cancel_at_period_end = True
+    subscription.save(update_fields=["cancel_at_period_end"])
+    tell("subscription.canceled", subscription, actor, at, effective_at=subscription.period_ends_at)
+    return subscription
+
+
+@transaction.atomic
+def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor) -> Subscription:
+    """Take back a cancellation, or a change that waits for the period's end. Raises NothingToReactivate, NotFound."""
+    lock_organization(organization_id)
+    subscription = open_subscription(organization_id)
+    if subscription is None or not (subscription.cancel_at_period_end or subscription.next_tier_id):
+        raise NothingToReactivate()
+    withdraw_pending(organization_id=organization_id, at=at, actor=actor)
+    clear_schedule(subscription)
+    tell("subscription.reactivated", subscription, actor, at)
+    return subscription
+
+
+@transaction.atomic
+def set_collection(*, organization_id: UUID, collection: str, at: datetime, actor: Actor) -> Subscription:
+    """An operator's word on how later periods are paid for. Raises NothingToCancel on a tier without a price."""
+    lock_organization(organization_id)
+    subscription = open_subscription(organization_id)
+    if subscription is None or subscription.is_free:
+        raise NothingToCancel("There is no paid subscription.")
+    subscription.collection = Collection(collection)
+    subscription.save(update_fields=["collection"])
+    tell("subscription.collection_changed", subscription, actor, at, collection=collection)
+    return subscription
+
+
+def _follow(
+    organization: Organization, before: Subscription | None, changes: dict[str, object], at: datetime
+) -> Subscription:
+    if before is None:
+        fields = {**changes, **periods_from(at, organization.time_zone)}
+        return Subscription.objects.create(organization=organization, started_at=at, **fields)
+    if before.status == SubscriptionStatus.TRIALING or before.is_free:
+        changes = {**changes, "status": SubscriptionStatus.ACTIVE, **periods_from(at, before.zone)}
+    return succeed(before, at=at, reason="switched", **changes)
