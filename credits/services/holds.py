@@ -23,6 +23,7 @@ from credits.errors import (
     UnknownHold,
 )
 from credits.models import Hold, HoldPurpose
+from credits.upkeep import bring_up_to_date
 
 HOLD_LIFETIME = timedelta(minutes=15)
 
@@ -109,6 +110,7 @@ def place_holds(requests: Sequence[HoldRequest], *, at: datetime) -> list[HoldOu
         }
         for request in requests
     ]
+    bring_up_to_date({request.organization_id for request in requests}, at)
     rows = call_batch("place_holds", items, at)
     for row in rows:
         del row["ord"]

@@ -26,6 +26,7 @@ from credits.errors import (
     UnknownLot,
 )
 from credits.models import EntryKind, LedgerEntry, LotKind
+from credits.upkeep import bring_up_to_date
 from outbox.services import publish
 
 # Promotional credit burns before paid credit, so that what can be refunded in money is spent last.
@@ -69,8 +70,11 @@ def grant_credits(
     effective_at: datetime | None = None,
     expires_at: datetime | None = None,
     entry_kind: str = EntryKind.GRANT,
+    counts_from: datetime | None = None,
 ) -> Posting:
     """Add a lot of ``amount`` USD; a purchase first settles what is owed below zero.
+
+    ``counts_from``: the instant, not after ``at``, from which the entry counts (default: when it is posted).
 
     Replaying ``key`` with the same grant returns the first posting. Raises InvalidRequest, KeyReused, UnknownAccount.
     """
@@ -78,6 +82,46 @@ def grant_credits(
         raise InvalidRequest(f"Unknown kind of credit {kind!r}; use one of {', '.join(LotKind.values)}.")
     if expires_at is not None and expires_at <= max(at, effective_at or at):
         raise InvalidRequest("The credit would expire before it can be spent.")
+    body = grant_item(
+        organization_id=organization_id,
+        amount=amount,
+        kind=kind,
+        reason=reason,
+        actor=actor,
+        at=at,
+        key=key,
+        priority=priority,
+        effective_at=effective_at,
+        expires_at=expires_at,
+        entry_kind=entry_kind,
+        counts_from=counts_from,
+    )
+    posting = _post(body, at)
+    if not posting.replayed:
+        facts = {"amount": amount, "kind": kind, "entry_id": posting.entry_id, "balance": posting.balance}
+        publish(type="credits.granted", organization_id=organization_id, data=facts, actor=actor, at=at)
+    return posting
+
+
+def grant_item(
+    *,
+    organization_id: UUID,
+    amount: Decimal,
+    kind: str,
+    reason: str,
+    actor: str,
+    at: datetime,
+    key: str | None,
+    priority: int | None = None,
+    effective_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    entry_kind: str = EntryKind.GRANT,
+    counts_from: datetime | None = None,
+) -> dict[str, Any]:
+    """A grant as an item of :func:`post_batch`: as :func:`grant_credits`, but announced by the caller.
+
+    ``counts_from`` is the instant from which the entry counts when it is posted later; the lot may have ended by then.
+    """
     item = {
         "type": "grant",
         "kind": entry_kind,
@@ -87,12 +131,8 @@ def grant_credits(
         "effective_at": effective_at,
         "expires_at": expires_at,
     }
-    generated = {"lot": uuid7(), "effective_at": effective_at or at}
-    posting = _post(organization_id, item, generated, reason, actor, key, at)
-    if not posting.replayed:
-        facts = {"amount": amount, "kind": kind, "entry_id": posting.entry_id, "balance": posting.balance}
-        publish(type="credits.granted", organization_id=organization_id, data=facts, actor=actor, at=at)
-    return posting
+    generated = {"lot": uuid7(), "effective_at": effective_at or at, "counts_from": counts_from}
+    return _body(organization_id, item, generated, reason, actor, key)
 
 
 def deduct_credits(
@@ -112,7 +152,7 @@ def deduct_credits(
     Raises InsufficientCredits, SpendLimitReached, KeyReused, UnknownAccount, InvalidRequest; then nothing moved.
     """
     item = {"type": "spend", "kind": kind, "amount": _positive(amount), "overage": allow_overage}
-    return _post(organization_id, item, {"limits": list(limit_ids)}, reason, actor, key, at)
+    return _post(_body(organization_id, item, {"limits": list(limit_ids)}, reason, actor, key), at)
 
 
 def charge_item(
@@ -191,7 +231,7 @@ def refund_charge(
         "event": event_id,
     }
     fresh = {"lot": uuid7(), "priority": PRIORITIES[LotKind.REFUND]}
-    posting = _post(organization_id, item, fresh, reason, actor, key, at)
+    posting = _post(_body(organization_id, item, fresh, reason, actor, key), at)
     if not posting.replayed:
         facts = {"charge_id": entry_id, "entry_id": posting.entry_id, "balance": posting.balance}
         publish(type="credits.refunded", organization_id=organization_id, data=facts, actor=actor, at=at)
@@ -223,7 +263,7 @@ def void_lot(
     *, organization_id: UUID, lot_id: UUID, reason: str, actor: str, at: datetime, key: str | None = None
 ) -> Posting:
     """Take back what is neither spent nor held of a lot. Raises UnknownLot, NothingLeft."""
-    return _post(organization_id, {"type": "void", "lot": lot_id}, {}, reason, actor, key, at)
+    return _post(_body(organization_id, {"type": "void", "lot": lot_id}, {}, reason, actor, key), at)
 
 
 def _positive(amount: Decimal) -> Decimal:
@@ -232,17 +272,16 @@ def _positive(amount: Decimal) -> Decimal:
     return amount
 
 
-def _post(
+def _body(
     organization_id: UUID,
     item: dict[str, Any],
     generated: dict[str, Any],
     reason: str,
     actor: str,
     key: str | None,
-    at: datetime,
-) -> Posting:
+) -> dict[str, Any]:
     """``generated`` differs between two sendings of one request, so it stays out of the request's hash."""
-    body = {
+    return {
         **item,
         **generated,
         "account": organization_id,
@@ -251,6 +290,10 @@ def _post(
         "actor": actor,
         "request_hash": hashlib.sha256(dumps({**item, "reason": reason})).hexdigest() if key else "",
     }
+
+
+def _post(body: dict[str, Any], at: datetime) -> Posting:
+    bring_up_to_date([body["account"]], at)
     [row] = post_batch([body], at=at)
     if row["status"] not in ("posted", "replayed"):
         _refuse(row, body)
@@ -260,7 +303,7 @@ def _post(
         held=row["held"],
         available=row["available"],
         replayed=row["status"] == "replayed",
-        lot_id=generated.get("lot") if item["type"] == "grant" and row["status"] == "posted" else None,
+        lot_id=body["lot"] if body["type"] == "grant" and row["status"] == "posted" else None,
     )
 
 

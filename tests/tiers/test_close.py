@@ -1,0 +1,417 @@
+"""The end of a period, worked by hand."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from credits.audit import audit_books
+from credits.models import CreditAccount, LedgerEntry, Lot, Statement
+from credits.services import HoldRequest, SettleRequest, grant_credits, place_hold, release_hold, settle_hold
+from outbox.models import DomainEvent
+from payments.models import Payment
+from payments.services import add_discount, mark_paid
+from tests.builders import usd
+from tests.tiers.closing import (
+    APRIL,
+    FEBRUARY,
+    JANUARY,
+    MARCH,
+    balance,
+    books,
+    make_subscription,
+    make_tier,
+    spend,
+)
+from tiers.close.models import PeriodClose
+from tiers.close.paper import write_due_statements
+from tiers.close.rollover import rolled_over
+from tiers.close.services import close_due, close_period
+from tiers.close.waiting import finish_all_waiting
+from tiers.models import Subscription
+from tiers.services import begin_period, cancel_subscription
+
+pytestmark = pytest.mark.django_db
+
+DAY = timedelta(days=1)
+
+
+def begin(tier=None, **fields):
+    """A subscription with its first period's credit."""
+    subscription = make_subscription(tier, **fields)
+    begin_period(subscription=subscription, at=subscription.started_at)
+    return subscription
+
+
+def close_all(at):
+    closed = close_due(at=at)
+    finish_all_waiting(at=at, limit=100)
+    write_due_statements(at=at)
+    return closed
+
+
+def lots(organization_id):
+    rows = Lot.objects.filter(account_id=organization_id).order_by("effective_at", "kind")
+    return [(lot.kind, lot.amount, lot.remaining, lot.effective_at, lot.expires_at) for lot in rows]
+
+
+def test_what_is_left_expires_and_the_next_period_gets_its_credit():
+    subscription = begin()
+    organization = subscription.organization_id
+    spend(organization, "12.5", JANUARY + DAY)
+
+    assert close_all(FEBRUARY) == 1
+
+    assert lots(organization) == [
+        ("allocated", 30, 0, JANUARY, FEBRUARY),
+        ("allocated", 30, 30, FEBRUARY, MARCH),
+    ]
+    close = PeriodClose.objects.get()
+    assert (close.expired, close.rolled_over, close.allocated, close.overage_billed) == (usd("17.5"), 0, 30, 0)
+    subscription.refresh_from_db()
+    assert (subscription.period_index, subscription.period_starts_at, subscription.period_ends_at) == (
+        1,
+        FEBRUARY,
+        MARCH,
+    )
+    statement = close.statement
+    assert (statement.starts_at, statement.ends_at, statement.opening, statement.closing) == (JANUARY, FEBRUARY, 0, 0)
+    assert {line["code"]: line["amount"] for line in statement.lines} == {
+        "granted.allocated": "30",
+        "deducted": "-12.5",
+        "expired": "-17.5",
+    }
+
+
+def test_nothing_is_closed_before_its_end():
+    subscription = begin()
+
+    assert close_all(FEBRUARY - timedelta(microseconds=1)) == 0
+    assert close_period(subscription_id=subscription.id, at=FEBRUARY - timedelta(microseconds=1)) is None
+    assert PeriodClose.objects.count() == 0
+
+
+def test_closing_twice_changes_nothing():
+    subscription = begin()
+    close_all(FEBRUARY)
+    before = books(subscription.organization_id)
+
+    assert close_all(FEBRUARY) == 0
+    assert close_period(subscription_id=subscription.id, at=FEBRUARY + DAY) is None
+    assert books(subscription.organization_id) == before
+
+
+@pytest.mark.parametrize(
+    ("expired", "percent", "cap", "kept"),
+    [
+        ("17.5", "50", None, "8.75"),
+        ("17.5", "50", "5", "5"),
+        ("17.5", "100", "17.5", "17.5"),
+        ("0", "50", None, "0"),
+        ("0.000000000001", "50", None, "0"),  # half of a unit goes to the even neighbour
+        ("0.000000000003", "50", None, "0.000000000002"),
+        ("10.000000000001", "33.33", None, "3.333000000000"),
+    ],
+)
+def test_a_share_of_what_expires_is_kept_up_to_the_cap(expired, percent, cap, kept):
+    assert rolled_over(usd(expired), Decimal(percent), cap and usd(cap)) == usd(kept)
+
+
+def test_rolled_over_credit_lasts_as_many_periods_as_the_tier_says_and_burns_first():
+    tier = make_tier(rollover_percent=50, rollover_periods=2)
+    organization = begin(tier).organization_id
+    spend(organization, "10", JANUARY + DAY)
+    close_all(FEBRUARY)
+    spend(organization, "4", FEBRUARY + DAY)
+    close_all(MARCH)
+
+    assert lots(organization) == [
+        ("allocated", 30, 0, JANUARY, FEBRUARY),
+        ("allocated", 30, 0, FEBRUARY, MARCH),
+        ("rollover", 10, 6, FEBRUARY, APRIL),
+        ("allocated", 30, 30, MARCH, APRIL),
+        ("rollover", 15, 15, MARCH, datetime(2026, 5, 31, 12, tzinfo=UTC)),
+    ]
+    close_all(APRIL)
+    # What was rolled over once is not rolled over again.
+    assert PeriodClose.objects.get(period_index=2).rolled_over == 15
+    assert balance(organization) == 30 + 15 + 15
+
+
+def test_credit_that_does_not_expire_stays_and_nothing_rolls_over():
+    organization = begin(make_tier(credit_expires=False, rollover_percent=50)).organization_id
+    close_all(FEBRUARY)
+
+    assert lots(organization) == [("allocated", 30, 30, JANUARY, None), ("allocated", 30, 30, FEBRUARY, None)]
+    assert PeriodClose.objects.get().rolled_over == 0
+
+
+def test_bonus_and_purchased_credit_is_neither_expired_nor_rolled_over():
+    organization = begin(make_tier(rollover_percent=100)).organization_id
+    for kind, end in (("purchased", None), ("bonus", FEBRUARY)):
+        grant_credits(
+            organization_id=organization, amount=usd("5"), kind=kind, reason="", actor="", at=JANUARY, expires_at=end
+        )
+    close_all(FEBRUARY)
+
+    assert PeriodClose.objects.get().rolled_over == 30
+    assert balance(organization) == 30 + 30 + 5
+
+
+def test_forty_days_late_gives_the_books_of_a_close_on_time():
+    tier = make_tier(rollover_percent=50, rollover_cap=usd("12"), rollover_periods=1)
+
+    def year(late):
+        organization = begin(tier).organization_id
+        spend(organization, "1.000000000001", JANUARY + DAY)
+        if not late:
+            for at in (FEBRUARY, MARCH, APRIL):
+                close_all(at)
+        close_all(APRIL + DAY)
+        return books(organization)
+
+    on_time, late = year(late=False), year(late=True)
+    assert on_time == late
+    assert len(on_time["closes"]) == 3
+
+
+def test_spending_during_an_outage_meets_the_books_of_the_new_period():
+    tier = make_tier(rollover_percent=50)
+
+    def history(outage):
+        organization = begin(tier).organization_id
+        if not outage:
+            close_all(FEBRUARY)
+        spend(organization, "40", FEBRUARY + DAY)  # 15 rolled over, 25 of the new 30
+        close_all(FEBRUARY + 2 * DAY)
+        return books(organization)
+
+    assert history(outage=True) == history(outage=False)
+
+
+def test_a_hold_across_the_boundary_keeps_what_it_reserved_and_the_rollover_waits_for_it():
+    tier = make_tier(rollover_percent=50)
+
+    def history(close_at, finish):
+        organization = begin(tier).organization_id
+        request = HoldRequest(organization, usd("10"), "k", FEBRUARY + DAY, purpose="gateway")
+        hold = place_hold(request, at=FEBRUARY - DAY).hold_id
+        for at in close_at[0]:
+            close_all(at)
+        finish(hold)
+        for at in close_at[1]:
+            close_all(at)
+        return books(organization)
+
+    def settle(hold):
+        settle_hold(SettleRequest(hold, usd("4")), at=FEBRUARY + timedelta(hours=1))
+
+    waiting = begin(tier)
+    place_hold(HoldRequest(waiting.organization_id, usd("10"), "k", MARCH, purpose="gateway"), at=FEBRUARY - DAY)
+    close_all(FEBRUARY)
+    close = PeriodClose.objects.get()
+    assert (close.is_waiting, close.expired, close.statement) == (True, None, None)
+    assert balance(waiting.organization_id) == 10 + 30
+
+    on_time = history(([FEBRUARY], [FEBRUARY + DAY]), settle)
+    late = history(([], [FEBRUARY + 2 * DAY]), settle)
+    assert on_time == late
+    [closed] = on_time["closes"]
+    assert closed[4:6] == [26, 13]  # 20 at once, 6 when the hold gave them back; half of it kept
+
+    def release(hold):
+        release_hold(hold, at=FEBRUARY + timedelta(hours=1))
+
+    assert history(([FEBRUARY], [FEBRUARY + DAY]), release) == history(([], [FEBRUARY + 2 * DAY]), release)
+
+
+def test_a_rollover_that_waited_is_there_before_the_next_spending():
+    subscription = begin(make_tier(rollover_percent=50))
+    organization = subscription.organization_id
+    request = HoldRequest(organization, usd("10"), "k", FEBRUARY + DAY, purpose="gateway")
+    hold = place_hold(request, at=FEBRUARY - DAY).hold_id
+    close_all(FEBRUARY)
+    release_hold(hold, at=FEBRUARY + timedelta(hours=1))
+
+    spend(organization, "45", FEBRUARY + timedelta(hours=2))  # 15 rolled over and 30 new
+
+    assert balance(organization) == 0
+
+
+def test_what_is_owed_below_zero_is_billed_in_whole_cents_and_once():
+    tier = make_tier(monthly_price=usd("20"), overage_limit=usd("10"))
+    subscription = begin(tier, collection="manual")
+    organization = subscription.organization_id
+    spend(organization, "33.129", JANUARY + DAY)
+
+    close_all(FEBRUARY)
+    bill = Payment.objects.get(purpose="overage")
+    assert (bill.amount, bill.credits, bill.status) == (usd("3.12"), usd("3.12"), "open")
+
+    spend(organization, "31", FEBRUARY + DAY)  # another dollar below zero
+    close_all(MARCH)
+    assert [payment.amount for payment in Payment.objects.filter(purpose="overage").order_by("due_at")] == [
+        usd("3.12"),
+        usd("1"),
+    ]
+    for payment in Payment.objects.filter(purpose="overage"):
+        mark_paid(payment_id=payment.id, actor="test", reason="bank", at=MARCH + DAY)
+    account = CreditAccount.objects.get(pk=organization)
+    assert (account.overage, account.balance) == (usd("0.009"), usd("29.991"))
+    assert [statement.overage for statement in Statement.objects.order_by("number")] == [usd("3.129"), usd("4.129")]
+
+
+def test_an_operators_gift_is_never_billed():
+    tier = make_tier(monthly_price=usd("20"), overage_limit=usd("10"))
+    organization = begin(tier, collection="none").organization_id
+    spend(organization, "33", JANUARY + DAY)
+    close_all(FEBRUARY)
+
+    assert Payment.objects.count() == 0
+    assert balance(organization) == 27
+
+
+def test_an_invoiced_period_gives_its_credit_at_once_and_paying_it_later_gives_none_again():
+    tier = make_tier(monthly_price=usd("20"))
+    subscription = begin(tier, collection="manual")
+    organization = subscription.organization_id
+    close_all(FEBRUARY)
+
+    assert PeriodClose.objects.get().allocated == 30
+    assert balance(organization) == 30
+    for payment in Payment.objects.order_by("due_at"):
+        mark_paid(payment_id=payment.id, actor="test", reason="bank", at=MARCH - DAY)
+    assert balance(organization) == 30
+
+
+def test_an_invoice_paid_after_its_period_changes_nothing_in_the_books():
+    subscription = begin(make_tier(monthly_price=usd("20")), collection="manual")
+    close_all(MARCH)
+    before = balance(subscription.organization_id)
+    for payment in Payment.objects.filter(status="open"):
+        mark_paid(payment_id=payment.id, actor="test", reason="bank", at=MARCH + DAY)
+
+    assert balance(subscription.organization_id) == before == 30
+
+
+def test_a_period_to_be_charged_gives_its_credit_with_the_payment():
+    subscription = make_subscription(make_tier(monthly_price=usd("20")), collection="automatic")
+    organization = subscription.organization_id
+    close_all(FEBRUARY)
+
+    close = PeriodClose.objects.get()
+    payment = Payment.objects.get(id=close.payment_id)
+    assert (close.allocated, balance(organization)) == (0, 0)
+    assert (payment.amount, payment.credits, payment.due_at) == (20, 30, FEBRUARY)
+    mark_paid(payment_id=payment.id, actor="test", reason="bank", at=FEBRUARY + DAY)
+    assert lots(organization) == [("allocated", 30, 30, FEBRUARY, MARCH)]
+
+
+def test_a_period_that_a_discount_pays_for_gives_its_credit_at_the_boundary_however_late():
+    tier = make_tier(monthly_price=usd("20"), rollover_percent=10)
+
+    def history(late):
+        subscription = make_subscription(tier, collection="automatic")
+        organization = subscription.organization_id
+        add_discount(
+            organization_id=organization,
+            percent=Decimal(100),
+            applies_to="any",
+            uses=2,
+            key="k",
+            source="s",
+            at=JANUARY,
+        )
+        for at in () if late else (FEBRUARY, MARCH):
+            close_all(at)
+        close_all(MARCH + DAY)
+        return books(organization)
+
+    on_time, late = history(late=False), history(late=True)
+    assert on_time == late
+    assert [row[1] for row in on_time["lots"] if row[0] == "rollover"] == [3]
+
+
+def test_a_cancelled_subscription_ends_at_the_boundary_and_keeps_nothing():
+    free = make_tier(monthly_credit=usd("1"), is_default=True)
+    subscription = begin(make_tier(monthly_price=usd("20"), rollover_percent=100), collection="manual")
+    cancel_subscription(organization_id=subscription.organization_id, at=JANUARY + DAY)
+    close_all(FEBRUARY + 3 * DAY)
+
+    subscription.refresh_from_db()
+    assert (subscription.status, subscription.ended_at) == ("ended", FEBRUARY)
+    after = Subscription.objects.get(organization=subscription.organization_id, ended_at=None)
+    assert (after.tier, after.started_at, after.period_ends_at) == (free, FEBRUARY, MARCH - 3 * DAY)
+    assert lots(subscription.organization_id)[1:] == [("allocated", 1, 1, FEBRUARY, MARCH - 3 * DAY)]
+
+
+def test_the_entries_count_from_the_boundary_also_when_posted_late():
+    organization = begin(make_tier(rollover_percent=50)).organization_id
+    close_all(FEBRUARY + 5 * DAY)
+
+    entries = LedgerEntry.objects.filter(account_id=organization, posted_at=FEBRUARY + 5 * DAY).order_by("number")
+    assert [(entry.kind, entry.amount, entry.effective_at) for entry in entries] == [
+        ("expiry", -30, FEBRUARY),
+        ("grant", 15, FEBRUARY),
+        ("grant", 30, FEBRUARY),
+    ]
+
+
+def test_statements_follow_each_other_without_a_gap_also_across_a_change_of_tier():
+    free, paid = make_tier(monthly_credit=usd("1")), make_tier(monthly_price=usd("20"))
+    subscription = begin(free)
+    organization = subscription.organization_id
+    from tiers.services import subscribe
+
+    subscribe(organization_id=organization, tier_slug=paid.slug, at=JANUARY + 10 * DAY)
+    close_all(MARCH)
+
+    first, *rest = Statement.objects.filter(organization=organization).order_by("number")
+    assert first.starts_at == JANUARY
+    for statement in rest:
+        assert (statement.starts_at, statement.opening) == (first.ends_at, first.closing)
+        first = statement
+
+
+def test_a_close_is_told_of_once():
+    begin()
+    close_all(FEBRUARY)
+    close_all(FEBRUARY)
+
+    for type in ("period.closed", "statement.ready"):
+        assert DomainEvent.objects.filter(type=type).count() == 1
+
+
+def test_many_subscriptions_close_like_one():
+    tier = make_tier(rollover_percent=50)
+    alone = begin(tier)
+    close_period(subscription_id=alone.id, at=FEBRUARY)
+    write_due_statements(at=FEBRUARY)
+    many = [begin(tier) for _ in range(7)]
+    close_due(at=FEBRUARY, batch=3)
+    write_due_statements(at=FEBRUARY)
+
+    for subscription in many:
+        assert books(subscription.organization_id) == books(alone.organization_id)
+    assert audit_books() == []
+
+
+def test_one_subscription_that_cannot_be_closed_keeps_no_other_waiting(monkeypatch):
+    from tiers.close import batch, services
+
+    good, bad = begin(), begin()
+    plain = batch.allocation_item
+
+    def broken(subscription, at):
+        if subscription.id == bad.id:
+            raise ZeroDivisionError("broken")
+        return plain(subscription, at)
+
+    monkeypatch.setattr(batch, "allocation_item", broken)
+    with pytest.raises(services.CloseFailed, match="1 not closed"):
+        close_due(at=FEBRUARY)
+    assert PeriodClose.objects.get().subscription_id == good.id
+    assert balance(bad.organization_id) == 30
+
+    monkeypatch.undo()
+    assert close_due(at=FEBRUARY) == 1

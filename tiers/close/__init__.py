@@ -1,0 +1,1 @@
+"""The end of a period: what expires, what is kept, what comes next, what is owed; each boundary once."""

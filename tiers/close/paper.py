@@ -1,0 +1,61 @@
+"""Statements of closed periods, written in order, apart from the close itself: no wallet waits for them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Max, Min
+
+from credits.models import Statement
+from credits.statements import StatementRequest, write_statements
+from tiers.close.models import PeriodClose
+from tiers.models import Subscription
+
+_BATCH = 500
+
+
+def write_due_statements(*, at: datetime, limit: int = 100_000) -> int:
+    """Write the statement of up to ``limit`` closed periods that nothing can change any more; how many were written.
+
+    Any number of writers may run at once.
+    """
+    written = 0
+    while written < limit:
+        done = _write_some(at, min(_BATCH, limit - written))
+        written += done
+        if not done:
+            break
+    return written
+
+
+@transaction.atomic
+def _write_some(at: datetime, count: int) -> int:
+    writable = PeriodClose.objects.writable().select_related("subscription__tier")
+    # Claimed rows are looked at again after the lock: what another writer has just written drops out.
+    closes = list(writable.select_for_update(of=("self",), no_key=True, skip_locked=True).order_by("ends_at")[:count])
+    first = _starts([close.organization_id for close in closes])
+    requests = [
+        StatementRequest(
+            organization_id=close.organization_id,
+            starts_at=first[close.organization_id],
+            ends_at=close.ends_at,
+            title=close.subscription.tier.name,
+            zone=close.subscription.zone,
+        )
+        for close in closes
+    ]
+    for close, statement in zip(closes, write_statements(requests, at=at), strict=True):
+        close.statement = statement
+    PeriodClose.objects.bulk_update(closes, ["statement"])
+    return len(closes)
+
+
+def _starts(organization_ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """Where each one's next statement begins: at the end of its last, or with its first subscription.
+
+    So no movement falls between two statements, also when a change of tier moved the boundaries.
+    """
+    begun = Subscription.objects.filter(organization__in=organization_ids).values_list("organization_id")
+    written = Statement.objects.filter(organization__in=organization_ids).values_list("organization_id")
+    return dict(begun.annotate(Min("started_at"))) | dict(written.annotate(Max("ends_at")))
