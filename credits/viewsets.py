@@ -45,6 +45,7 @@ from credits.errors import (
 from credits.filters import EntryFilter, HoldFilter, LotFilter
 from credits.models import Hold, LedgerEntry, Lot
 from credits.services.holds import HoldOutcome, SettleOutcome, api_hold_key, organization_hold
+from credits.upkeep import bring_up_to_date
 
 
 class NumberPagination(TimePagination):
@@ -294,6 +295,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         body = shapes.SettleHoldSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         hold = organization_hold(request.auth.organization_id, pk)
+        bring_up_to_date([hold.account_id], timezone.now())
         settlement = services.SettleRequest(hold_id=hold.pk, actor=request.auth.actor, **body.validated_data)
         outcome = services.settle_hold(settlement, at=timezone.now())
         return self._answer(shapes.EndedHoldSerializer, outcome)

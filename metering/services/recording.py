@@ -12,6 +12,7 @@ from django.db import connection
 from core.jsonio import dumps_text
 from core.money import ZERO
 from credits.services import charge_item
+from credits.upkeep import bring_up_to_date
 from metering.records import UsageOutcome, UsageRecord, hash_of
 
 # An event with a hold is unique by it; callers cannot use ids that begin so.
@@ -24,8 +25,14 @@ def record_usage(events: Sequence[UsageRecord], *, at: datetime) -> list[UsageOu
     """Record each event once, with its charge (or its hold's settlement) and its sums; answer ``i`` is of event ``i``.
 
     One round trip and, unless the caller has opened one, one transaction. A refused event leaves no trace and can be
-    sent again. ``at`` (UTC) is when the events were received and the money moves.
+    sent again. ``at`` (UTC) is when the events were received and the money moves. A period that is over is closed first.
     """
+    bring_up_to_date({event.organization_id for event in events}, at)
+    return record_prepared(events, at=at)
+
+
+def record_prepared(events: Sequence[UsageRecord], *, at: datetime) -> list[UsageOutcome]:
+    """The same for a caller that has brought the wallets up to date (``credits.upkeep``)."""
     outcomes = [UsageOutcome(status="recorded", event_id=event.id) for event in events]
     if not events:
         return outcomes

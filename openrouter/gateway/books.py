@@ -13,8 +13,9 @@ from core.ids import uuid7
 from core.jsonio import dumps_text
 from core.money import quantize
 from credits.services import HoldOutcome, HoldRequest, place_holds
+from credits.upkeep import bring_up_to_date
 from metering.records import UsageOutcome, UsageRecord
-from metering.services import record_usage
+from metering.services.recording import record_prepared
 from openrouter.gateway.call import Try
 from openrouter.gateway.ticket import Ticket
 
@@ -67,9 +68,11 @@ def settle_batch(settlements: list[Settlement]) -> list[UsageOutcome]:
     # Statements of one pipeline are one transaction. The attempts go first and are not waited for, so that the wallets'
     # locks, which come with the second statement, are held for one round trip only.
     server = connection.connection
+    records, now = [settlement.record for settlement in settlements], datetime.now(UTC)
+    bring_up_to_date({record.organization_id for record in records}, now)
     with connection.wrap_database_errors, server.pipeline(), psycopg.Cursor(server) as cursor:
         cursor.execute(_ATTEMPTS, [dumps_text(rows)])
-        return record_usage([settlement.record for settlement in settlements], at=datetime.now(UTC))
+        return record_prepared(records, at=now)
 
 
 def note_batch(notes: list[Note]) -> list[bool]:
