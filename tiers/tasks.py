@@ -1,0 +1,23 @@
+"""Beat tasks of tiers; each is safe to run twice and at the same time."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from tiers.close.paper import write_due_statements
+from tiers.close.services import close_due
+from tiers.close.waiting import finish_all_waiting
+
+WAITING = 500
+
+
+@shared_task
+def close_periods() -> int:
+    """Close the periods that are over, and finish closes that waited for calls to end."""
+    now = timezone.now()
+    return close_due(at=now) + finish_all_waiting(at=now, limit=WAITING)
+
+
+@shared_task
+def write_statements() -> int:
+    """Write the statements of closed periods."""
+    return write_due_statements(at=timezone.now())
