@@ -25,7 +25,8 @@ def record_usage(events: Sequence[UsageRecord], *, at: datetime) -> list[UsageOu
     """Record each event once, with its charge (or its hold's settlement) and its sums; answer ``i`` is of event ``i``.
 
     One round trip and, unless the caller has opened one, one transaction. A refused event leaves no trace and can be
-    sent again. ``at`` (UTC) is when the events were received and the money moves. A period that is over is closed first.
+    sent again. ``at`` (UTC) is when the events were received and the money moves. A period that is
+    over is closed first.
     """
     bring_up_to_date({event.organization_id for event in events}, at)
     return record_prepared(events, at=at)
