@@ -7,3 +7,4 @@ class AccountsConfig(AppConfig):
     """See models.py."""
 
     name = "accounts"
+    verbose_name = "Customers and people"  # the sign-in library has an app called Accounts

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 
+_RUN = ("=", "+", "-", "@", "\t", "\r")
+
+
 class _Echo:
     def write(self, value: str) -> str:
         return value
@@ -20,6 +23,6 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[
 
 def inert(value: Any) -> Any:
     """``value``, or its harmless spelling."""
-    if isinstance(value, str) and value[:1] in "=+-@\t\r" and not value.lstrip("-").replace(".", "", 1).isdigit():
+    if isinstance(value, str) and value.startswith(_RUN) and not value.lstrip("-").replace(".", "", 1).isdigit():
         return f"'{value}"
     return value

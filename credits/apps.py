@@ -12,7 +12,8 @@ class CreditsConfig(AppConfig):
     name = "credits"
 
     def ready(self) -> None:
-        """Follow organizations and keys, which are made further left."""
+        """Follow organizations and keys, which are made further left, and the news that people are told of."""
+        import credits.handlers  # noqa: F401  (registers them)
         from accounts.signals import api_key_saved, organization_created
 
         organization_created.connect(_open_accounts, dispatch_uid="credits")

@@ -100,3 +100,11 @@ class NothingLeft(DomainError):
     code = "nothing_left"
     status = 409
     title = "Nothing is left of this lot."
+
+
+class BatchNotReady(DomainError):
+    """The file of movements is not where this can be done with it."""
+
+    code = "batch_not_ready"
+    status = 409
+    title = "This cannot be done with the file now."

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from core.ids import uuid7
 from core.money import MoneyField
+from credits.operations import CreditAlert, MovementBatch, MovementRow  # noqa: F401  (tables of this app)
 from credits.querysets import HoldQuerySet, LedgerEntryQuerySet, LotQuerySet
 
 
@@ -161,6 +162,8 @@ class LedgerEntry(models.Model):
             # the usage event's money, and what a refund has already given back
             models.Index(fields=["event_id"], condition=Q(event_id__isnull=False), name="entry_of_event"),
             models.Index(fields=["reverses"], condition=Q(reverses__isnull=False), name="entry_reversals"),
+            # operators: what moved that is not usage, newest first; usage itself is summed in the rollups
+            models.Index(fields=["-posted_at", "-number"], condition=~Q(kind="charge"), name="entry_not_usage"),
         ]
         verbose_name_plural = "ledger entries"
 

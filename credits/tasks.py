@@ -5,6 +5,8 @@ from django.utils import timezone
 
 from credits import services
 from credits.audit import audit_books
+from credits.services.alerts import close_shortages, detect_expiring, detect_shortages
+from credits.services.batches import apply_batches as carry_out
 from outbox.services import publish
 
 
@@ -37,3 +39,17 @@ def audit_ledger() -> int:
             actor="ledger audit",
         )
     return len(found)
+
+
+@shared_task
+def alert_shortages() -> int:
+    """Tell of wallets that are short or about to lose credit; end the shortages that are over. How many were told."""
+    now = timezone.now()
+    close_shortages(at=now)
+    return detect_shortages(at=now) + detect_expiring(at=now)
+
+
+@shared_task
+def apply_batches() -> int:
+    """Carry out the movements of confirmed files; a file that a dead worker has left is gone on with."""
+    return carry_out(at=timezone.now())

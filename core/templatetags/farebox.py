@@ -183,6 +183,12 @@ def money_text(amount: Decimal) -> str:
 
 
 @register.filter
+def money_digits(amount: Decimal) -> str:
+    """Every digit as bare text, for letters."""
+    return amounts.full(amount)
+
+
+@register.filter
 def plain(number: Decimal) -> str:
     """``1,234.5``, without trailing zeros."""
     return f"{number.normalize():,f}"

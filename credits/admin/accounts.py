@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from core import amounts
 from core.admin import ReadOnlyAdmin
-from credits.admin.forms import DeductForm, GrantForm, MovementForm
+from credits.admin.forms import AdjustForm, DeductForm, GrantForm, MovementForm
 from credits.admin.movements import PERMISSION, movement_page
 from credits.models import CreditAccount
 from credits.wallet import wallet_of
@@ -69,6 +69,7 @@ class CreditAccountAdmin(ReadOnlyAdmin):
         return [
             path("<uuid:account_id>/grant/", wrap(self.grant), name="credits_creditaccount_grant"),
             path("<uuid:account_id>/deduct/", wrap(self.deduct), name="credits_creditaccount_deduct"),
+            path("<uuid:account_id>/adjust/", wrap(self.adjust), name="credits_creditaccount_adjust"),
             *super().get_urls(),
         ]
 
@@ -79,6 +80,10 @@ class CreditAccountAdmin(ReadOnlyAdmin):
     def deduct(self, request: HttpRequest, account_id: UUID) -> HttpResponse:
         """Take credit."""
         return self._movement(request, account_id, DeductForm)
+
+    def adjust(self, request: HttpRequest, account_id: UUID) -> HttpResponse:
+        """Correct the balance."""
+        return self._movement(request, account_id, AdjustForm)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -65,6 +66,27 @@ class DeductForm(MovementForm):
         required=False, label="May go below zero, within the organization's overage limit"
     )
     service = staticmethod(services.deduct_credits)
+
+
+class AdjustForm(MovementForm):
+    """Correct a balance, up or down."""
+
+    title = "Adjust the balance"
+    field_order = ["amount", "reason"]
+    amount = forms.DecimalField(
+        label="Amount in USD",
+        max_digits=USD_DIGITS,
+        decimal_places=USD_PLACES,
+        help_text="Positive adds credit, negative takes it. For corrections: it is an adjustment on the statement.",
+    )
+    service = staticmethod(services.adjust_balance)
+
+    def clean_amount(self) -> Decimal:
+        """Something moves."""
+        amount: Decimal = self.cleaned_data["amount"]
+        if not amount:
+            raise forms.ValidationError("The amount is not zero.")
+        return amount
 
 
 class RefundForm(MovementForm):

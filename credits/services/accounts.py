@@ -31,7 +31,11 @@ def set_overage_limit(*, organization_id: UUID, limit: Decimal) -> CreditAccount
 
 
 def set_low_balance_alert(*, organization_id: UUID, threshold: Decimal | None) -> None:
-    """Announce ``credits.low`` when the available balance falls below ``threshold`` USD; None switches it off."""
+    """Announce ``credits.low`` when the available balance falls below ``threshold`` USD.
+
+    None: owners are written to at the installation's own threshold (``CREDITS_LOW_BALANCE``). 0: they are written to
+    only when all is gone.
+    """
     if not CreditAccount.objects.filter(pk=organization_id).update(low_balance_at=threshold):
         raise UnknownAccount
 

@@ -14,6 +14,7 @@ from celery import current_app
 from celery.schedules import crontab, schedule
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.html import escape
 
 from accounts.principal import Actor
 from core.errors import NotFound
@@ -191,7 +192,7 @@ def test_the_page_lists_every_job_and_runs_one(broker):
     client = sign_in(make_user(is_staff=True, is_superuser=True))
     html = client.get("/admin/outbox/taskstate/").content.decode()
     for job in jobs_at(NOON):
-        assert f'value="{job.name}"' in html
+        assert f'value="{escape(job.name)}"' in html
     assert "The database is away" in html and "failing" in html
     answer = client.post("/admin/outbox/taskstate/", {"run": "expire lots"}, follow=True)
     assert "on its way" in answer.content.decode() and waiting() == 1
