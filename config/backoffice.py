@@ -5,9 +5,23 @@ from typing import Any
 from django.contrib.admin import AdminSite
 from django.http import HttpRequest
 
+# By class name; names of apps that are not installed are passed over.
 _GROUPS = {
-    "Customers": ("Organization", "Membership", "ApiKey", "Subscription", "Tier"),
-    "Money": ("CreditAccount", "LedgerEntry", "Lot", "Hold", "SpendLimit"),
+    "Customers": ("Organization", "Membership", "ApiKey", "Subscription"),
+    "Money": ("CreditAccount", "LedgerEntry", "MovementBatch", "Lot", "Hold", "SpendLimit"),
+    "Billing": (
+        "Tier",
+        "Coupon",
+        "CouponBatch",
+        "Redemption",
+        "Statement",
+        "PeriodClose",
+        "Payment",
+        "PaymentMethod",
+        "AutoTopUp",
+        "Discount",
+        "IncomingEvent",
+    ),
     "Coupons": ("Coupon", "CouponBatch", "Redemption"),
     "Usage and prices": ("UsageEvent", "LanguageModel", "ModelPrice"),
     "Provider": (
@@ -18,8 +32,8 @@ _GROUPS = {
         "ReconciliationRun",
         "KeyReading",
     ),
+    "Jobs and audit trail": ("TaskState", "TaskRun", "DomainEvent", "EmailDelivery"),
     "People and sign-ins": ("User", "Group", "EmailAddress", "AccessAttempt", "AccessFailureLog", "AccessLog"),
-    "Audit trail": ("DomainEvent",),
 }
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.operators import operator
-from core.admin import LargeTableAdmin, OperatedAdmin, ReadOnlyAdmin, ServiceAdmin
+from core.admin import LargeTableAdmin, ReadOnlyAdmin, RetriedAdmin, ServiceAdmin
 from core.money import to_wire
 from openrouter import services
 from openrouter.client import ProviderError
@@ -40,7 +40,7 @@ class _RetiredKeys(admin.TabularInline):
         return False
 
 
-class _SecretKeeper(OperatedAdmin):
+class _SecretKeeper(RetriedAdmin):
     """Its pages never read the secret, so they open even when the key that wrote it is lost."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -100,7 +100,7 @@ class ProviderAccountAdmin(_SecretKeeper):
             organization_id=obj.organization_id, actor=operator(request), at=timezone.now(), even_if_disabled=True
         )
 
-    @admin.action(description="Read balance and usage now", permissions=["operate"])
+    @admin.action(description="Read balance and usage now", permissions=["retry"])
     def sync_now(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
         """Ask the provider about each."""
         self._each(
@@ -109,7 +109,7 @@ class ProviderAccountAdmin(_SecretKeeper):
             lambda account: services.sync_account(organization_id=account.organization_id, at=timezone.now()),
         )
 
-    @admin.action(description="Tell the provider what is owed, now", permissions=["operate"])
+    @admin.action(description="Tell the provider what is owed, now", permissions=["retry"])
     def try_now(self, request: HttpRequest, queryset: QuerySet[ProviderAccount]) -> None:
         """Do not wait for the next attempt."""
         self._each(request, queryset, lambda account: soon("provision", str(account.id)))
@@ -159,7 +159,7 @@ class ByokCredentialAdmin(_SecretKeeper):
     fields = ["organization", "last_four", "label", "is_enabled", "verified_at", "last_error", "created_at"]
     actions = ["verify", "remove"]
 
-    @admin.action(description="Check with the provider now", permissions=["operate"])
+    @admin.action(description="Check with the provider now", permissions=["retry"])
     def verify(self, request: HttpRequest, queryset: QuerySet[ByokCredential]) -> None:
         """Ask about each key."""
         working, unasked = 0, 0
