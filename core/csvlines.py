@@ -2,7 +2,12 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
+
+from core.money import to_wire
+from core.times import utc_text
 
 
 _RUN = ("=", "+", "-", "@", "\t", "\r")
@@ -18,7 +23,14 @@ def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[
     writer = csv.writer(_Echo())
     yield writer.writerow(header)
     for row in rows:
-        yield writer.writerow([inert(value) for value in row])
+        yield writer.writerow([cell(value) for value in row])
+
+
+def cell(value: Any) -> Any:
+    """Amounts and times as JSON answers write them; text inert."""
+    if isinstance(value, Decimal):
+        return to_wire(value)
+    return utc_text(value) if isinstance(value, datetime) else inert(value)
 
 
 def inert(value: Any) -> Any:

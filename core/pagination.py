@@ -2,8 +2,19 @@
 
 from typing import Any
 
+from rest_framework.exceptions import NotFound
 from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
 from rest_framework.response import Response
+
+from core.errors import InvalidRequest
+
+
+class InvalidCursor(InvalidRequest):
+    """A position that no answer of ours named."""
+
+    code = "invalid_cursor"
+    title = "This cursor is not valid. Follow the links of an answer."
 
 
 class TimePagination(CursorPagination):
@@ -13,6 +24,13 @@ class TimePagination(CursorPagination):
     page_size_query_param = "limit"
     max_page_size = 200
     ordering = "-id"
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
+        """The rows of the page that the request asks for. Raises InvalidCursor."""
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except NotFound:
+            raise InvalidCursor from None
 
     def get_paginated_response(self, data: Any) -> Response:
         """The page with links to its neighbours."""

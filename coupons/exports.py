@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from django.db.models import QuerySet
 
 from core.csvlines import csv_lines
-from core.money import to_wire
 from coupons.models import Coupon
 from coupons.words import offer_of
 
@@ -37,10 +35,6 @@ def _row(coupon: Coupon, at: datetime) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return to_wire(value)
-    if isinstance(value, datetime):
-        return value.isoformat()
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else value

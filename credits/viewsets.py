@@ -1,9 +1,7 @@
 """REST API of the ledger: parse, call one service, answer."""
 
-import csv
 from collections.abc import Iterator
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,11 +22,11 @@ from rest_framework.views import APIView
 from accounts.idempotency import idempotent
 from accounts.requests import ApiRequest
 from accounts.scopes import Scope
+from core.csvlines import csv_lines
 from core.errors import InvalidRequest, KeyReused
-from core.money import ZERO, to_wire
+from core.money import ZERO
 from core.pagination import TimePagination
 from core.refusals import refuses
-from core.times import utc_text
 from credits import serializers as shapes
 from credits import services
 from credits.balances import balance_at, current_balance
@@ -113,11 +111,6 @@ class EntryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
         return response
 
 
-class _Echo:
-    def write(self, value: str) -> str:
-        return value
-
-
 CSV_COLUMNS = [
     "number",
     "posted_at",
@@ -133,24 +126,9 @@ CSV_COLUMNS = [
 
 
 def entry_csv(entries: QuerySet[LedgerEntry]) -> Iterator[str]:
-    """CSV lines of the entries, streamed; text that a spreadsheet would run as a formula gets an apostrophe."""
-    writer = csv.writer(_Echo())
-    yield writer.writerow(CSV_COLUMNS)
-    for entry in entries.iterator(chunk_size=2000):
-        yield writer.writerow([_cell(getattr(entry, name)) for name in CSV_COLUMNS])
-
-
-def _cell(value: Any) -> Any:
-    """Amounts and times as the JSON answers write them."""
-    if isinstance(value, Decimal):
-        return to_wire(value)
-    return utc_text(value) if isinstance(value, datetime) else _inert(value)
-
-
-def _inert(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in "=+-@\t\r" and not value.lstrip("-").replace(".", "", 1).isdigit():
-        return f"'{value}"
-    return value
+    """CSV lines of the entries, streamed."""
+    rows = ([getattr(entry, name) for name in CSV_COLUMNS] for entry in entries.iterator(chunk_size=2000))
+    return csv_lines(CSV_COLUMNS, rows)
 
 
 class LotViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):

@@ -7,9 +7,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from core.errors import InvalidRequest
 from core.keyset import Page, read_page
-from core.pagination import TimePagination
+from core.pagination import InvalidCursor, TimePagination
 from metering.models import UsageEvent
 from metering.positions import ByTime
 
@@ -28,7 +27,7 @@ class EventPagination(BasePagination):
         cursor = request.query_params.get("cursor", "")
         position = cursor.removeprefix(_OLDER).removeprefix(_NEWER)
         if cursor and not (cursor.startswith((_OLDER, _NEWER)) and ByTime().is_position(position)):
-            raise InvalidRequest("This cursor is not valid. Follow the links of an answer.")
+            raise InvalidCursor
         self.page = read_page(
             queryset,
             ByTime(),

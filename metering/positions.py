@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
+from core.times import utc_text
 from metering.models import UsageEvent
 
 _SEPARATOR = "~"
@@ -17,8 +18,8 @@ class ByTime:
     order: tuple[str, ...] = ("-occurred_at", "-id")
 
     def of(self, row: UsageEvent) -> str:
-        """``2026-03-02T12:00:00.5+00:00~id``."""
-        return f"{row.occurred_at.isoformat()}{_SEPARATOR}{row.id}"
+        """``2026-03-02T12:00:00.5Z~id``."""
+        return f"{utc_text(row.occurred_at)}{_SEPARATOR}{row.id}"
 
     def is_position(self, text: str) -> bool:
         """Whether ``text`` is the position of an event."""

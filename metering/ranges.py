@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.serializers import StrictSerializer
+from core.times import wire_time
 from metering.models import Kind
 from metering.sums import GRANULARITIES, HOUR, Span
 
@@ -52,7 +53,7 @@ class MomentField(serializers.Field):
 
     def to_representation(self, value: datetime) -> str:
         """As text."""
-        return value.isoformat()
+        return wire_time(value)
 
 
 class RangeSerializer(StrictSerializer):

@@ -20,7 +20,9 @@ def refusal_of(event: UsageRecord, outcome: UsageOutcome) -> DomainError:
         case "limit_exceeded":
             return SpendLimitReached(required=event.charge)
         case "key_reused":
-            return KeyReused(f'The id "{event.external_id}" belongs to another event.', event_id=outcome.event_id)
+            return KeyReused(
+                f'The external id "{event.external_id}" belongs to another event.', event_id=outcome.event_id
+            )
         case "hold_not_open":
             return HoldNotOpen(hold_id=event.hold_id)
         case "unknown_hold":

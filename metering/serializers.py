@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.serializers import AmountField, StrictSerializer
+from core.times import wire_time
 from metering.models import Kind
 
 
@@ -76,8 +77,8 @@ class BucketSerializer(SumsSerializer):
 
     @extend_schema_field(OpenApiTypes.DATETIME)
     def get_start(self, row: dict[str, Any]) -> str:
-        """With the zone's offset at that time."""
-        return str(row["start"].isoformat())
+        """With the zone's offset at that time, Z where it is none."""
+        return wire_time(row["start"])
 
 
 class UserSumsSerializer(SumsSerializer):

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from core.money import to_wire
+from core.times import utc_text
 from openrouter.models import Attempt
 
 
@@ -20,7 +21,7 @@ def _facts(attempt: Attempt) -> dict[str, Any]:
         "status_code": attempt.status_code,
         "error_type": attempt.error_type,
         "answered": attempt.answered,
-        "started_at": attempt.started_at.isoformat(),
+        "started_at": utc_text(attempt.started_at),
         "duration_ms": attempt.duration_ms,
         "cost": None if attempt.cost is None else to_wire(attempt.cost),
     }

@@ -18,6 +18,7 @@ from accounts.scopes import ALL_SCOPES
 from accounts.services.organizations import checked_name, tell
 from accounts.signals import api_key_saved
 from core.errors import InvalidRequest, NotFound
+from core.times import utc_text
 
 LONGEST_OVERLAP = timedelta(days=30)
 
@@ -125,7 +126,7 @@ def rotate_api_key(
     _save(new, at)
     old.replaced_by, old.revoked_at = new, at + overlap
     old.save(update_fields=["replaced_by", "revoked_at"])
-    data = {"api_key": str(old.id), "replaced_by": str(new.id), "old_key_ends_at": old.revoked_at.isoformat()}
+    data = {"api_key": str(old.id), "replaced_by": str(new.id), "old_key_ends_at": utc_text(old.revoked_at)}
     tell(organization_id, "api_key.rotated", data, actor, at)
     transaction.on_commit(forget_keys)
     return new, secret

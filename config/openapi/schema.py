@@ -77,6 +77,12 @@ class ApiSchema(AutoSchema):
             _add(operation["responses"], refusal)
         return operation
 
+    def get_filter_backends(self) -> list[Any]:
+        """An export takes the filters of its list."""
+        backends: list[Any] = super().get_filter_backends()
+        is_export = self.path.endswith(".csv") and self.method == "GET"
+        return list(getattr(self.view, "filter_backends", ())) if is_export else backends
+
     @property
     def _handler(self) -> Any:
         action = getattr(self.view, "action", None) or self.method.lower()

@@ -1,7 +1,7 @@
 """Ingestion outside Django: requests that arrive together share a statement and a commit.
 
 Answers are those of the views in ``metering.ingest.views``: the same functions decode, price, record and answer. A
-request without an API key in its header, or with an ``Idempotency-Key``, is left to those.
+request without an API key in its header, with an ``Idempotency-Key`` or with a query, is left to those.
 """
 
 import asyncio
@@ -54,7 +54,12 @@ class Ingest:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         headers = headers_of(scope)
-        if scope["method"] != "POST" or b"authorization" not in headers or b"idempotency-key" in headers:
+        if (
+            scope["method"] != "POST"
+            or scope.get("query_string")
+            or b"authorization" not in headers
+            or b"idempotency-key" in headers
+        ):
             await self._otherwise(scope, receive, send)
             return
         limits: dict[str, str] = {}

@@ -66,8 +66,8 @@ def _problems(event: TrackedEvent, at: datetime) -> Iterator[Problem]:
         )
     if event.kind == "custom" and not event.name and not event.model:
         yield "name", "required", "An event of kind custom needs a name."
-    if event.id is not None and event.id.startswith(RESERVED_IDS):
-        yield "id", "reserved", f"Ids that begin with {' or '.join(RESERVED_IDS)} are Farebox's own."
+    if event.external_id is not None and event.external_id.startswith(RESERVED_IDS):
+        yield "external_id", "reserved", f"Ids that begin with {' or '.join(RESERVED_IDS)} are Farebox's own."
     if event.cost is not None:
         yield from _amount("cost", event.cost, USD_STEP, MOST_USD)
     if event.quantity is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from metering.ingest.checks import InvalidEvent, check_event
-from metering.ingest.decode import malformed, problem_of_message
+from metering.ingest.decode import EVENT_FIELDS, malformed, problem_of_message
 from metering.ingest.pricing import record_of
 from metering.ingest.reporter import Reporter
 from metering.ingest.shapes import TrackedEvent
@@ -23,6 +23,7 @@ class CorrectionRequest(msgspec.Struct, forbid_unknown_fields=True):
     event: TrackedEvent
 
 
+_KNOWN = {"": "reason, event", "event": EVENT_FIELDS}
 _decode = msgspec.json.Decoder(CorrectionRequest, float_hook=Decimal).decode
 
 
@@ -31,11 +32,11 @@ def decode_correction(body: bytes, at: datetime) -> CorrectionRequest:
     try:
         asked = _decode(body)
     except msgspec.ValidationError as error:
-        raise InvalidEvent([problem_of_message(str(error))]) from None
+        raise InvalidEvent([problem_of_message(str(error), _KNOWN)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error) from None
     check_event(asked.event, at=at, has_nul=b"\\u0000" in body)
-    for field in ("id", "hold_id"):
+    for field in ("external_id", "hold_id"):
         if getattr(asked.event, field) is not None:
             raise InvalidEvent([(f"event.{field}", "not_allowed", "A corrected event keeps what the first one had.")])
     if "\x00" in asked.reason:

@@ -1,6 +1,7 @@
 """From a request body to events, with a refusal for each that does not fit."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from metering.ingest.shapes import MOST_EVENTS, Batch, RawBatch, TrackedEvent
 _event = msgspec.json.Decoder(TrackedEvent, float_hook=Decimal)
 _batch = msgspec.json.Decoder(Batch, float_hook=Decimal)
 _raw_batch = msgspec.json.Decoder(RawBatch)
-_FIELDS = ", ".join(TrackedEvent.__struct_fields__)
+EVENT_FIELDS = ", ".join(name for name in TrackedEvent.__struct_fields__ if name != "id")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$")
 _NUL = b"\\u0000"
 
@@ -65,7 +66,7 @@ def _raw_events(body: bytes) -> list[msgspec.Raw]:
     try:
         return _raw_batch.decode(body).events
     except msgspec.ValidationError as error:
-        raise InvalidEvent([problem_of_message(str(error))]) from None
+        raise InvalidEvent([problem_of_message(str(error), {"": "events"})]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error) from None
 
@@ -81,7 +82,7 @@ def _read(text: bytes, at: datetime, *, has_nul: bool) -> Decoded:
     try:
         event = _event.decode(text)
     except msgspec.ValidationError as error:
-        return InvalidEvent([problem_of_message(str(error))])
+        return InvalidEvent([problem_of_message(str(error), {"": EVENT_FIELDS})])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return malformed(error)
     return _checked(event, at, has_nul)
@@ -102,13 +103,16 @@ def malformed(error: Exception) -> MalformedJson:
     return MalformedJson(f"The body is not valid JSON: {error}")
 
 
-def problem_of_message(message: str) -> tuple[str, str, str]:
-    """Field, code and words of what the decoder says: ``Expected `int` >= 0 - at `$.prompt_tokens```."""
+def problem_of_message(message: str, known: Mapping[str, str]) -> tuple[str, str, str]:
+    """Field, code and words of what the decoder says: ``Expected `int` >= 0 - at `$.prompt_tokens```.
+
+    ``known`` names the fields of each object by its place, the body's own under an empty one.
+    """
     words, _, place = message.partition(" - at ")
     field = place.rpartition("`$")[2].strip("`.")
     if unknown := _UNKNOWN.match(words):
         name = f"{field}.{unknown[1]}" if field else unknown[1]
-        return name, "unknown_field", f"Unknown field; known are {_FIELDS}."
+        return name, "unknown_field", f"Unknown field; known are {known[field]}."
     return field, _code_of(words), f"{words.replace('`', '')}."
 
 

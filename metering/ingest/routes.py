@@ -62,7 +62,7 @@ def _event_answer(endings: Sequence[Ending]) -> Answer:
     answer = EventAnswer(
         status=ending.status,
         event_id=ending.event_id,
-        id=ending.external_id,
+        external_id=ending.external_id,
         cost=to_wire(ending.cost),
         markup=to_wire(ending.markup),
         charge=to_wire(ending.charge),
@@ -108,7 +108,7 @@ def _event_result(index: int, ending: Ending) -> EventResult:
         index=index,
         status=ending.status,
         event_id=ending.event_id,
-        id=ending.external_id,
+        external_id=ending.external_id,
         charge=to_wire(ending.charge) if ending.charge else "0",
         error=None if ending.error is None else _error(ending.error),
     )

@@ -8,7 +8,8 @@ from drf_spectacular.utils import OpenApiExample
 from metering.ingest.shapes import MOST_EVENTS, BatchResult, EventAnswer, EventResult, TrackedEvent
 
 _NOTES = {
-    "id": "Your own id of this event, once for ever: sent again it is not counted again.",
+    "external_id": "Your own id of this event, once for ever: sent again it is not counted again.",
+    "id": "The same in short; give one of the two.",
     "kind": "What was used; an event of kind `custom` needs a `name`.",
     "occurred_at": "When it happened, with an offset; now when left out. At most 60 s ahead.",
     "prompt_tokens": "All input tokens, cached and cache-write tokens included.",
@@ -66,7 +67,7 @@ CORRECTION = {
 }
 
 _CALL = {
-    "id": "call-8f14e45f",
+    "external_id": "call-8f14e45f",
     "kind": "chat",
     "model": "openai/gpt-4o-mini",
     "prompt_tokens": 1200,
@@ -76,7 +77,7 @@ _CALL = {
 EVENT_EXAMPLE = OpenApiExample("A chat call, priced from the price list", value=_CALL, request_only=True)
 BATCH_EXAMPLE = OpenApiExample(
     "A call and a search",
-    value={"events": [_CALL, {"id": "search-17", "kind": "search", "quantity": "1", "cost": "0.005"}]},
+    value={"events": [_CALL, {"external_id": "search-17", "kind": "search", "quantity": "1", "cost": "0.005"}]},
     request_only=True,
 )
 CORRECTION_EXAMPLE = OpenApiExample(

@@ -15,6 +15,7 @@ MOST_TAGS = 20
 LARGEST_COUNT = 10**12  # no single event has more tokens, characters or searches
 
 Count = Annotated[int, Meta(ge=0, le=LARGEST_COUNT)]
+ExternalId = Annotated[str, Meta(min_length=1, max_length=255)]
 Text40 = Annotated[str, Meta(min_length=1, max_length=40)]
 Text80 = Annotated[str, Meta(max_length=80)]
 Text128 = Annotated[str, Meta(max_length=128)]
@@ -30,7 +31,8 @@ class TrackedEvent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omi
     price list's figure is; with neither nothing is. ``hold_id`` settles that hold instead of charging the wallet.
     """
 
-    id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    external_id: ExternalId | None = None
+    id: ExternalId | None = None  # the short name of external_id; None once read
     kind: Literal["chat", "completion", "embedding", "tts", "search", "agent", "custom"] = "custom"
     name: Text128 = ""
     occurred_at: Annotated[datetime, Meta(tz=True)] | None = None
@@ -56,6 +58,13 @@ class TrackedEvent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omi
     tags: Annotated[dict[Text40, Text200], Meta(max_length=MOST_TAGS)] = {}
     metadata: dict[str, Any] = {}
 
+    def __post_init__(self) -> None:
+        """Know the caller's id by one name."""
+        if self.id is not None:
+            if self.external_id is not None:
+                raise ValueError("Give external_id or id, not both")
+            self.external_id, self.id = self.id, None
+
 
 class Batch(msgspec.Struct, forbid_unknown_fields=True):
     """Many events; each is recorded or refused on its own."""
@@ -72,13 +81,13 @@ class RawBatch(msgspec.Struct, forbid_unknown_fields=True):
 class EventResult(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What became of one event of a batch; its charge is USD.
 
-    ``status``: ``recorded``, ``duplicate`` (its id was recorded before; ``event_id`` is that event) or ``refused``.
+    ``status``: ``recorded``, ``duplicate`` (its external id was recorded before, by ``event_id``) or ``refused``.
     """
 
     index: int
     status: str
     event_id: UUID | None = None
-    id: str | None = None
+    external_id: str | None = None
     charge: str
     error: dict[str, Any] | None = None
 
@@ -99,7 +108,7 @@ class EventAnswer(msgspec.Struct, kw_only=True):
 
     status: str
     event_id: UUID
-    id: str | None
+    external_id: str | None
     cost: str
     markup: str
     charge: str

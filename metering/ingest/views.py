@@ -75,8 +75,8 @@ class TrackView(IngestView):
     def post(self, request: Request) -> HttpResponse:
         """Record one use of anything and charge it.
 
-        Send an `id` of your own: the same event again is answered with the first one (200, `duplicate`) and costs
-        nothing.
+        Send an `external_id` of your own: the same event again is answered with the first one (200, `duplicate`) and
+        costs nothing.
         """
         return self.record(request)
 

@@ -148,11 +148,15 @@ def test_a_deduction_that_is_not_covered_is_a_402_with_the_figures(caller):
 
 def test_a_hold_is_placed_settled_and_read(caller):
     status, hold = caller.post("holds", {"amount": "4", "key": "call-1"})
-    assert (status, hold["status"], hold["amount"]) == (201, "open", "4")
-    assert caller.get("balance")[1]["available"] == "6"
+    assert (status, hold["status"], hold["amount"], hold["key"]) == (201, "open", "4", "call-1")
+    assert (hold["balance"], hold["held"], hold["available"]) == ("10", "4", "6")
     status, settled = caller.post(f"holds/{hold['id']}/settle", {"amount": "1.5"})
     assert (status, settled["status"], settled["settled_amount"]) == (200, "settled", "1.5")
-    assert caller.get("balance")[1]["available"] == "8.5"
+    assert (settled["charged"], settled["balance"], settled["held"], settled["available"]) == ("1.5", "8.5", "0", "8.5")
+    entry = caller.get(f"transactions/{settled['entry_id']}")[1]
+    assert (entry["amount"], entry["hold_id"]) == ("-1.5", hold["id"])
+    assert caller.post(f"holds/{hold['id']}/settle", {"amount": "1.5"})[1] == settled
+    assert caller.get(f"holds/{hold['id']}")[1]["key"] == "call-1"
     assert caller.get("holds", status="settled")[1]["data"][0]["id"] == hold["id"]
     status, problem = caller.post(f"holds/{hold['id']}/release")
     assert (status, problem["code"]) == (409, "hold_not_open")
@@ -160,7 +164,9 @@ def test_a_hold_is_placed_settled_and_read(caller):
 
 def test_a_released_hold_costs_nothing(caller):
     hold = caller.post("holds", {"amount": "4", "key": "call-1"})[1]
-    assert caller.post(f"holds/{hold['id']}/release")[1]["status"] == "released"
+    released = caller.post(f"holds/{hold['id']}/release")[1]
+    assert (released["status"], released["entry_id"], released["charged"]) == ("released", None, "0")
+    assert (released["balance"], released["held"], released["available"]) == ("10", "0", "10")
     assert caller.get("balance")[1]["balance"] == "10"
 
 
@@ -236,6 +242,12 @@ def test_the_csv_has_every_filtered_entry_and_no_formula(caller):
     assert (status, row["amount"], row["reason"]) == (200, "-0.5", "'=HYPERLINK(1)")
 
 
+def test_the_csv_writes_times_as_the_json_does(caller):
+    entry = caller.get("transactions")[1]["data"][0]
+    [row] = csv.DictReader(io.StringIO(caller.get("transactions/export.csv")[1]))
+    assert (row["posted_at"], row["amount"]) == (entry["posted_at"], entry["amount"]) == ("2026-03-02T12:00:00Z", "10")
+
+
 def test_lots_show_what_is_left(caller):
     caller.post("allocate", {"amount": "5", "reason": "x", "kind": "purchased", "expires_at": "2099-01-01T00:00:00Z"})
     caller.post("deduct", {"amount": "10", "reason": "x"})
@@ -257,7 +269,7 @@ def test_a_statement_adds_up(caller):
 def test_a_gateway_calls_hold_can_be_seen_but_not_ended_by_its_customer(caller, organization, ending):
     request = services.HoldRequest(organization.pk, Decimal(4), "call", NOON + timedelta(hours=1), purpose="gateway")
     hold = services.place_hold(request, at=NOON).hold_id
-    assert caller.get(f"holds/{hold}")[0] == 200
+    assert caller.get(f"holds/{hold}")[1]["key"] == "call"
     status, problem = caller.post(f"holds/{hold}/{ending}", {"amount": "0"} if ending == "settle" else None)
     assert (status, problem["code"]) == (404, "unknown_hold")
     assert Hold.objects.get(pk=hold).status == "open"

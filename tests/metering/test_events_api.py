@@ -81,7 +81,7 @@ def test_events_are_listed_newest_first_in_pages_even_when_they_share_an_instant
 def test_an_event_is_shown_field_for_field():
     organization = make_reporter()
     make_model()
-    event = {"id": "call-1", **CHAT, "tags": {"feature": "x"}, "metadata": {"n": 0.5}, "latency_ms": 12}
+    event = {"external_id": "call-1", **CHAT, "tags": {"feature": "x"}, "metadata": {"n": 0.5}, "latency_ms": 12}
     event_id = track(organization, event)
     status, body = Reporter(organization).ask("GET", f"metering/events/{event_id}")
     assert status == 200
@@ -134,7 +134,7 @@ def test_events_can_be_filtered(query, names):
 def test_a_cursor_that_is_none_is_refused():
     for cursor in ("x", "older.", "older.2026", "newer.2026-03-02T12:00:00+00:00~5", "older.\x00"):
         response = Reporter(make_reporter()).client.get("/api/v1/metering/events", {"cursor": cursor})
-        assert (response.status_code, response.json()["code"]) == (400, "invalid_request"), cursor
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_cursor"), cursor
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_correction_charges_the_difference():
     organization = make_reporter()
     make_model()
     then = timezone.now() - timedelta(days=3)
-    event_id = track(organization, {"id": "a", **CHAT, "occurred_at": then.isoformat()})
+    event_id = track(organization, {"external_id": "a", **CHAT, "occurred_at": then.isoformat()})
     reporter = Reporter(organization)
     asked = {"reason": "counted twice", "event": {**CHAT, "prompt_tokens": 500}}
     status, body = reporter.ask("POST", f"metering/events/{event_id}/correct", asked)
@@ -252,11 +252,28 @@ def test_a_correction_charges_the_difference():
 
 
 @pytest.mark.parametrize(
+    ("body", "field", "detail"),
+    [
+        ({"reason": "r", "evnt": {}}, "evnt", "Unknown field; known are reason, event."),
+        ({"reason": "r", "event": {"name": "x", "tokens": 1}}, "event.tokens", "known are external_id, kind, name,"),
+        ({"reason": "r"}, "", "Object missing required field event."),
+    ],
+)
+def test_a_correction_that_does_not_fit_names_the_fields_of_its_place(body, field, detail):
+    organization = make_reporter()
+    event_id = track(organization, {"name": "x", "cost": "1"})
+    problem = Reporter(organization).ask("POST", f"metering/events/{event_id}/correct", body)[1]
+    [error] = problem["errors"]
+    assert error["field"] == field
+    assert detail in error["detail"]
+
+
+@pytest.mark.parametrize(
     ("body", "status", "code"),
     [
         ({"reason": "r", "event": {"name": "x", "cost": "100"}}, 402, "insufficient_credits"),
         ({"reason": "r", "event": {"kind": "chat", "model": "?", "prompt_tokens": 1}}, 422, "unknown_model"),
-        ({"reason": "r", "event": {"name": "x", "id": "new"}}, 400, "invalid_request"),
+        ({"reason": "r", "event": {"name": "x", "external_id": "new"}}, 400, "invalid_request"),
         ({"reason": "r", "event": {"name": "x", "hold_id": str(uuid7())}}, 400, "invalid_request"),
         ({"reason": "r", "event": {"name": "x", "prompt_tokens": -1}}, 400, "invalid_request"),
         ({"reason": "", "event": {"name": "x"}}, 400, "invalid_request"),

@@ -189,12 +189,12 @@ def test_many_requests_at_once_share_statements_and_each_gets_its_own_answer(mon
     monkeypatch.setattr("metering.ingest.reports.record_usage", counting)
     reporters = [Reporter(make_reporter("10", components=())) for _ in range(3)]
     requests = [
-        ("metering/track", text({"id": f"e{n}", "name": "x", "cost": "0.5"}), headers(reporters[n % 3]))
+        ("metering/track", text({"external_id": f"e{n}", "name": "x", "cost": "0.5"}), headers(reporters[n % 3]))
         for n in range(75)
     ]
     answers = run(*requests)
     assert Counter(status for status, _, _ in answers) == {201: 60, 402: 15}
-    assert [json.loads(body)["id"] for status, _, body in answers if status == 201] == [
+    assert [json.loads(body)["external_id"] for status, _, body in answers if status == 201] == [
         f"e{n}" for n, (status, _, _) in enumerate(answers) if status == 201
     ]
     assert sum(statements) == 75
@@ -230,7 +230,7 @@ def test_a_lost_answer_of_the_database_records_nothing_twice(monkeypatch):
     lost = []
     monkeypatch.setattr("metering.ingest.reports.record_usage", record_then_lose)
     organization = make_reporter("10", components=())
-    events = [{"name": "x", "cost": "1"}, {"name": "x"}, {"id": "a", "name": "x", "cost": "1"}]
+    events = [{"name": "x", "cost": "1"}, {"name": "x"}, {"external_id": "a", "name": "x", "cost": "1"}]
     [(status, _, body)] = run(("metering/track/batch", text({"events": events}), headers(Reporter(organization))))
     assert (status, [one["status"] for one in json.loads(body)["results"]]) == (
         200,

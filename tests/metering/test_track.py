@@ -38,13 +38,13 @@ def refused(answer, status, code):
 def test_tokens_of_a_known_model_cost_its_price_plus_the_markup():
     organization = make_reporter()
     price = make_model()
-    status, body = Reporter(organization).track({"id": "call-1", **CHAT})
+    status, body = Reporter(organization).track({"external_id": "call-1", **CHAT})
     # 1000 × 0.000001 + 500 × 0.000002 = 0.002, and 10 % of it
     assert status == 201
     assert body == {
         "status": "recorded",
         "event_id": str(only_event().id),
-        "id": "call-1",
+        "external_id": "call-1",
         "cost": "0.002",
         "markup": "0.0002",
         "charge": "0.0022",
@@ -171,7 +171,9 @@ def test_own_keys_need_a_tier_that_includes_them():
 
 def test_out_of_credit_is_refused_with_what_is_needed_and_leaves_no_trace():
     organization = make_reporter("1")
-    body = refused(Reporter(organization).track({"id": "a", "name": "x", "cost": "2"}), 402, "insufficient_credits")
+    body = refused(
+        Reporter(organization).track({"external_id": "a", "name": "x", "cost": "2"}), 402, "insufficient_credits"
+    )
     assert (body["required"], body["available"], balance(organization)) == ("2.2", "1", usd("1"))
 
 
@@ -186,7 +188,7 @@ def test_a_keys_own_spend_limit_holds_for_reported_usage():
 def test_the_same_event_again_is_answered_with_the_first():
     organization = make_reporter()
     reporter = Reporter(organization)
-    event = {"id": "a", "name": "x", "cost": "1", "metadata": {"b": 1, "a": 2}}
+    event = {"external_id": "a", "name": "x", "cost": "1", "metadata": {"b": 1, "a": 2}}
     _, first = reporter.track(event)
     status, again = reporter.track(dict(reversed(event.items())) | {"metadata": {"a": 2, "b": 1}})
     assert (status, again) == (200, {**first, "status": "duplicate", "available": None})
@@ -196,8 +198,8 @@ def test_the_same_event_again_is_answered_with_the_first():
 def test_another_event_under_a_used_id_is_refused():
     organization = make_reporter()
     reporter = Reporter(organization)
-    _, first = reporter.track({"id": "a", "name": "x", "cost": "1"})
-    status, body = reporter.track({"id": "a", "name": "x", "cost": "2"})
+    _, first = reporter.track({"external_id": "a", "name": "x", "cost": "1"})
+    status, body = reporter.track({"external_id": "a", "name": "x", "cost": "2"})
     assert (status, body["code"], body["event_id"]) == (422, "idempotency_key_reused", first["event_id"])
     assert balance(organization) == usd("8.9")
 
@@ -293,9 +295,9 @@ for _ in range(8):
         ({"kind": "custom", "name": ""}, "name", "required"),
         ({"kind": "music"}, "kind", "invalid_choice"),
         ({"name": "x" * 129}, "name", "out_of_range"),
-        ({"id": ""}, "id", "out_of_range"),
-        ({"id": "x" * 256}, "id", "out_of_range"),
-        ({"id": "hold:1"}, "id", "reserved"),
+        ({"external_id": ""}, "external_id", "out_of_range"),
+        ({"external_id": "x" * 256}, "external_id", "out_of_range"),
+        ({"external_id": "hold:1"}, "external_id", "reserved"),
         ({"status": "fine"}, "status", "invalid_choice"),
         ({"latency_ms": 2**31}, "latency_ms", "out_of_range"),
         ({"hold_id": "not a uuid"}, "hold_id", "invalid"),
@@ -320,6 +322,15 @@ def test_what_does_not_fit_is_refused_by_field(event, field, code):
     [error] = body["errors"]
     assert (error["field"].partition("[")[0], error["code"]) == (field, code), error
     assert body["detail"]
+
+
+def test_an_external_id_may_be_given_in_short():
+    reporter = Reporter(make_reporter())
+    status, first = reporter.track({"id": "a", "name": "x"})
+    assert (status, first["external_id"]) == (201, "a")
+    status, again = reporter.track({"external_id": "a", "name": "x"})
+    assert (status, again["status"], again["event_id"]) == (200, "duplicate", first["event_id"])
+    assert reporter.track({"id": "b", "external_id": "b", "name": "x"})[0] == 400
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _wild = st.dictionaries(st.sampled_from(TrackedEvent.__struct_fields__), _values
 _likely = st.fixed_dictionaries(
     {"name": st.just("x")},
     optional={
-        "id": st.sampled_from(["a", "b", "c"]),
+        "external_id": st.sampled_from(["a", "b", "c"]),
         "model": st.sampled_from(["", "vendor/model", "vendor/unknown"]),
         "prompt_tokens": st.integers(0, 1000),
         "completion_tokens": st.integers(0, 1000),

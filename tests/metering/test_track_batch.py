@@ -20,15 +20,15 @@ def test_a_batch_records_every_event_and_says_what_it_cost():
     make_model()
     status, body = Reporter(organization).track_batch(
         [
-            {"id": "a", "kind": "chat", "model": "vendor/model", "prompt_tokens": 1000},
-            {"id": "b", "kind": "search", "cost": "0.005"},
+            {"external_id": "a", "kind": "chat", "model": "vendor/model", "prompt_tokens": 1000},
+            {"external_id": "b", "kind": "search", "cost": "0.005"},
             {"name": "page rendered"},
         ]
     )
     assert status == 200
     results = body.pop("results")
     assert body == {"recorded": 3, "duplicates": 0, "refused": 0, "charge": "0.0066", "available": "9.9934"}
-    assert [(one["index"], one["status"], one.get("id"), one["charge"]) for one in results] == [
+    assert [(one["index"], one["status"], one.get("external_id"), one["charge"]) for one in results] == [
         (0, "recorded", "a", "0.0011"),
         (1, "recorded", "b", "0.0055"),
         (2, "recorded", None, "0"),
@@ -41,18 +41,18 @@ def test_a_batch_records_every_event_and_says_what_it_cost():
 def test_bad_events_do_not_stop_the_good_ones():
     organization = make_reporter("1")
     reporter = Reporter(organization)
-    reporter.track({"id": "old", "name": "x"})
+    reporter.track({"external_id": "old", "name": "x"})
     status, body = reporter.track_batch(
         [
-            {"id": "good 1", "name": "x", "cost": "0.1"},
+            {"external_id": "good 1", "name": "x", "cost": "0.1"},
             {"name": "x", "prompt_tokens": -1},
             {"name": "x", "unknown": 1},
             "not an object",
             {"kind": "chat", "model": "vendor/unknown", "prompt_tokens": 5},
-            {"id": "old", "name": "x"},
-            {"id": "old", "name": "y"},
-            {"id": "too dear", "name": "x", "cost": "5"},
-            {"id": "good 2", "name": "x", "cost": "0.2"},
+            {"external_id": "old", "name": "x"},
+            {"external_id": "old", "name": "y"},
+            {"external_id": "too dear", "name": "x", "cost": "5"},
+            {"external_id": "good 2", "name": "x", "cost": "0.2"},
         ]
     )
     assert status == 207
@@ -78,11 +78,15 @@ def test_bad_events_do_not_stop_the_good_ones():
 
 def test_credit_that_runs_out_refuses_the_rest_and_nothing_else():
     organization = make_reporter("1", components=())
-    _, body = Reporter(organization).track_batch([{"id": str(n), "name": "x", "cost": "0.3"} for n in range(5)])
+    _, body = Reporter(organization).track_batch(
+        [{"external_id": str(n), "name": "x", "cost": "0.3"} for n in range(5)]
+    )
     assert [one["status"] for one in body["results"]] == ["recorded"] * 3 + ["refused"] * 2
     assert (body["available"], balance(organization)) == ("0.1", usd("0.1"))
     assert LedgerEntry.objects.filter(kind="charge").count() == 3
-    again = Reporter(organization).track_batch([{"id": str(n), "name": "x", "cost": "0.3"} for n in range(5)])[1]
+    again = Reporter(organization).track_batch([{"external_id": str(n), "name": "x", "cost": "0.3"} for n in range(5)])[
+        1
+    ]
     assert [one["status"] for one in again["results"]] == ["duplicate"] * 3 + ["refused"] * 2
     assert [one["charge"] for one in again["results"]] == ["0.3"] * 3 + ["0"] * 2
     assert stored() == counted()
@@ -90,19 +94,19 @@ def test_credit_that_runs_out_refuses_the_rest_and_nothing_else():
 
 def test_a_batch_sent_again_counts_once():
     organization = make_reporter()
-    events = [{"id": str(n), "name": "x", "cost": "0.01"} for n in range(20)]
+    events = [{"external_id": str(n), "name": "x", "cost": "0.01"} for n in range(20)]
     first = Reporter(organization).track_batch(events)[1]
     status, again = Reporter(organization).track_batch(events[::-1])
     assert (status, again["duplicates"], again["charge"]) == (200, 20, "0")
-    assert {one["id"]: one["event_id"] for one in again["results"]} == {
-        one["id"]: one["event_id"] for one in first["results"]
+    assert {one["external_id"]: one["event_id"] for one in again["results"]} == {
+        one["external_id"]: one["event_id"] for one in first["results"]
     }
     assert (UsageEvent.objects.count(), balance(organization)) == (20, usd("9.78"))
 
 
 def test_ten_thousand_events_are_taken_and_one_more_is_refused_whole():
     reporter = Reporter(make_reporter("0"))
-    events = [{"id": str(n), "name": "x"} for n in range(10_001)]
+    events = [{"external_id": str(n), "name": "x"} for n in range(10_001)]
     status, body = reporter.track_batch(events)
     assert (status, body["code"], body["limit"], UsageEvent.objects.count()) == (413, "too_many_events", 10_000, 0)
     status, body = reporter.track_batch(events[:10_000])

@@ -12,7 +12,7 @@ from django.db import connection
 
 from openrouter.gateway.admission import authenticate
 from openrouter.gateway.errors import CallRefused
-from openrouter.gateway.reads.answer import answer_document
+from openrouter.gateway.reads.answer import answer_amounts, answer_document
 from openrouter.gateway.reads.generation import generation_document
 from openrouter.gateway.reads.models import catalogue, chosen, endpoints_document, find, for_caller, page
 from openrouter.gateway.reads.money import credits_document, key_document
@@ -72,17 +72,17 @@ async def _endpoints(gateway: Gateway, exchange: Exchange) -> None:
 async def _key(gateway: Gateway, exchange: Exchange) -> None:
     principal = await authenticate(exchange)
     terms = await terms_for_async(principal.organization_id)
-    await answer_document(exchange, await _in_thread(key_document, principal, terms))
+    await answer_amounts(exchange, await _in_thread(key_document, principal, terms))
 
 
 async def _credits(gateway: Gateway, exchange: Exchange) -> None:
-    await answer_document(exchange, await _in_thread(credits_document, await authenticate(exchange)))
+    await answer_amounts(exchange, await _in_thread(credits_document, await authenticate(exchange)))
 
 
 async def _generation(gateway: Gateway, exchange: Exchange) -> None:
     principal = await authenticate(exchange)
     wanted = exchange.query().get("id", "")
-    await answer_document(exchange, await _in_thread(generation_document, principal.organization_id, wanted))
+    await answer_amounts(exchange, await _in_thread(generation_document, principal.organization_id, wanted))
 
 
 _ROUTES: dict[str, Read] = {

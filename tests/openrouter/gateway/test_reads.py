@@ -1,5 +1,6 @@
 """Models, the calling key, credits and single calls, in OpenRouter's shapes."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -102,3 +103,10 @@ def test_a_call_is_found_by_either_id_and_by_its_own_organization_alone(customer
 def test_a_strangers_key_reads_nothing(served, path):
     stranger = Client(served.port, "fbx_live_" + "b" * 43)
     assert stranger.get(path).status == 401
+
+
+def test_amounts_about_the_key_are_plain_numbers(customer):
+    buyer = customer()
+    for path in ("/key", "/credits"):
+        assert not re.search(rb"\d[eE][+-]?\d", buyer.get(path).body), path
+    assert buyer.get("/key").json["data"]["usage"] == 0
