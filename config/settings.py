@@ -207,6 +207,8 @@ SPECTACULAR_SETTINGS = {
         "EntryKind": "credits.models.EntryKind.choices",
         "LotKind": "credits.models.LotKind.choices",
         "UsageKind": "metering.models.Kind.choices",
+        "CouponKind": "coupons.models.Kind.choices",
+        "DiscountTarget": "coupons.models.AppliesTo.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

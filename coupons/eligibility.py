@@ -16,9 +16,8 @@ from coupons.codes import canonical_code
 from coupons.errors import CouponAlreadyRedeemed, CouponNotValid
 from coupons.models import Coupon, Kind, Redemption, State
 from coupons.purchases import has_purchased
-from tiers.errors import NoTier
-from tiers.models import Tier
-from tiers.querysets import tier_of
+from tiers.models import Subscription, Tier
+from tiers.options import options_of
 
 # No code that can exist, for text that can be none.
 _IMPOSSIBLE = "-"
@@ -43,7 +42,8 @@ class Standing:
     """A code as one organization meets it."""
 
     coupon: Coupon | None
-    tier: Tier | None
+    subscription: Subscription | None
+    tier: Tier | None  # the subscription's, else the default one
     has_purchased: bool
     used_here: int  # by this organization, under the coupon's limit per organization
     used_this: int  # of which this very code
@@ -76,27 +76,34 @@ class Standing:
 
     @property
     def _is_upgrade(self) -> bool:
-        """A tier is above another that costs less."""
-        if self.target is None:
+        """Whether the target costs more, or gives more credit for as much; one that is lent can be lent for longer."""
+        subscription, target = self.subscription, self.target
+        if subscription is None or target is None:
             return False
-        return self.tier is None or self.target.monthly_price > self.tier.monthly_price
+        usual = options_of(target)[0]
+        if subscription.paid_tier_id and (subscription.tier.slug, subscription.option) == (target.slug, usual.slug):
+            return True
+        offered = (target.monthly_price, usual.monthly_credit)
+        return offered > (subscription.tier.monthly_price, subscription.monthly_credit)
 
 
-def standing_of(organization: Organization, code: str) -> Standing:
-    """What ``organization`` would meet with ``code``. The same six queries whatever the answer."""
+def standing_of(organization: Organization, code: str, at: datetime) -> Standing:
+    """What ``organization`` would meet with ``code`` at ``at``. The same queries whatever the answer."""
     coupon = Coupon.objects.filter(mode=organization.mode, code=canonical_code(code) or _IMPOSSIBLE).first()
-    target_slug = coupon.tier_slug if coupon else ""
     limit_id = coupon.limit_id if coupon else uuid7()
     used = Redemption.objects.of_limit(limit_id, organization.id).aggregate(
         here=Count("id"), this=Count("id", filter=Q(coupon_id=coupon.id if coupon else limit_id))
     )
+    subscription = Subscription.objects.filter(organization_id=organization.id, ended_at__isnull=True)
+    subscribed = subscription.select_related("tier").first()
     return Standing(
         coupon=coupon,
-        tier=_tier_of(organization.id),
+        subscription=subscribed,
+        tier=subscribed.tier if subscribed else Tier.objects.default(at),
         has_purchased=has_purchased(organization.id),
         used_here=used["here"],
         used_this=used["this"],
-        target=Tier.objects.current().filter(slug=target_slug).first(),
+        target=Tier.objects.current(at).filter(slug=coupon.tier_slug if coupon else "").first(),
     )
 
 
@@ -118,14 +125,7 @@ def offered_coupon(*, organization_id: UUID, code: str, at: datetime, tell_why: 
     organization = Organization.objects.filter(pk=organization_id).first()
     if organization is None:
         raise NotFound()
-    standing = standing_of(organization, code)
+    standing = standing_of(organization, code, at)
     if (reason := standing.reason(at)) is not None or standing.coupon is None:
         raise refusal_of(standing, reason or Reason.UNKNOWN, tell_why=tell_why)
     return standing.coupon
-
-
-def _tier_of(organization_id: UUID) -> Tier | None:
-    try:
-        return tier_of(organization_id)
-    except NoTier:
-        return None

@@ -193,7 +193,7 @@ class CouponViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
             return self.queryset
         return Coupon.objects.filter(mode=self.request.auth.mode).with_tier_names()
 
-    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
+    @extend_schema(operation_id="coupons_export", filters=True, responses={(200, "text/csv"): OpenApiTypes.STR})
     def export(self, request: ApiRequest) -> StreamingHttpResponse:
         """The filtered coupons as CSV, all of them."""
         coupons = self.filter_queryset(self.get_queryset()).order_by("code")

@@ -33,7 +33,7 @@ def redeem_coupon(
         if first.coupon.code != canonical_code(code):
             raise KeyReused(key=key)
         return first
-    standing = standing_of(organization, code)
+    standing = standing_of(organization, code, at)
     reason = standing.reason(at)
     if reason is None and (standing.coupon is None or not take_use(standing.coupon, at)):
         # Somebody else took the last use, or an operator ended it, since it was read.

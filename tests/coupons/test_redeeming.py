@@ -192,23 +192,23 @@ def test_live_and_test_books_have_codes_of_their_own():
 # ---------------------------------------------------------------- what a stranger learns
 
 
-def unredeemable(organization):
+def unredeemable(organization, at=NOON):
     """A code for each reason but the one, and the reason."""
     create_tier(at=NOON, slug="pro", name="Professional", monthly_price=usd("50"))
-    grant_credits(organization_id=organization.id, amount=usd("1"), kind="purchased", reason="r", actor="t", at=NOON)
-    deactivate_coupon(coupon_id=make_coupon("ENDED").id, reason="r", actor=ACTOR, at=NOON)
-    make_coupon("EARLY", starts_at=NOON + DAY)
-    make_coupon("LATE", at=NOON - 2 * DAY, ends_at=NOON - DAY)
+    grant_credits(organization_id=organization.id, amount=usd("1"), kind="purchased", reason="r", actor="t", at=at)
+    deactivate_coupon(coupon_id=make_coupon("ENDED", at=at).id, reason="r", actor=ACTOR, at=at)
+    make_coupon("EARLY", at=at, starts_at=at + DAY)
+    make_coupon("LATE", at=at - 2 * DAY, ends_at=at - DAY)
     make_coupon("SPENT", max_uses=1)
-    redeem(make_organization(), "SPENT")
+    redeem(make_organization(), "SPENT", at=at)
     make_coupon("OTHERS", tiers=("pro",))
     make_coupon("FIRSTTIME", first_purchase_only=True)
     create_tier(at=NOON, slug="cheap", name="Cheap", monthly_price=usd("1"))
     make_coupon("LENT", kind="tier", tier_slug="cheap", periods=1)
-    subscribe(organization_id=organization.id, tier_slug="cheap", at=NOON)
-    batch = generate_batch(prefix="b", count=2, terms=make_terms(), actor=ACTOR, at=NOON)
+    subscribe(organization_id=organization.id, tier_slug="cheap", at=at)
+    batch = generate_batch(prefix="b", count=2, terms=make_terms(), actor=ACTOR, at=at)
     one, two = batch.coupons.values_list("code", flat=True)
-    redeem(organization, one)
+    redeem(organization, one, at=at)
     return {
         "NOSUCHCODE": Reason.UNKNOWN,
         "ſale": Reason.UNKNOWN,
