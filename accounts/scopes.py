@@ -20,6 +20,8 @@ ALL_SCOPES: frozenset[str] = frozenset(Scope.values)
 
 # Managing people and keys. Never stored on a key: owners and admins have it, and so has a key with ``admin``.
 MANAGE = "organization:manage"
+# Paying in the browser: buying credit, saving cards. Never stored on a key, which has ``credits:write``.
+BILLING = "organization:billing"
 # Any authenticated caller: a view that only needs to know who is asking.
 ANY = "any"
 
@@ -27,11 +29,11 @@ _IMPLIED: dict[str, frozenset[str]] = {Scope.ADMIN: frozenset({MANAGE})}
 
 # ``admin`` adds money to an organization, so no member has it by role: only an operator hands it out.
 _MEMBER_SCOPES = frozenset({Scope.GATEWAY, Scope.USAGE_WRITE, Scope.USAGE_READ, Scope.CREDITS_READ})
-_MANAGER_SCOPES = _MEMBER_SCOPES | {Scope.CREDITS_WRITE, MANAGE}
+_MANAGER_SCOPES = _MEMBER_SCOPES | {Scope.CREDITS_WRITE, MANAGE, BILLING}
 _ROLE_SCOPES: dict[str, frozenset[str]] = {
     Role.OWNER: frozenset(map(str, _MANAGER_SCOPES)),
     Role.ADMIN: frozenset(map(str, _MANAGER_SCOPES)),
-    Role.BILLING: frozenset({str(Scope.USAGE_READ), str(Scope.CREDITS_READ)}),
+    Role.BILLING: frozenset({str(Scope.USAGE_READ), str(Scope.CREDITS_READ), BILLING}),
     Role.MEMBER: frozenset(map(str, _MEMBER_SCOPES)),
     Role.VIEWER: frozenset({str(Scope.USAGE_READ), str(Scope.CREDITS_READ)}),
 }

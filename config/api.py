@@ -10,6 +10,7 @@ from config.errors import api_not_found
 urlpatterns = [
     path("", include("accounts.routes")),
     path("", include("credits.routes")),
+    path("", include("payments.routes")),
     path("", include("tiers.routes")),
     path("", include("coupons.routes")),
     path("", include("metering.routes")),

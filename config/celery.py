@@ -29,6 +29,10 @@ app.conf.beat_schedule = {
     "close periods": {"task": "tiers.tasks.close_periods", "schedule": 30},
     "write statements": {"task": "tiers.tasks.write_statements", "schedule": 60},
     "audit the ledger": {"task": "credits.tasks.audit_ledger", "schedule": 3600},
+    "submit payments": {"task": "payments.tasks.submit_due", "schedule": 3},
+    "carry out payment events": {"task": "payments.tasks.process_events", "schedule": 15},
+    "top up": {"task": "payments.tasks.top_up", "schedule": 15},
+    "forget old payment events": {"task": "payments.tasks.forget_old_events", "schedule": 86_400},
     "make months of events": {"task": "metering.tasks.make_partitions", "schedule": 21_600},
     "audit the usage sums": {"task": "metering.tasks.audit_usage", "schedule": crontab(hour="1", minute="30")},
     "tell the provider": {"task": "openrouter.tasks.provision_due", "schedule": 20},
@@ -36,6 +40,7 @@ app.conf.beat_schedule = {
     "follow provider limits": {"task": "openrouter.tasks.follow_limits", "schedule": 60},
     "recover calls": {"task": "openrouter.tasks.recover_calls", "schedule": 15},
     "sync provider usage": {"task": "openrouter.tasks.sync_usage", "schedule": 900},
+    "sync the provider’s balance": {"task": "openrouter.tasks.sync_balance", "schedule": 300},
     "sync models": {"task": "openrouter.tasks.sync_models", "schedule": 3600},
     "reconcile keys and account": {"task": "openrouter.tasks.reconcile_now", "schedule": 3600},
     # The provider publishes a day's activity some time after its end (UTC).

@@ -25,6 +25,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
     path("", include("coupons.urls")),
+    path("", include("payments.urls")),
     path("", include("metering.urls")),
 ]
 

@@ -9,9 +9,13 @@ from credits.services import grant_credits
 from outbox.models import DomainEvent
 from outbox.registry import handles
 from payments.models import Payment, Purpose, Status
+from payments.providers.stripe.events import read_event as stripe_event
 from payments.registry import on_settled
+from payments.services.incoming import reads
 from payments.services.refunds import lot_key
 from payments.services.top_ups import evaluate_top_up, pause_after_failure
+from payments.webhooks.sandbox import read_event as sandbox_event
+from payments.webhooks.standard import read_event as standard_event
 
 
 @on_settled(Purpose.CREDITS, Purpose.TOP_UP)
@@ -41,3 +45,8 @@ def top_up_at_once(event: DomainEvent) -> None:
     """Do not wait for the beat when credit runs low."""
     if event.organization_id is not None:
         evaluate_top_up(organization_id=event.organization_id, at=timezone.now())
+
+
+reads("stripe")(stripe_event)
+reads("standard")(standard_event)
+reads("sandbox")(sandbox_event)

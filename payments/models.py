@@ -129,6 +129,7 @@ class Payment(models.Model):
     provider_reference = models.CharField(max_length=200, blank=True)  # the provider's own payment
     checkout_reference = models.CharField(max_length=200, blank=True)  # the provider's page for it
     checkout_url = models.TextField(blank=True)
+    pages = models.PositiveSmallIntegerField(default=0)  # how many it has had
     refund_reference = models.CharField(max_length=200, blank=True)
     method = models.ForeignKey(PaymentMethod, models.SET_NULL, null=True, blank=True, related_name="payments")
     subject = models.JSONField(default=dict)  # what exactly is paid for, in the words of whoever asked

@@ -35,7 +35,7 @@ Locker = Callable[[UUID], None]
 class ExternalSubscription:
     """A subscription that is sold and collected elsewhere, as its sender reports it.
 
-    ``event``: ``active`` (also for a paid period) or ``canceled``, the latter with the end of what is paid in ``ends_at``
+    ``event``: ``active`` (also for a paid period) or ``canceled``; then ``ends_at`` is the end of what has been paid
     (None: at once). ``reference`` is the sender's own id of the subscription or order.
     """
 

@@ -1,14 +1,20 @@
 """Payment providers behind one port."""
 
+from collections.abc import Callable
+
 from django.conf import settings
 
-from payments.providers import manual, sandbox
+from payments.providers import manual, sandbox, stripe
 from payments.providers.port import Provider
 
 # Money of a sender that collects by itself (see payments/webhooks/standard.py): nothing can be asked of it.
 EXTERNAL = "webhook"
 
-_MAKERS = {"manual": manual.ManualProvider, "sandbox": sandbox.SandboxProvider}
+_MAKERS: dict[str, Callable[[], Provider]] = {
+    "manual": manual.ManualProvider,
+    "sandbox": sandbox.SandboxProvider,
+    "stripe": stripe.StripeProvider,
+}
 
 
 def provider_called(name: str) -> Provider:

@@ -11,10 +11,12 @@ from payments.providers.port import Answer, MethodFacts
 
 @dataclass(frozen=True, slots=True)
 class PaymentReport:
-    """What became of one of our payments."""
+    """What became of one of our payments: of one try to charge it (``attempt``), or on one page (``page``)."""
 
     payment_id: UUID
     answer: Answer
+    attempt: int | None = None
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class RefundReport:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """Money that a sender collected by itself. Either it settles ``payment_id``, or it buys ``credits`` or a ``tier``."""
+    """Money that a sender collected by itself: it settles ``payment_id``, or buys ``credits`` or a ``tier``."""
 
     source: str
     reference: str

@@ -3,6 +3,7 @@
 from payments.services.discounts import add_discount
 from payments.services.incoming import process_due_events, process_incoming_event, receive_event, replay_event
 from payments.services.methods import open_saving, remove_method, save_method, set_default_method
+from payments.services.purchases import buy_credits
 from payments.services.refunds import refund_payment
 from payments.services.requests import request_payment
 from payments.services.settling import cancel_payment, fail_payment, mark_paid
@@ -11,6 +12,7 @@ from payments.services.top_ups import evaluate_top_up, evaluate_top_ups, remove_
 
 __all__ = [
     "add_discount",
+    "buy_credits",
     "cancel_payment",
     "evaluate_top_up",
     "evaluate_top_ups",

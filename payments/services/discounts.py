@@ -74,6 +74,8 @@ def consume_discount(payment: Payment, at: datetime) -> Discount | None:
 
 def give_back_discount(payment: Payment) -> None:
     """Return the use that the payment took; it bought nothing."""
+    if payment.discount_used_id is None:
+        return
     Discount.objects.filter(id=payment.discount_used_id, uses_left__isnull=False).update(uses_left=F("uses_left") + 1)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 
 from django.db import transaction
@@ -104,5 +105,6 @@ def _void(payment: Payment, reason: str, actor: str, at: datetime) -> Decimal:
             )
         except (NothingLeft, UnknownLot):
             continue
-        taken -= LedgerEntry.objects.values_list("amount", flat=True).get(pk=posting.entry_id)
+        voided = LedgerEntry.objects.filter(account_id=payment.organization_id, id=cast(UUID, posting.entry_id))
+        taken -= voided.get().amount
     return taken

@@ -26,6 +26,7 @@ from payments.providers.reports import (
 from payments.registry import ExternalSubscription, tell_settled, tell_subscription
 from payments.services.methods import save_method
 from payments.services.refunds import refund_payment
+from payments.services.settling import locked_payment
 from payments.services.submission import record_answer
 
 
@@ -37,8 +38,13 @@ def carry_out(report: Report, *, at: datetime) -> Result:
 
 @carry_out.register
 def _(report: PaymentReport, *, at: datetime) -> Result:
+    payment = Payment.objects.filter(pk=report.payment_id).first()
+    if payment is None:
+        return Result(Outcome.IGNORED, "Not a payment of ours.")
+    payment = locked_payment(payment.id)
+    if report.answer.verdict != Verdict.PAID and not _is_about_now(report, payment):
+        return Result(Outcome.DONE, "Known, or overtaken by what came later.", payment, payment.organization_id)
     note = record_answer(report.payment_id, report.answer, at=at)
-    payment = Payment.objects.get(pk=report.payment_id)
     return Result(Outcome.DONE, note, payment, payment.organization_id)
 
 
@@ -103,6 +109,15 @@ def _(report: SubscriptionReport, *, at: datetime) -> Result:
     if not tell_subscription(subscription, at=at):
         return Result(Outcome.IGNORED, "Nobody follows subscriptions.", organization_id=report.organization_id)
     return Result(Outcome.DONE, f"{report.tier or 'Subscription'} {report.event}.", None, report.organization_id)
+
+
+def _is_about_now(report: PaymentReport, payment: Payment) -> bool:
+    """Whether bad news is about the try or the page that is under way: an answer has told of earlier ones."""
+    if report.page:
+        return report.page == payment.checkout_reference
+    if payment.collection != Collection.AUTOMATIC:
+        return True
+    return payment.status == Status.PROCESSING and report.attempt == payment.attempts
 
 
 def _settle_ours(report: OrderReport, payment_id: UUID, at: datetime) -> Result:

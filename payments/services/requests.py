@@ -41,25 +41,19 @@ def request_payment(
     payment. No provider is called here. Raises InvalidPaymentAmount, KeyReused.
     """
     _check(amount, credits)
-    provider = _provider_for(organization_id, Collection(collection))
-    if provider == "manual":
-        collection = Collection.MANUAL
-    due = due_at or at
     payment = Payment(
         organization_id=organization_id,
         purpose=Purpose(purpose),
-        collection=collection,
         gross=cents(amount),
         amount=cents(amount),
         credits=credits,
-        provider=provider,
         subject=wire_form(subject or {}),
         key=key,
         requested_by=actor[:120],
-        retry_at=due if collection == Collection.AUTOMATIC else None,
-        due_at=due,
+        due_at=due_at or at,
         created_at=at,
     )
+    _choose_collection(payment, Collection(collection))
     if first := _earlier(payment):
         return first
     _announce(payment, actor, at)
@@ -75,11 +69,14 @@ def _check(amount: Decimal, credits: Decimal) -> None:
             raise InvalidPaymentAmount("An amount must not be negative and has at most 12 decimal places.")
 
 
-def _provider_for(organization_id: UUID, collection: Collection) -> str:
-    organization = Organization.objects.only("mode").get(pk=organization_id)
-    if collection == Collection.MANUAL and not organization.is_test:
-        return "manual"
-    return provider_name_for(is_test=organization.is_test)
+def _choose_collection(payment: Payment, wanted: Collection) -> None:
+    organization = Organization.objects.only("mode").get(pk=payment.organization_id)
+    provider = provider_name_for(is_test=organization.is_test)
+    if wanted == Collection.MANUAL and not organization.is_test:
+        provider = "manual"
+    payment.provider = provider
+    payment.collection = Collection.MANUAL if provider == "manual" else wanted
+    payment.retry_at = payment.due_at if payment.collection == Collection.AUTOMATIC else None
 
 
 def _earlier(payment: Payment) -> Payment | None:

@@ -1,4 +1,4 @@
-"""How payments end. Each ending happens once, under the payment's row lock, with its handlers in the same transaction."""
+"""How payments end: once, under the payment's row lock, with their handlers in the same transaction."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,6 +18,8 @@ RETRIES: dict[str, tuple[timedelta, ...]] = {
     Purpose.SUBSCRIPTION: tuple(timedelta(days=days) for days in (1, 3, 5, 7)),
     Purpose.OVERAGE: tuple(timedelta(days=days) for days in (1, 3, 5, 7)),
 }
+# References of money that came past the provider: it can only be sent back in the same way.
+BY_HAND = "manual:"
 
 
 @transaction.atomic
@@ -30,7 +32,7 @@ def mark_paid(*, payment_id: UUID, actor: str, reason: str, at: datetime) -> Pay
         return payment
     if payment.status != Status.OPEN:
         raise not_open(payment)
-    succeed(payment, reference=f"manual:{uuid7()}", actor=actor, at=at, reason=reason)
+    succeed(payment, reference=f"{BY_HAND}{uuid7()}", actor=actor, at=at, reason=reason)
     return payment
 
 

@@ -19,7 +19,7 @@ from payments.models import Collection, Payment, PaymentMethod, Status
 from payments.providers import provider_called
 from payments.providers.port import Answer, Provider, Verdict
 from payments.services.methods import customer_of, default_method, save_method
-from payments.services.settling import decline, end_unpaid, locked_payment, not_open, succeed
+from payments.services.settling import BY_HAND, decline, end_unpaid, locked_payment, not_open, succeed
 
 log = structlog.get_logger(__name__)
 
@@ -49,9 +49,10 @@ def open_checkout(*, payment_id: UUID, at: datetime, organization_id: UUID | Non
         if payment.status != Status.OPEN:
             raise not_open(payment)
         payment.checkout_reference, payment.checkout_url = page.reference, page.url
+        payment.pages += 1
         if page.reference and payment.collection == Collection.CHECKOUT:
             payment.retry_at = at + PAGE_LIFETIME
-        payment.save(update_fields=["checkout_reference", "checkout_url", "retry_at"])
+        payment.save(update_fields=["checkout_reference", "checkout_url", "pages", "retry_at"])
     return payment
 
 
@@ -171,7 +172,8 @@ def _ask_about_page(payment: Payment, at: datetime) -> None:
 
 
 def _send_refund(payment: Payment, at: datetime) -> None:
-    reference = provider_called(payment.provider).refund(payment)
+    by_hand = payment.provider_reference.startswith(BY_HAND)
+    reference = "manual" if by_hand else provider_called(payment.provider).refund(payment)
     Payment.objects.filter(pk=payment.pk, status=Status.REFUNDED).update(refund_reference=reference, retry_at=None)
 
 

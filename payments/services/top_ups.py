@@ -109,7 +109,7 @@ def pause_after_failure(payment: Payment, *, at: datetime) -> None:
 
 
 def spent_this_month(organization_id: UUID, at: datetime) -> Decimal:
-    """What automatic top-ups have taken, or are about to, in the calendar month of ``at`` in the organization's zone."""
+    """What automatic top-ups have taken, or are about to, in the organization's calendar month of ``at``."""
     zone = Organization.objects.values_list("time_zone", flat=True).get(pk=organization_id)
     start, end = calendar_month(at, ZoneInfo(zone))
     payments = Payment.objects.filter(

@@ -1,0 +1,62 @@
+"""Stripe's objects in our words."""
+
+from typing import Any
+
+import stripe
+
+from payments.money import from_cents
+from payments.providers.port import Answer, MethodFacts, Verdict
+
+_INTENT_VERDICTS = {
+    "succeeded": Verdict.PAID,
+    "processing": Verdict.PENDING,
+    "requires_capture": Verdict.PENDING,
+    "requires_payment_method": Verdict.DECLINED,
+    "requires_action": Verdict.DECLINED,  # nobody is there to act
+    "canceled": Verdict.DECLINED,
+}
+
+
+def answer_of_intent(intent: stripe.PaymentIntent) -> Answer:
+    """What became of a PaymentIntent that was confirmed without its payer."""
+    verdict = _INTENT_VERDICTS.get(intent.status, Verdict.PENDING)
+    if verdict == Verdict.PAID:
+        return Answer(verdict, intent.id, from_cents(intent.amount_received), method=kept_method(intent))
+    if verdict == Verdict.DECLINED:
+        failure = intent.last_payment_error
+        code = (failure and (failure.decline_code or failure.code)) or intent.status
+        return Answer(verdict, code=code, message=(failure and failure.message) or "The payment was declined.")
+    return Answer(verdict, intent.id)
+
+
+def answer_of_session(session: Any) -> Answer:
+    """What became of a Checkout Session whose PaymentIntent is expanded."""
+    if session.status == "expired":
+        return Answer(Verdict.CLOSED)
+    intent = session.payment_intent
+    if session.payment_status != "paid" or intent is None:
+        return Answer(Verdict.PENDING)
+    return Answer(Verdict.PAID, intent.id, from_cents(session.amount_total), method=kept_method(intent))
+
+
+def kept_method(intent: Any) -> MethodFacts | None:
+    """The payment method that was saved with the payment; None when none was, or it is not expanded."""
+    method = intent.payment_method
+    if not intent.setup_future_usage or method is None or isinstance(method, str):
+        return None
+    return facts_of(method, intent.customer)
+
+
+def facts_of(method: Any, customer: Any) -> MethodFacts:
+    """A payment method as we keep it: references and what its owner knows it by."""
+    owner = customer if isinstance(customer, str) else getattr(customer, "id", "")
+    return MethodFacts(method.id, owner or "", _label(method))
+
+
+def _label(method: Any) -> str:
+    details = getattr(method, method.type, None)
+    last_four = getattr(details, "last4", None)
+    name = getattr(details, "brand", None) or getattr(details, "bank_name", None) or method.type
+    name = str(name).replace("_", " ")
+    name = name[:1].upper() + name[1:]
+    return f"{name} ending in {last_four}" if last_four else name

@@ -1,0 +1,93 @@
+"""Stripe's events as reports. Events tell that something happened; what exactly is asked of the API again."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from payments.models import IncomingEvent
+from payments.money import from_cents
+from payments.providers.port import Answer, Verdict
+from payments.providers.reports import MethodReport, PaymentReport, RefundReport, Report
+from payments.providers.stripe.adapter import ATTEMPT, ORGANIZATION, PAYMENT
+from payments.providers.stripe.answers import answer_of_intent, answer_of_session, facts_of
+from payments.providers.stripe.client import client, our_errors
+
+Subject = dict[str, Any]
+
+
+def read_event(event: IncomingEvent) -> Report | None:
+    """The report in a stored event; None for types that we do not use and objects that are not ours."""
+    payload: Subject = event.payload or {}
+    reader = _READERS.get(event.type)
+    return None if reader is None else reader(payload.get("data", {}).get("object", {}))
+
+
+def _session_paid(session: Subject) -> Report | None:
+    if session.get("mode") == "setup":
+        return _method_saved(session)
+    payment_id = _ours(session)
+    if payment_id is None:
+        return None
+    with our_errors():
+        found = client().v1.checkout.sessions.retrieve(session["id"], {"expand": ["payment_intent.payment_method"]})
+    return PaymentReport(payment_id, answer_of_session(found), page=session["id"])
+
+
+def _method_saved(session: Subject) -> Report | None:
+    owner = _uuid(session.get("metadata", {}).get(ORGANIZATION))
+    if owner is None or not session.get("setup_intent"):
+        return None
+    with our_errors():
+        intent = client().v1.setup_intents.retrieve(session["setup_intent"], {"expand": ["payment_method"]})
+    facts = facts_of(intent.payment_method, session.get("customer") or intent.customer)
+    return MethodReport("stripe", owner, facts)
+
+
+def _session_failed(session: Subject) -> Report | None:
+    payment_id = _ours(session)
+    declined = Answer(Verdict.DECLINED, code="async_payment_failed", message="The bank did not pay.")
+    return None if payment_id is None else PaymentReport(payment_id, declined, page=session["id"])
+
+
+def _session_expired(session: Subject) -> Report | None:
+    payment_id = _ours(session)
+    return None if payment_id is None else PaymentReport(payment_id, Answer(Verdict.CLOSED), page=session["id"])
+
+
+def _intent_changed(intent: Subject) -> Report | None:
+    payment_id = _ours(intent)
+    if payment_id is None:
+        return None
+    with our_errors():
+        found = client().v1.payment_intents.retrieve(intent["id"], {"expand": ["payment_method"]})
+    attempt = intent.get("metadata", {}).get(ATTEMPT, "0")
+    return PaymentReport(payment_id, answer_of_intent(found), attempt=int(attempt) if attempt.isdecimal() else 0)
+
+
+def _charge_refunded(charge: Subject) -> Report | None:
+    if not charge.get("payment_intent"):
+        return None
+    return RefundReport("stripe", charge["payment_intent"], charge["id"], from_cents(charge["amount_refunded"]))
+
+
+def _ours(subject: Subject) -> UUID | None:
+    """Our payment that the object names in its metadata."""
+    return _uuid((subject.get("metadata") or {}).get(PAYMENT))
+
+
+def _uuid(text: Any) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None
+
+
+_READERS: dict[str, Callable[[Subject], Report | None]] = {
+    "checkout.session.completed": _session_paid,
+    "checkout.session.async_payment_succeeded": _session_paid,
+    "checkout.session.async_payment_failed": _session_failed,
+    "checkout.session.expired": _session_expired,
+    "payment_intent.succeeded": _intent_changed,
+    "payment_intent.payment_failed": _intent_changed,
+    "charge.refunded": _charge_refunded,
+}

@@ -1,0 +1,1 @@
+"""What arrives at ``/webhooks/``: verified, kept, carried out."""
