@@ -208,6 +208,10 @@ SPECTACULAR_SETTINGS = {
         "LotKind": "credits.models.LotKind.choices",
         "UsageKind": "metering.models.Kind.choices",
         "CouponKind": "coupons.models.Kind.choices",
+        "SubscriptionStatus": "tiers.models.SubscriptionStatus.choices",
+        "TierChangeKind": "tiers.models.ChangeKind.choices",
+        "TierChangeStatus": "tiers.models.ChangeStatus.choices",
+        "TierSwitchStatus": "tiers.serializers.SWITCH_STATUSES",
         "DiscountTarget": "coupons.models.AppliesTo.choices",
     },
     "POSTPROCESSING_HOOKS": [

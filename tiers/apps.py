@@ -13,6 +13,7 @@ class TiersConfig(AppConfig):
 
     def ready(self) -> None:
         """Give new organizations a tier; hear when payments end."""
+        import tiers.close.handlers
         import tiers.close.services
         import tiers.handlers  # noqa: F401
         from accounts.signals import organization_created

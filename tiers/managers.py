@@ -42,6 +42,14 @@ class TierQuerySet(models.QuerySet["Tier"]):
         """The tier of those who have chosen none."""
         return self.current(at).filter(is_default=True).first()
 
+    def base_of(self, tier: "Tier", at: datetime | None = None) -> "Tier | None":
+        """Where one falls to from ``tier``: what its own catalogue gives for nothing, else the default tier."""
+        default = self.default(at)
+        if not tier.catalogue or (default is not None and default.catalogue == tier.catalogue):
+            return default
+        free = self.offered(at).filter(catalogue=tier.catalogue, monthly_price=0)
+        return free.first() or default
+
 
 class SubscriptionQuerySet(models.QuerySet["Subscription"]):
     """Reads of subscriptions, and their birth."""

@@ -224,7 +224,7 @@ def test_without_the_lock_parallel_switches_collide(monkeypatch):
             cursor.execute("SELECT pg_sleep(0.3)")
         return follow(*args)
 
-    monkeypatch.setattr(subscriptions, "lock_organization", lambda id: Organization.objects.get(id=id))
+    monkeypatch.setattr(subscriptions, "lock_up_to_date", lambda id, at: Organization.objects.get(id=id))
     monkeypatch.setattr(subscriptions, "_follow", slow_follow)
     organization = make_organization()
     for slug in ("a", "b", "c"):

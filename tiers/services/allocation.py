@@ -5,7 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from core.periods import period_bounds, period_index
-from credits.models import LotKind
+from credits.models import LedgerEntry, LotKind
 from credits.services import Posting, grant_credits
 from tiers.models import Subscription
 
@@ -32,8 +32,11 @@ def allocate_period(
 def allocate_credit(
     *, subscription: Subscription, amount: Decimal, reason: str, key: str, index: int, at: datetime, actor: str
 ) -> Posting | None:
-    """Grant ``amount`` USD of the tier's credit that ends with period ``index``, if the tier's credit ends at all."""
-    if not amount:
+    """Grant ``amount`` USD of the tier's credit that ends with period ``index``, if the tier's credit ends at all.
+
+    None when it was given before, perhaps until another end: an invoice may be paid after its period.
+    """
+    if not amount or LedgerEntry.objects.filter(account_id=subscription.organization_id, key=key).exists():
         return None
     start, _ = bounds_of(subscription, index)
     return grant_credits(

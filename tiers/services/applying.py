@@ -5,6 +5,7 @@ from datetime import datetime
 from django.db import transaction
 
 from accounts.principal import Actor
+from credits.upkeep import bring_up_to_date
 from tiers.models import ChangeStatus, Collection, Subscription, SubscriptionStatus, TierChange
 from tiers.services.allocation import allocate_credit, allocate_period
 from tiers.services.pending import conclude
@@ -18,6 +19,7 @@ def apply_change(*, change: TierChange, at: datetime, actor: Actor = SYSTEM) -> 
     None when it does not fit any more: the subscription has meanwhile become another one, or has entered its next
     period.
     """
+    bring_up_to_date([change.organization_id], at)
     before = open_subscription(change.organization_id)
     starts_new_period = change.derivation["starts_new_period"]
     if not _still_fits(change, before, starts_new_period):

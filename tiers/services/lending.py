@@ -20,7 +20,7 @@ from tiers.services.rows import (
     SYSTEM,
     current_tier,
     limit_overage,
-    lock_organization,
+    lock_up_to_date,
     open_subscription,
     option_slug,
     periods_from,
@@ -63,7 +63,7 @@ def grant_tier(
     Meanwhile the price stays that of the tier that is paid for. Lending the same tier again makes it last longer.
     Replaying ``key`` changes nothing. Raises UnknownTier, UnknownOption, TierNotBetter, NoTier.
     """
-    lock_organization(organization_id)
+    lock_up_to_date(organization_id, at)
     before = open_subscription(organization_id)
     if before is None:
         raise NoTier()

@@ -14,6 +14,7 @@ from core.errors import InvalidRequest, NotFound
 from core.periods import period_bounds
 from credits.models import CreditAccount
 from credits.services import set_overage_limit
+from credits.upkeep import bring_up_to_date
 from outbox.services import publish
 from tiers.errors import OverageOwed, UnknownOption, UnknownTier
 from tiers.models import Subscription, SubscriptionStatus, Tier
@@ -31,6 +32,13 @@ def lock_organization(organization_id: UUID) -> Organization:
     organization = Organization.objects.select_for_update(no_key=True).filter(id=organization_id).first()
     if organization is None:
         raise NotFound()
+    return organization
+
+
+def lock_up_to_date(organization_id: UUID, at: datetime) -> Organization:
+    """The same lock, with every period that is over at ``at`` closed: what is computed then is of the right period."""
+    organization = lock_organization(organization_id)
+    bring_up_to_date([organization_id], at)
     return organization
 
 

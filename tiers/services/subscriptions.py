@@ -18,7 +18,7 @@ from tiers.services.rows import (
     SYSTEM,
     current_tier,
     limit_overage,
-    lock_organization,
+    lock_up_to_date,
     open_subscription,
     option_slug,
     periods_from,
@@ -44,7 +44,7 @@ def subscribe(
     (default: as before; nothing is charged for what begins like this). Their credit comes as for everybody.
     Raises UnknownTier, UnknownOption, NotFound, or OverageOwed when more is owed than the tier lets one owe.
     """
-    organization = lock_organization(organization_id)
+    organization = lock_up_to_date(organization_id, at)
     tier = current_tier(tier_slug, at)
     chosen = option_slug(tier, option)
     before = open_subscription(organization_id)
@@ -109,28 +109,13 @@ def start_trial(
     An organization that pays for nothing has one trial. ``days`` is an operator's word: it gives another trial, or one
     of a tier without any. Raises NoTrial, UnknownTier, UnknownOption, OverageOwed.
     """
-    organization = lock_organization(organization_id)
+    organization = lock_up_to_date(organization_id, at)
     tier = current_tier(tier_slug, at)
+    chosen = option_slug(tier, option)
     before = open_subscription(organization_id)
-    length = days or tier.trial_days
-    pays = before is not None and (not before.is_free or before.paid_tier is not None)
-    if pays or not length or not tier.monthly_price or (public_only and not tier.is_public):
-        raise NoTrial()
-    if days is None and had_trial(organization_id):
-        raise NoTrial("This organization has had its trial.")
+    _refuse_trial(before, tier, organization_id, days, public_only)
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)
-    ends_at = at + timedelta(days=length)
-    changes = {
-        "tier": tier,
-        "option": option_slug(tier, option),
-        "status": SubscriptionStatus.TRIALING,
-        "collection": Collection.AUTOMATIC,
-        "anchor_at": ends_at,
-        "period_index": -1,
-        "period_starts_at": at,
-        "period_ends_at": ends_at,
-        "trial_ends_at": ends_at,
-    }
+    changes = {"tier": tier, "option": chosen, **_trial_from(at, days or tier.trial_days)}
     if before is None:
         zone = organization.time_zone
         after = Subscription.objects.create(organization=organization, started_at=at, zone=zone, **changes)
@@ -146,9 +131,33 @@ def start_trial(
         at=at,
         actor=actor.label,
     )
-    tell("subscription.trial_started", after, actor, at, trial_ends_at=ends_at)
+    tell("subscription.trial_started", after, actor, at, trial_ends_at=after.trial_ends_at)
     tell("tier.changed", after, actor, at, before=before and before.tier.slug)
     return after
+
+
+def _refuse_trial(
+    before: Subscription | None, tier: Tier, organization_id: UUID, days: int | None, public_only: bool
+) -> None:
+    pays = before is not None and (not before.is_free or before.paid_tier is not None)
+    if pays or not (days or tier.trial_days) or not tier.monthly_price or (public_only and not tier.is_public):
+        raise NoTrial()
+    if days is None and had_trial(organization_id):
+        raise NoTrial("This organization has had its trial.")
+
+
+def _trial_from(at: datetime, days: int) -> dict[str, object]:
+    """The columns of a row in a trial of ``days``: its paid periods are counted from the trial's end."""
+    ends_at = at + timedelta(days=days)
+    return {
+        "status": SubscriptionStatus.TRIALING,
+        "collection": Collection.AUTOMATIC,
+        "anchor_at": ends_at,
+        "period_index": -1,
+        "period_starts_at": at,
+        "period_ends_at": ends_at,
+        "trial_ends_at": ends_at,
+    }
 
 
 def had_trial(organization_id: UUID) -> bool:
@@ -165,7 +174,7 @@ def cancel_subscription(
     ``at_once`` ends it now: nothing is paid back, and the credit that came with it stays until it expires. Returns what
     is in force then. Raises NothingToCancel, NotFound.
     """
-    lock_organization(organization_id)
+    lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
     if subscription is None or subscription.is_free:
         raise NothingToCancel()
@@ -184,7 +193,7 @@ def cancel_subscription(
 @transaction.atomic
 def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor) -> Subscription:
     """Take back a cancellation, or a change that waits for the period's end. Raises NothingToReactivate, NotFound."""
-    lock_organization(organization_id)
+    lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
     if subscription is None or not (subscription.cancel_at_period_end or subscription.next_tier_id):
         raise NothingToReactivate()
@@ -197,7 +206,7 @@ def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor
 @transaction.atomic
 def set_collection(*, organization_id: UUID, collection: str, at: datetime, actor: Actor) -> Subscription:
     """An operator's word on how later periods are paid for. Raises NothingToCancel on a tier without a price."""
-    lock_organization(organization_id)
+    lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
     if subscription is None or subscription.is_free:
         raise NothingToCancel("There is no paid subscription.")

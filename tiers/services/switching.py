@@ -19,7 +19,7 @@ from tiers.planning import AT_PERIOD_END, WHEN_PAID, SwitchPreview, plan_switch
 from tiers.services.applying import apply_change
 from tiers.services.paying import asking
 from tiers.services.pending import clear_schedule, conclude, withdraw_pending
-from tiers.services.rows import current_tier, lock_organization, open_subscription, option_slug, refuse_if_owed, tell
+from tiers.services.rows import current_tier, lock_up_to_date, open_subscription, option_slug, refuse_if_owed, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def preview_switch(
 
     Raises UnknownTier, TierNotOffered, UnknownOption, AlreadyOnTier, PaymentDue, OverageOwed, NotFound.
     """
-    return _preview(lock_organization(organization_id), tier_slug, option, at, public_only)
+    return _preview(lock_up_to_date(organization_id, at), tier_slug, option, at, public_only)
 
 
 @transaction.atomic
@@ -60,7 +60,7 @@ def switch_tier(
     to this one. Replaying ``key`` returns the first outcome and moves nothing. ``public_only`` refuses tiers that are
     not on offer. Raises what :func:`preview_switch` raises, and KeyReused; then nothing moved.
     """
-    organization = lock_organization(organization_id)
+    organization = lock_up_to_date(organization_id, at)
     if key is not None and (known := _known(organization_id, key, tier_slug, option)):
         return known
     preview = _preview(organization, tier_slug, option, at, public_only)

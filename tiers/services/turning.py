@@ -46,13 +46,13 @@ def open_next_period(*, subscription: Subscription) -> Subscription | None:
 def fall_to_default(
     *, subscription: Subscription, at: datetime, reason: str, actor: Actor = SYSTEM
 ) -> Subscription | None:
-    """End the subscription at ``at`` and go on with the default tier, if there is one.
+    """End the subscription at ``at`` and go on with its catalogue's free tier or the default one, if there is one.
 
     ``reason``: canceled, unpaid.
     """
     withdraw_pending(organization_id=subscription.organization_id, at=at)
     before = subscription.tier.slug
-    tier = Tier.objects.default(at)
+    tier = Tier.objects.base_of(subscription.tier, at)
     end(subscription, at=at, reason=reason)
     drop_unpaid(subscription.organization_id, at=at, actor=actor.label)
     tell("subscription.ended", subscription, actor, at, reason=reason)
