@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from accounts.principal import Actor
 from credits.audit import audit_books
 from credits.models import CreditAccount, LedgerEntry, Lot, Statement
 from credits.services import HoldRequest, SettleRequest, grant_credits, place_hold, release_hold, settle_hold
@@ -335,7 +336,7 @@ def test_a_period_that_a_discount_pays_for_gives_its_credit_at_the_boundary_howe
 def test_a_cancelled_subscription_ends_at_the_boundary_and_keeps_nothing():
     free = make_tier(monthly_credit=usd("1"), is_default=True)
     subscription = begin(make_tier(monthly_price=usd("20"), rollover_percent=100), collection="manual")
-    cancel_subscription(organization_id=subscription.organization_id, at=JANUARY + DAY)
+    cancel_subscription(organization_id=subscription.organization_id, at=JANUARY + DAY, actor=Actor("test"))
     close_all(FEBRUARY + 3 * DAY)
 
     subscription.refresh_from_db()
