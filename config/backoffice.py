@@ -1,9 +1,11 @@
 """The back office: Django's admin with its models arranged by what operators come for."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import path
 
 # By class name; names of apps that are not installed are passed over.
 _GROUPS = {
@@ -31,6 +33,7 @@ _GROUPS = {
         "ReconciliationDifference",
         "ReconciliationRun",
         "KeyReading",
+        "ProviderBalance",
     ),
     "Jobs and audit trail": ("TaskState", "TaskRun", "DomainEvent", "EmailDelivery"),
     "People and sign-ins": ("User", "Group", "EmailAddress", "AccessAttempt", "AccessFailureLog", "AccessLog"),
@@ -42,6 +45,17 @@ class BackOffice(AdminSite):
 
     site_header = site_title = "Farebox"
     index_title = "Operators"
+
+    def get_urls(self) -> list[Any]:
+        """Pages that belong to no single app's models."""
+        view = self.admin_view(self.organization_timeline)
+        return [path("organizations/<uuid:organization_id>/", view, name="organization_timeline"), *super().get_urls()]
+
+    def organization_timeline(self, request: HttpRequest, organization_id: UUID) -> HttpResponse:
+        """One organization and all that happened to it."""
+        from config.organization_page import organization_timeline  # needs the apps, which need this site
+
+        return organization_timeline(request, organization_id, self)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         """What the person may see, in groups; a model that none names comes under its app's own name."""

@@ -57,6 +57,7 @@ RULES: dict[str, Rule] = {
     "openrouter.ReconciliationDifference": OPERATE,  # explain one
     "openrouter.ReconciliationRun": READ,
     "openrouter.KeyReading": READ,
+    "openrouter.ProviderBalance": READ,
     # jobs and audit trail
     "outbox.DomainEvent": Rule(("view", "retry"), ("view", "retry")),
     "outbox.EmailDelivery": READ,

@@ -19,6 +19,7 @@ from openrouter.models import (
     ByokCredential,
     KeyReading,
     ProviderAccount,
+    ProviderBalance,
     ReconciliationDifference,
     ReconciliationRun,
     RetiredKey,
@@ -271,6 +272,13 @@ class ReconciliationRunAdmin(ReadOnlyAdmin):
 
     list_display = ["started_at", "day", "finished_at", "found", "error"]
     date_hierarchy = "started_at"
+
+
+@admin.register(ProviderBalance)
+class ProviderBalanceAdmin(ReadOnlyAdmin):
+    """What is left of the credit bought at the provider, as last read."""
+
+    list_display = ["upstream", "left", "bought", "used", "taken_at"]
 
 
 @admin.register(KeyReading)

@@ -1,5 +1,7 @@
 """The provider side: sub-keys, customers' own keys, attempts, and every difference between the two sets of books."""
 
+from decimal import Decimal
+
 from django.db import models
 from django.utils import timezone
 
@@ -175,6 +177,23 @@ class KeyReading(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_hash[:12]}… at {self.taken_at:%Y-%m-%d %H:%M}"
+
+
+class ProviderBalance(models.Model):
+    """What is left of the credit that the operator has bought at the provider, USD: all calls draw on it."""
+
+    upstream = models.CharField(max_length=20, primary_key=True)  # the modes it serves: "live", "live and test"
+    bought = MoneyField()  # all time, by the provider's books
+    used = MoneyField()
+    taken_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.upstream} at {self.taken_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def left(self) -> Decimal:
+        """What calls can still cost before the provider refuses them all."""
+        return self.bought - self.used
 
 
 class DifferenceScope(models.TextChoices):

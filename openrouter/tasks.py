@@ -14,6 +14,7 @@ from openrouter.models import ByokCredential, ProviderAccount
 from openrouter.reconciliation import reconcile
 from openrouter.recovery.totals import take_first_readings
 from openrouter.upstreams import manageable_modes, upstreams
+from outbox.taskruns import note_problem
 
 log = structlog.get_logger(__name__)
 
@@ -65,13 +66,32 @@ def sync_usage() -> int:
             seen += services.sync_upstream(upstream=upstream, at=timezone.now())
         except ProviderError as error:
             log.warning("openrouter.sync_failed", upstream=upstream.name, reason=str(error))
+            note_problem(f"{upstream.name}: {error}")
     return seen
+
+
+@shared_task
+def sync_balance() -> int:
+    """Read what is left of the credit at every provider account; how many were read."""
+    read = 0
+    for upstream in upstreams():
+        if not upstream.is_manageable:
+            continue
+        try:
+            services.sync_balance(upstream=upstream, at=timezone.now())
+            read += 1
+        except ProviderError as error:
+            log.warning("openrouter.balance_unread", upstream=upstream.name, reason=str(error))
+            note_problem(f"{upstream.name}: {error}")
+    return read
 
 
 @shared_task
 def sync_models() -> int:
     """Bring the provider's models and prices to the price book; how many prices changed."""
-    reports, _ = services.sync_catalogue(at=timezone.now())
+    reports, failures = services.sync_catalogue(at=timezone.now())
+    for name, reason in failures.items():
+        note_problem(f"{name}: {reason}")
     return sum(len(report.repriced) for report in reports.values())
 
 
@@ -84,6 +104,7 @@ def verify_own_keys() -> int:
             working += services.verify_byok(credential=credential, at=timezone.now())
         except ProviderError as error:
             log.warning("openrouter.byok.unchecked", organization=str(credential.organization_id), reason=str(error))
+            note_problem(f"The key of {credential.organization_id} could not be checked: {error}")
     return working
 
 

@@ -1,14 +1,19 @@
 """The operators' front page."""
 
+from typing import Any
+
 from django import template
 from django.template import RequestContext
 from django.utils import timezone
+from django.utils.dateformat import format as date_format
+from django.utils.translation import gettext as _
 
-from config.figures import Figures, figures_at
+from config.figures import RANGES, Figures, figures_at
 
 register = template.Library()
 
 _PLACE = "_business_figures"
+_DEFAULT = 30
 
 
 @register.simple_tag(takes_context=True)
@@ -17,5 +22,28 @@ def business_figures(context: RequestContext) -> Figures | None:
     request = context["request"]
     if not hasattr(request, _PLACE):
         may_see = request.user.has_perm("credits.view_ledgerentry")
-        setattr(request, _PLACE, figures_at(timezone.now()) if may_see else None)
+        chosen = request.GET.get("days", "")
+        days = int(chosen) if chosen in map(str, RANGES) else _DEFAULT
+        setattr(request, _PLACE, figures_at(timezone.now(), days=days) if may_see else None)
     return getattr(request, _PLACE)
+
+
+@register.simple_tag
+def figure_ranges() -> tuple[int, ...]:
+    """How many days may be looked at."""
+    return RANGES
+
+
+@register.filter
+def business_chart(figures: Figures) -> dict[str, Any]:
+    """What usage was charged, day by day: the provider's part and ours."""
+    return {
+        "type": "bar",
+        "label": _("Usage charged by day: provider’s cost and margin"),
+        "axis": _("Day (UTC)"),
+        "names": [_("Provider’s cost"), _("Margin")],
+        "rows": [
+            {"label": date_format(day.day, "M j"), "values": [day.cost, day.margin], "total": day.charge}
+            for day in figures.business.days
+        ],
+    }

@@ -17,7 +17,7 @@ from openrouter.services.lifecycle import (
 )
 from openrouter.services.limits import follow_limit, follow_limits
 from openrouter.services.provisioning import advance_account, advance_due, delete_retired_keys
-from openrouter.services.syncing import sync_account, sync_upstream
+from openrouter.services.syncing import sync_account, sync_balance, sync_upstream
 
 __all__ = [
     "advance_account",
@@ -36,6 +36,7 @@ __all__ = [
     "secrets_by_key",
     "store_byok",
     "sync_account",
+    "sync_balance",
     "sync_catalogue",
     "sync_upstream",
     "verify_byok",

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
+from core.money import quantize
 from openrouter.client import (
     FreeQuota,
     Key,
@@ -18,7 +19,7 @@ from openrouter.client import (
     client_for,
 )
 from openrouter.errors import AccountBusy, AccountNotActive, NoProviderAccount, ProviderNotAvailable
-from openrouter.models import AccountStatus, ProviderAccount, RetiredKey
+from openrouter.models import AccountStatus, ProviderAccount, ProviderBalance, RetiredKey
 from openrouter.services.claims import claim_account, fail_claim, finish_claim
 from openrouter.services.figures import absorb_key, figures_of, lose_key
 from openrouter.services.lifecycle import marker_of
@@ -90,6 +91,14 @@ def sync_upstream(*, upstream: Upstream, at: datetime) -> int:
             _look_again(account, at)
     _delete_unknown(upstream, listed.values(), at)
     return seen
+
+
+def sync_balance(*, upstream: Upstream, at: datetime) -> ProviderBalance:
+    """Read what is left of the credit bought at a provider account. Raises ProviderError."""
+    credits = client_for(upstream).credits()
+    figures = {"bought": quantize(credits.total_credits), "used": quantize(credits.total_usage), "taken_at": at}
+    balance, _ = ProviderBalance.objects.update_or_create(upstream=upstream.name, defaults=figures)
+    return balance
 
 
 def _note_figures(account: ProviderAccount, key: Key, at: datetime) -> bool:
