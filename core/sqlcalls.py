@@ -1,13 +1,42 @@
-"""Calls of the batch functions in ``*/sql``: one JSON array in, one row per item out."""
+"""Calls of the batch functions in ``*/sql``: one JSON array in, one row per item out.
+
+A call is first written down (:class:`Query`) and then carried out, by Django's connection (:func:`run`) or by one that
+an event loop drives (``core/pgloop.py``): both read and write the same statements.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import psycopg
 from django.db import connection
 
 from core.jsonio import dumps_text
+
+Row = tuple[Any, ...]
+Value = str | datetime | Sequence[UUID] | None
+
+
+class Query(NamedTuple):
+    """A statement with its values. ``text`` is one of our own, never input; it names values as ``$1``, ``$2``."""
+
+    text: str
+    values: tuple[Value, ...]
+
+
+def batch_query(function: str, items: Sequence[dict[str, Any]], at: datetime) -> Query:
+    """The call of ``function(items, at)``, whose row ``i`` belongs to item ``i``. ``function`` is a name of ours."""
+    statement = f"SELECT * FROM {function}($1::jsonb, $2::timestamptz) ORDER BY ord"  # noqa: S608
+    return Query(statement, (dumps_text(list(items)), at))
+
+
+def run(query: Query) -> list[Row]:
+    """The rows of a query, in one round trip."""
+    connection.ensure_connection()
+    # Values go beside the statement, not inside it: it is parsed and planned once, however long the batch.
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+        return cursor.execute(query.text.encode(), query.values).fetchall()
 
 
 def call_batch(function: str, items: Sequence[dict[str, Any]], at: datetime) -> list[dict[str, Any]]:
@@ -15,10 +44,9 @@ def call_batch(function: str, items: Sequence[dict[str, Any]], at: datetime) -> 
 
     ``function`` is a name from our own code, never input.
     """
-    statement = f"SELECT * FROM {function}(%s::jsonb, %s) ORDER BY ord"  # noqa: S608  (our own names only)
+    text, values = batch_query(function, items, at)
     connection.ensure_connection()
-    # Values go beside the statement, not inside it: it is parsed and planned once, however long the batch.
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        rows = cursor.execute(statement, [dumps_text(list(items)), at]).fetchall()
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+        rows = cursor.execute(text.encode(), values).fetchall()
         columns = [column.name for column in cursor.description or ()]
         return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -13,7 +13,7 @@ from django.db import connection
 from core.errors import KeyReused
 from core.ids import uuid7
 from core.money import ZERO, quantize, to_wire
-from core.sqlcalls import call_batch
+from core.sqlcalls import Query, Row, batch_query, call_batch, run
 from credits.errors import (
     HoldAmountDiffers,
     HoldNotOpen,
@@ -96,6 +96,13 @@ def place_holds(requests: Sequence[HoldRequest], *, at: datetime) -> list[HoldOu
 
     Replaying a key with the same amount returns the first hold and moves nothing.
     """
+    bring_up_to_date({request.organization_id for request in requests}, at)
+    return hold_outcomes(run(place_holds_query(requests, at=at)))
+
+
+def place_holds_query(requests: Sequence[HoldRequest], *, at: datetime) -> Query:
+    """What :func:`place_holds` asks the database, for a caller who has a connection of its own and has brought the
+    wallets up to date (``credits.upkeep``)."""
     items = [
         {
             "account": request.organization_id,
@@ -110,11 +117,12 @@ def place_holds(requests: Sequence[HoldRequest], *, at: datetime) -> list[HoldOu
         }
         for request in requests
     ]
-    bring_up_to_date({request.organization_id for request in requests}, at)
-    rows = call_batch("place_holds", items, at)
-    for row in rows:
-        del row["ord"]
-    return [HoldOutcome(**row) for row in rows]
+    return batch_query("place_holds", items, at)
+
+
+def hold_outcomes(rows: Sequence[Row]) -> list[HoldOutcome]:
+    """The answers that the rows of :func:`place_holds_query` stand for."""
+    return [HoldOutcome(*row[1:]) for row in rows]
 
 
 def place_hold(request: HoldRequest, *, at: datetime) -> HoldOutcome:

@@ -2,7 +2,7 @@
 
 from metering.services.corrections import Corrected, correct_event, void_event
 from metering.services.partitions import make_partitions
-from metering.services.recording import record_usage
+from metering.services.recording import record_usage, record_usage_query, usage_outcomes
 from metering.services.rollups import rebuild_rollups
 
 __all__ = [
@@ -11,5 +11,7 @@ __all__ = [
     "make_partitions",
     "rebuild_rollups",
     "record_usage",
+    "record_usage_query",
+    "usage_outcomes",
     "void_event",
 ]

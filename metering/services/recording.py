@@ -6,11 +6,10 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import psycopg
-from django.db import connection
 
 from core.jsonio import dumps_text
 from core.money import ZERO
+from core.sqlcalls import Query, Row, run
 from credits.services import charge_item
 from credits.upkeep import bring_up_to_date
 from metering.records import UsageOutcome, UsageRecord, hash_of
@@ -18,7 +17,7 @@ from metering.records import UsageOutcome, UsageRecord, hash_of
 # An event with a hold is unique by it; callers cannot use ids that begin so.
 HOLD_KEY = "hold:"
 _NO_KEY = UUID(int=0)
-_STATEMENT = "SELECT * FROM record_usage(%s::jsonb, %s::uuid[], %s::jsonb, %s::jsonb, %s)"
+_STATEMENT = "SELECT * FROM record_usage($1::jsonb, $2::uuid[], $3::jsonb, $4::jsonb, $5::timestamptz)"
 
 
 def record_usage(events: Sequence[UsageRecord], *, at: datetime) -> list[UsageOutcome]:
@@ -28,16 +27,28 @@ def record_usage(events: Sequence[UsageRecord], *, at: datetime) -> list[UsageOu
     sent again. ``at`` (UTC) is when the events were received and the money moves. A period that is
     over is closed first.
     """
-    bring_up_to_date({event.organization_id for event in events}, at)
-    return record_prepared(events, at=at)
-
-
-def record_prepared(events: Sequence[UsageRecord], *, at: datetime) -> list[UsageOutcome]:
-    """The same for a caller that has brought the wallets up to date (``credits.upkeep``)."""
-    outcomes = [UsageOutcome(status="recorded", event_id=event.id) for event in events]
     if not events:
-        return outcomes
-    for row in _call(events, at):
+        return []
+    bring_up_to_date({event.organization_id for event in events}, at)
+    return usage_outcomes(events, rows=run(record_usage_query(events, at=at)))
+
+
+def record_usage_query(events: Sequence[UsageRecord], *, at: datetime) -> Query:
+    """What :func:`record_usage` asks the database, for a caller who has a connection of its own and has brought the
+    wallets up to date (``credits.upkeep``)."""
+    for event in events:
+        _identify(event)
+    settlements, charges = _money_items(events)
+    hashes = None
+    if any(event.external_id is not None for event in events):
+        hashes = [event.content_hash or _NO_KEY for event in events]
+    return Query(_STATEMENT, (dumps_text(events), hashes, dumps_text(settlements), dumps_text(charges), at))
+
+
+def usage_outcomes(events: Sequence[UsageRecord], *, rows: Sequence[Row]) -> list[UsageOutcome]:
+    """The answers that the rows of :func:`record_usage_query` stand for."""
+    outcomes = [UsageOutcome(status="recorded", event_id=event.id) for event in events]
+    for row in rows:
         place, status, event_id, entry_id, charged, balance, held, available, excess = row
         outcomes[place - 1] = UsageOutcome(
             status=status,
@@ -50,20 +61,6 @@ def record_prepared(events: Sequence[UsageRecord], *, at: datetime) -> list[Usag
             excess=excess or ZERO,
         )
     return outcomes
-
-
-def _call(events: Sequence[UsageRecord], at: datetime) -> list[tuple[Any, ...]]:
-    for event in events:
-        _identify(event)
-    settlements, charges = _money_items(events)
-    hashes = None
-    if any(event.external_id is not None for event in events):
-        hashes = [event.content_hash or _NO_KEY for event in events]
-    parameters = [dumps_text(events), hashes, dumps_text(settlements), dumps_text(charges), at]
-    connection.ensure_connection()
-    # Values go beside the statement, not inside it: the server does not parse a megabyte of SQL.
-    with psycopg.Cursor(connection.connection) as cursor, connection.wrap_database_errors:
-        return cursor.execute(_STATEMENT, parameters).fetchall()
 
 
 def _identify(event: UsageRecord) -> None:

@@ -1,10 +1,6 @@
 """Who may make which call: key, scope, models of the tier and of the key, and the provider key it goes out with."""
 
 from datetime import UTC, datetime
-from uuid import UUID
-
-from asgiref.sync import sync_to_async
-from django.db import connection
 
 from accounts.addresses import client_address
 from accounts.authentication import bearer_token
@@ -12,16 +8,15 @@ from accounts.directory import authenticate_key_async
 from accounts.errors import InsufficientScope, InvalidApiKey
 from accounts.principal import Principal
 from accounts.scopes import Scope
-from credits.upkeep import bring_up_to_date
 from metering.price_book import book, card_for_async
 from openrouter.gateway.access import OWN, Access, Key, access
 from openrouter.gateway.call import Call, Candidate, Route
 from openrouter.gateway.errors import CallRefused
 from openrouter.gateway.parse import RequestBody, candidates_of, flag, require_input
+from openrouter.gateway.periods import present_terms
 from openrouter.gateway.tags import read_tags
 from openrouter.gateway.ticket import Ticket
 from openrouter.gateway.wire import Exchange
-from tiers.querysets import forget_terms, terms_for_async
 from tiers.terms import TierTerms
 
 
@@ -44,7 +39,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, raw: byt
     names = candidates_of(body.data)
     require_input(body.data, *route.inputs)
     streams = route.may_stream and flag(body.data, "stream")
-    terms = await _present_terms(principal.organization_id)
+    terms = await present_terms(principal.organization_id)
     keys = await access.value((principal.organization_id, principal.mode))
     key = _choose_key(keys, terms)
     at = datetime.now(UTC)
@@ -79,24 +74,6 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, raw: byt
         key=key,
         base_url=keys.base_url,
     )
-
-
-async def _present_terms(organization_id: UUID) -> TierTerms:
-    """The organization's terms; a period that is over is closed first, since the next may be on another tier."""
-    terms = await terms_for_async(organization_id)
-    now = datetime.now(UTC)
-    if terms.period_ends_at is None or terms.period_ends_at > now:
-        return terms
-    await sync_to_async(_close_period, thread_sensitive=False)(organization_id, now)
-    return await terms_for_async(organization_id)
-
-
-def _close_period(organization_id: UUID, at: datetime) -> None:
-    try:
-        bring_up_to_date([organization_id], at)
-        forget_terms()
-    finally:
-        connection.close()
 
 
 def _choose_key(keys: Access, terms: TierTerms) -> Key:

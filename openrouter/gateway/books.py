@@ -1,6 +1,6 @@
 """The gateway's writes, each over a batch of concurrent calls: holds, settlements with attempts, progress notes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -11,11 +11,13 @@ from django.db import connection
 
 from core.ids import uuid7
 from core.jsonio import dumps_text
+from core.loopcommit import Batch
 from core.money import quantize
-from credits.services import HoldOutcome, HoldRequest, place_holds
+from core.sqlcalls import Query
+from credits.services import HoldOutcome, HoldRequest, hold_outcomes, place_holds_query
 from credits.upkeep import bring_up_to_date
 from metering.records import UsageOutcome, UsageRecord
-from metering.services.recording import record_prepared
+from metering.services import record_usage_query, usage_outcomes
 from openrouter.gateway.call import Try
 from openrouter.gateway.ticket import Ticket
 
@@ -24,13 +26,13 @@ INSERT INTO openrouter_attempt (id, organization_id, hold_id, number, model, key
                                 error_type, cost, answered, started_at, duration_ms)
 SELECT id, organization_id, hold_id, number, model, key_hash, generation_id, status_code, error_type, cost, answered,
        started_at, duration_ms
-FROM jsonb_populate_recordset(NULL::openrouter_attempt, %s::jsonb)
+FROM jsonb_populate_recordset(NULL::openrouter_attempt, $1::jsonb)
 ON CONFLICT (hold_id, number) DO NOTHING
 """
 # A hold that somebody has locked is just being ended: nothing needs noting. Waiting for it, with other holds locked
 # already, is how two batches could wait for each other.
 _NOTES = """
-WITH note AS MATERIALIZED (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS x (id uuid, patch jsonb)),
+WITH note AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::jsonb) AS x (id uuid, patch jsonb)),
      running AS MATERIALIZED (
          SELECT id FROM credits_hold WHERE id IN (SELECT id FROM note) AND status = 'open'
          FOR NO KEY UPDATE SKIP LOCKED)
@@ -56,34 +58,55 @@ class Note:
     patch: dict[str, Any]
 
 
-def place_batch(requests: list[HoldRequest]) -> list[HoldOutcome]:
-    """Place holds; safe to repeat, a repetition is answered "replayed"."""
-    return place_holds(requests, at=datetime.now(UTC))
-
-
-def settle_batch(settlements: list[Settlement]) -> list[UsageOutcome]:
+def settle_batch(settlements: Sequence[Settlement]) -> list[UsageOutcome]:
     """Record calls, settle their holds and note their attempts in one transaction; safe to repeat."""
-    rows = [row for settlement in settlements for row in settlement.attempts]
+    records = [settlement.record for settlement in settlements]
+    bring_up_to_date({record.organization_id for record in records}, datetime.now(UTC))
+    attempts, usage = _settle_queries(settlements)
     connection.ensure_connection()
-    # Statements of one pipeline are one transaction. The attempts go first and are not waited for, so that the wallets'
-    # locks, which come with the second statement, are held for one round trip only.
+    # Statements of one pipeline are one transaction.
     server = connection.connection
-    records, now = [settlement.record for settlement in settlements], datetime.now(UTC)
-    bring_up_to_date({record.organization_id for record in records}, now)
-    with connection.wrap_database_errors, server.pipeline(), psycopg.Cursor(server) as cursor:
-        cursor.execute(_ATTEMPTS, [dumps_text(rows)])
-        return record_prepared(records, at=now)
+    with connection.wrap_database_errors, server.pipeline(), psycopg.RawCursor(server) as cursor:
+        cursor.execute(attempts.text.encode(), attempts.values)
+        rows = cursor.execute(usage.text.encode(), usage.values).fetchall()
+    return usage_outcomes(records, rows=rows)
 
 
-def note_batch(notes: list[Note]) -> list[bool]:
+def note_batch(notes: Sequence[Note]) -> None:
     """Write progress notes; of a hold that has ended nothing needs noting."""
+    [(text, values)] = _note_queries(notes)
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.RawCursor(connection.connection) as cursor:
+        cursor.execute(text.encode(), values)
+
+
+def _hold_queries(requests: Sequence[HoldRequest]) -> list[Query]:
+    return [place_holds_query(requests, at=datetime.now(UTC))]
+
+
+def _settle_queries(settlements: Sequence[Settlement]) -> list[Query]:
+    """Attempts first and not waited for, so that the wallets' locks, which come with the second statement, are held
+    for one round trip only."""
+    rows = [row for settlement in settlements for row in settlement.attempts]
+    usage = record_usage_query([settlement.record for settlement in settlements], at=datetime.now(UTC))
+    return [Query(_ATTEMPTS, (dumps_text(rows),)), usage]
+
+
+def _note_queries(notes: Sequence[Note]) -> list[Query]:
     merged: dict[UUID, dict[str, Any]] = {}
     for note in notes:
         merged.setdefault(note.hold_id, {}).update(note.patch)
-    with connection.cursor() as cursor:
-        items = [{"id": hold_id, "patch": patch} for hold_id, patch in sorted(merged.items())]
-        cursor.execute(_NOTES, [dumps_text(items)])
-    return [True] * len(notes)
+    items = [{"id": hold_id, "patch": patch} for hold_id, patch in sorted(merged.items())]
+    return [Query(_NOTES, (dumps_text(items),))]
+
+
+# How the gateway's event loop writes batches of calls. Safe to repeat: a repetition is answered as such. Wallets are
+# brought up to date before (``periods.py``).
+HOLDS: Batch[HoldRequest, HoldOutcome] = Batch(_hold_queries, lambda _, rows: hold_outcomes(rows[0]))
+SETTLEMENTS: Batch[Settlement, UsageOutcome] = Batch(
+    _settle_queries, lambda settlements, rows: usage_outcomes([each.record for each in settlements], rows=rows[0])
+)
+NOTES: Batch[Note, bool] = Batch(_note_queries, lambda notes, _: [True] * len(notes))
 
 
 def attempt_rows(tries: Iterable[Try], ticket: Ticket) -> list[dict[str, Any]]:

@@ -7,12 +7,17 @@ from credits.services import HoldOutcome
 from openrouter.gateway.call import Call
 from openrouter.gateway.errors import CallRefused
 from openrouter.gateway.estimate import affordable_output, fit_into
+from openrouter.gateway.periods import close_what_is_over
 from openrouter.gateway.runtime import Gateway
 
 
 async def place_hold(gateway: Gateway, call: Call) -> None:
     """Reserve the call's bound. Raises CallRefused (402) when the wallet or the key's limit cannot cover it."""
     outcome = await gateway.hold(call)
+    if outcome.status == "insufficient":
+        # Credit that waited for an earlier call to end may have come free.
+        await close_what_is_over(call.ticket.organization_id)
+        outcome = await gateway.hold(call)
     if outcome.status == "insufficient" and fit_into(call, outcome.available):
         outcome = await gateway.hold(call)
     if outcome.status not in ("placed", "replayed"):

@@ -11,13 +11,14 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
 
-from core.groupcommit import GroupCommit
+from core.loopcommit import LoopCommit
 from credits.services import HoldOutcome, HoldRequest
 from metering.records import UsageOutcome
 from metering.tokens import preload
 from openrouter.gateway.bill import NOTHING, Bill, Ending, record_of
-from openrouter.gateway.books import Note, Settlement, attempt_rows, note_batch, place_batch, settle_batch
+from openrouter.gateway.books import HOLDS, NOTES, SETTLEMENTS, Note, Settlement, attempt_rows
 from openrouter.gateway.call import Call
+from openrouter.gateway.periods import close_what_is_over, is_over
 from openrouter.gateway.processes import show_signs_of_life, this_process
 from openrouter.gateway.upstream import Upstream
 from outbox.services import publish
@@ -34,11 +35,11 @@ class Gateway:
 
     def __init__(self) -> None:
         self.process = this_process()
-        self.holds: GroupCommit[HoldRequest, HoldOutcome] = GroupCommit(place_batch, name="holds")
-        self.settlements: GroupCommit[Settlement, UsageOutcome] = GroupCommit(
-            settle_batch, name="settlements", longest_queue=50_000, patience=_SETTLEMENT_PATIENCE
+        self.holds = LoopCommit(HOLDS, name="holds")
+        self.settlements = LoopCommit(
+            SETTLEMENTS, name="settlements", longest_queue=50_000, patience=_SETTLEMENT_PATIENCE
         )
-        self.notes: GroupCommit[Note, bool] = GroupCommit(note_batch, name="notes", patience=30)
+        self.notes = LoopCommit(NOTES, name="notes", patience=30)
         self._upstream: Upstream | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._alerted: dict[str, float] = {}
@@ -107,9 +108,22 @@ class Gateway:
             last.cost = None if call.uses_own_key or bill.source == "none" else bill.cost
             last.generation_id = last.generation_id or call.reading.generation_id
         record = record_of(call.ticket, call.reading, bill, _ending(call, resolved_by))
-        settled = self.settlements.submit(Settlement(record, attempt_rows(call.tries, call.ticket)))
+        settlement = Settlement(record, attempt_rows(call.tries, call.ticket))
+        settled: asyncio.Future[UsageOutcome] = (
+            self.spawn(self._settle_after_close(settlement))
+            if is_over(call.terms)
+            else self.settlements.submit(settlement)
+        )
         settled.add_done_callback(lambda done: self._check(call, done))
         return settled
+
+    async def _settle_after_close(self, settlement: Settlement) -> UsageOutcome:
+        """For a call that outlasts its period: that is closed first, or by the beat if it cannot be just now."""
+        try:
+            await close_what_is_over(settlement.record.organization_id)
+        except Exception:
+            log.warning("gateway.period_not_closed", exc_info=True)
+        return await self.settlements.submit(settlement)
 
     def fail(self, call: Call) -> "asyncio.Future[UsageOutcome]":
         """A call that cost nothing: its hold is given back, its attempts stay."""
@@ -147,8 +161,9 @@ class Gateway:
             self._living.cancel()
         if self._running:
             await asyncio.wait(set(self._running), timeout=grace)
-        for group in (self.holds, self.settlements, self.notes):
-            await asyncio.to_thread(group.close, grace)
+        groups: tuple[LoopCommit[Any, Any], ...] = (self.holds, self.settlements, self.notes)
+        for group in groups:
+            await group.close(grace)
         if self._upstream is not None:
             await self._upstream.close()
 

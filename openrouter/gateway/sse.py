@@ -50,7 +50,7 @@ class EventStream:
 
     def _read(self, events: bytes) -> bytes:
         """Look at the events that may matter; all others pass unseen."""
-        out = []
+        out: list[bytes] = []
         passed = 0
         for start, end in _spans(events, with_first=not self._seen_any):
             text = _data_of(events[start:end])

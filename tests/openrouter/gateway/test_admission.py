@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
@@ -188,11 +189,13 @@ def test_test_keys_spend_test_credit_at_the_stand_in(customer):
 def test_without_the_books_nobody_is_called(customer, served, monkeypatch):
     buyer = customer()
 
-    def away(items):
-        raise OperationalError("the database is restarting")
+    async def away(queries):
+        raise psycopg.OperationalError("the database is restarting")
 
-    monkeypatch.setattr(served.app.gateway.holds, "_function", away)
-    monkeypatch.setattr(served.app.gateway.holds, "_patience", 0.2)
+    holds = served.app.gateway.holds
+    served.on_loop(disconnect(holds))
+    monkeypatch.setattr(holds._connection, "run", away)
+    monkeypatch.setattr(holds, "_patience", 0.2)
     answer = buyer.chat()
     assert (answer.status, answer.error["type"]) == (503, "books_unavailable")
     assert answer.headers["retry-after"] == "1"
@@ -202,18 +205,23 @@ def test_without_the_books_nobody_is_called(customer, served, monkeypatch):
 def test_an_answer_is_not_lost_when_the_books_are_away_for_a_moment(customer, served, monkeypatch):
     buyer = customer()
     settlements = served.app.gateway.settlements
-    settle, refusals = settlements._function, [OperationalError("away")] * 3
+    run, refusals = settlements._connection.run, [psycopg.OperationalError("away")] * 3
 
-    def flaky(items):
+    async def flaky(queries):
         if refusals:
             raise refusals.pop()
-        return settle(items)
+        return await run(queries)
 
-    monkeypatch.setattr(settlements, "_function", flaky)
+    served.on_loop(disconnect(settlements))
+    monkeypatch.setattr(settlements._connection, "run", flaky)
     answer = buyer.chat()
     assert answer.status == 200
     assert answer.charge == buyer.event.charge == buyer.billed * (1 + MARKUP)
-    assert buyer.account.held == 0
+    assert (buyer.account.held, refusals) == (0, [])
+
+
+async def disconnect(group):
+    group._connection.close()
 
 
 def test_a_database_that_is_away_is_no_fault_of_the_request(customer, monkeypatch):
