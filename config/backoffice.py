@@ -24,7 +24,6 @@ _GROUPS = {
         "Discount",
         "IncomingEvent",
     ),
-    "Coupons": ("Coupon", "CouponBatch", "Redemption"),
     "Usage and prices": ("UsageEvent", "LanguageModel", "ModelPrice"),
     "Provider": (
         "ProviderAccount",

@@ -46,6 +46,10 @@ RULES: dict[str, Rule] = {
     # tiers
     "tiers.Tier": EDIT,
     "tiers.Subscription": EDIT,
+    # coupons
+    "coupons.Coupon": EDIT,  # "change": other limits, end it
+    "coupons.CouponBatch": EDIT,  # "add" also downloads the codes
+    "coupons.Redemption": READ,
     # usage and prices
     "metering.UsageEvent": READ,
     "metering.LanguageModel": OPERATE,  # "change": set a price, follow the provider again
