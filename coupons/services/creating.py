@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from accounts.models import Mode
 from accounts.principal import Actor
 from core.errors import InvalidRequest
+from core.ids import uuid7
 from coupons.codes import (
     LONGEST,
     LONGEST_PREFIX,
@@ -49,17 +51,28 @@ def create_coupon(*, code: str | None, terms: Terms, actor: Actor, at: datetime,
 
 @transaction.atomic
 def generate_batch(
-    *, prefix: str, count: int, terms: Terms, actor: Actor, at: datetime, mode: str = Mode.LIVE
+    *,
+    prefix: str,
+    count: int,
+    terms: Terms,
+    actor: Actor,
+    at: datetime,
+    mode: str = Mode.LIVE,
+    batch_id: UUID | None = None,
 ) -> CouponBatch:
     """``count`` unguessable codes that begin with ``prefix`` (may be empty) on the same terms, all or none.
 
-    The limit per organization counts over the batch. Raises InvalidRequest, UnknownTier.
+    The limit per organization counts over the batch. Replaying ``batch_id`` returns the first batch. Raises
+    InvalidRequest, UnknownTier.
     """
+    if batch_id and (first := CouponBatch.objects.filter(pk=batch_id).first()):
+        return first
     beginning = _checked_prefix(prefix)
     if not 1 <= count <= LARGEST_BATCH:
         raise _wrong("count", f"From 1 to {LARGEST_BATCH} codes at once.")
     check_terms(terms, at=at)
     batch = CouponBatch.objects.create(
+        id=batch_id or uuid7(),
         prefix=beginning,
         size=count,
         note=terms.note,
