@@ -37,7 +37,8 @@ def switch_settled(payment: Payment, *, at: datetime) -> None:
         if change.status != ChangeStatus.APPLIED:
             _credit_instead(payment, change, at)
     elif waiting:
-        conclude(change, ChangeStatus.FAILED, at=at)
+        failed = payment.status == PaymentStatus.FAILED
+        conclude(change, ChangeStatus.FAILED if failed else ChangeStatus.WITHDRAWN, at=at)
         facts = {"tier": change.to_tier.slug, "payment_id": payment.id, "payment_status": payment.status}
         publish(
             type="tier.change_failed", organization_id=payment.organization_id, data=facts, actor=SYSTEM.label, at=at

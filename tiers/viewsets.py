@@ -67,7 +67,7 @@ class SwitchView(APIView):
         responses={200: shapes.SwitchSerializer},
     )
     @refuses(UnknownTier, UnknownOption, TierNotOffered, AlreadyOnTier, PaymentDue, OverageOwed)
-    @idempotent
+    @idempotent(atomic=False)
     def post(self, request: ApiRequest) -> Response:
         """A better tier once the difference is paid, a lesser one at the month's end; ``dry_run`` only computes."""
         body = shapes.SwitchRequestSerializer(data=request.data)
@@ -85,8 +85,12 @@ class SwitchView(APIView):
             return _answer({**facts, "id": None, "status": "preview"}, None)
         key = idempotency_key(request.headers.get(HEADER))
         outcome = services.switch_tier(**where, actor=request.auth.as_actor, key=key and f"api:{key}")
-        change = outcome.change
-        return _answer({**change.derivation, "id": change.id, "status": change.status}, outcome.payment)
+        change, payment = outcome.change, outcome.payment
+        if payment is not None and not outcome.replayed:
+            services.collect_now(payment=payment, at=where["at"])
+            payment.refresh_from_db()
+            change.refresh_from_db()
+        return _answer({**change.derivation, "id": change.id, "status": change.status}, payment)
 
 
 def _answer(facts: dict[str, Any], payment: Payment | None) -> Response:

@@ -3,7 +3,7 @@
 from tiers.services.allocation import allocate_credit, allocate_period
 from tiers.services.catalogue import create_tier, new_version, withdraw_version
 from tiers.services.lending import extend_free, grant_tier
-from tiers.services.paying import begin_period
+from tiers.services.paying import begin_period, collect_now
 from tiers.services.rows import lock_organization, open_subscription
 from tiers.services.subscriptions import (
     cancel_subscription,
@@ -24,6 +24,7 @@ __all__ = [
     "allocate_period",
     "begin_period",
     "cancel_subscription",
+    "collect_now",
     "create_tier",
     "extend_free",
     "fall_to_default",

@@ -3,15 +3,21 @@
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.db import transaction
 
+from accounts.models import Organization
+from payments.errors import PaymentNotOpen, ProviderRefused, ProviderUnavailable
 from payments.models import Collection as PaymentCollection
 from payments.models import Payment, PaymentMethod, Purpose
 from payments.models import Status as PaymentStatus
-from payments.services import cancel_payment, request_payment
+from payments.providers import provider_name_for
+from payments.services import cancel_payment, open_checkout, request_payment, submit_payment
 from tiers.models import Collection, Subscription
 from tiers.services.allocation import allocate_period
 from tiers.services.rows import SYSTEM
+
+log = structlog.get_logger(__name__)
 
 
 @transaction.atomic
@@ -62,5 +68,24 @@ def drop_unpaid(organization_id: UUID, *, at: datetime, actor: str) -> None:
 
 def asking(organization_id: UUID) -> str:
     """How to ask for money that somebody waits for: the saved payment method, else the provider's page."""
-    saved = PaymentMethod.objects.filter(organization_id=organization_id, is_default=True).exists()
-    return PaymentCollection.AUTOMATIC if saved else PaymentCollection.CHECKOUT
+    is_test = Organization.objects.only("mode").get(pk=organization_id).is_test
+    saved = PaymentMethod.objects.filter(
+        organization_id=organization_id, provider=provider_name_for(is_test=is_test), is_default=True
+    )
+    return PaymentCollection.AUTOMATIC if saved.exists() else PaymentCollection.CHECKOUT
+
+
+def collect_now(*, payment: Payment, at: datetime) -> None:
+    """Charge the saved payment method, or make the provider's page: somebody waits. Call it outside transactions.
+
+    A provider that does not answer leaves the payment to the next run, and its page to whoever asks for it again.
+    """
+    if not payment.is_unsettled:
+        return
+    try:
+        if payment.collection == PaymentCollection.AUTOMATIC:
+            submit_payment(payment_id=payment.id, at=at)
+        elif payment.collection == PaymentCollection.CHECKOUT:
+            open_checkout(payment_id=payment.id, at=at)
+    except (ProviderUnavailable, ProviderRefused, PaymentNotOpen) as refusal:
+        log.warning("tiers.payment_waits", payment_id=str(payment.id), reason=refusal.detail)
