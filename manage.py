@@ -10,10 +10,9 @@ from pathlib import Path
 def main() -> None:
     """Run a management command, on the databases of a running ``./run`` unless the environment names others."""
     use_project_environment()
-    from config.local import load_local_environment
+    from config.startup import begin
 
-    load_local_environment()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    begin()
     from django.core.management import execute_from_command_line
     from django.db import OperationalError
 

@@ -5,14 +5,12 @@ plain synchronous Django.
 """
 
 import gc
-import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from config.local import load_local_environment
+from config.startup import begin
 
-load_local_environment()
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+begin()
 
 import django  # noqa: E402  (after the environment is complete)
 

@@ -1,16 +1,13 @@
 """Celery application and the beat table."""
 
-import os
-
 from celery import Celery
 from celery.schedules import crontab
 from celery.signals import beat_embedded_init, beat_init
 from django.utils import timezone
 
-from config.local import load_local_environment
+from config.startup import begin
 
-load_local_environment()
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+begin()
 
 app = Celery("farebox")
 app.config_from_object("django.conf:settings", namespace="CELERY")

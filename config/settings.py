@@ -8,6 +8,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from config.openapi.components import COMPONENTS as _OPENAPI_COMPONENTS
+from config.startup import refusal_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -17,16 +18,14 @@ TESTING = "pytest" in sys.modules
 DATA_DIR = Path(env("DATA_DIR", default=str(BASE_DIR / "var")))
 
 
+# Entry points have said so already, in one message; this is for whoever comes another way.
+if _refusal := refusal_of(env.ENVIRON):
+    raise ImproperlyConfigured(_refusal)
+
+
 def _required(name: str) -> str:
-    """A secret without a default: production must not start without it."""
-    value = env(name, default="")
-    if value:
-        return value
-    if DEBUG or TESTING:
-        return f"not-secret-{name.lower()}-for-development-only"
-    raise ImproperlyConfigured(
-        f"{name} is not set. Put it into the environment or .env (see .env.example), then start again."
-    )
+    """A secret; development has one that is none."""
+    return env(name, default="") or f"not-secret-{name.lower()}-for-development-only"
 
 
 SECRET_KEY = _required("SECRET_KEY")

@@ -1,11 +1,8 @@
 """Django as a WSGI application."""
 
-import os
+from config.startup import begin
 
-from config.local import load_local_environment
-
-load_local_environment()
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+begin()
 
 from django.core.wsgi import get_wsgi_application  # noqa: E402  (after the environment is complete)
 

@@ -75,10 +75,10 @@ def test_servers_listen_on_this_machine_only_and_ask_for_a_password(addresses):
     assert query(addresses["DATABASE_URL"], "SHOW fsync") == "on"
 
 
-def test_servers_named_by_the_environment_are_used_and_none_started(supervisor, folder):
-    named = {"DATABASE_URL": "postgres://db.example/farebox", "REDIS_URL": "redis://cache.example/0"}
-    assert start_databases(supervisor, Place(VENV, folder), named) == named
-    assert supervisor.services == []
+def test_servers_named_by_the_environment_are_used_and_none_started(supervisor, folder, addresses):
+    running = list(supervisor.services)
+    assert start_databases(supervisor, Place(VENV, folder / "other"), addresses) == addresses
+    assert supervisor.services == running
 
 
 def test_pid_file_of_a_process_that_is_no_postgres_does_not_stop_the_start(supervisor, folder, addresses):

@@ -1,5 +1,6 @@
 """``dev.py run | test | exec``."""
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 USAGE = """usage: dev.py run                     start everything; Ctrl-C stops it
        dev.py test [pytest arguments]  run the tests on databases of their own
        dev.py exec [--dev] -- command  run a command with the environment and databases of ./run"""
+
+# What the disk or its owner refuses: a person can act on it, a traceback does not help.
+_ACTIONABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EISDIR}
 
 _COMMANDS: dict[str, Callable[[Path, Sequence[str], StopSignals], int]] = {
     "run": run_product,
@@ -32,6 +36,11 @@ def main(arguments: Sequence[str]) -> int:
         return _COMMANDS[arguments[0]](ROOT, arguments[1:], stop)
     except Failure as failure:
         print(f"\n{failure}", file=sys.stderr, flush=True)
+        return 1
+    except OSError as error:
+        if error.errno not in _ACTIONABLE or not error.filename:
+            raise
+        print(f"\n{error.filename}: {error.strerror}", file=sys.stderr, flush=True)
         return 1
     except Stopped:
         say("Stopped.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tools.launcher.console import Failure, step
 from tools.launcher.identity import identity_for
+from tools.launcher.named import reach
 from tools.launcher.ports import HOST, free_port
 from tools.launcher.postgres import Postgres
 from tools.launcher.service import Service
@@ -31,11 +32,17 @@ class Place:
 
 
 def start_databases(supervisor: Supervisor, place: Place, environment: Mapping[str, str]) -> dict[str, str]:
-    """Start what ``environment`` does not name; the addresses of both as settings."""
+    """Start what ``environment`` does not name; the addresses of both as settings. Raises Failure for a named one that
+    does not answer.
+    """
     return {
-        "DATABASE_URL": environment.get("DATABASE_URL") or _start_postgres(supervisor, place),
-        "REDIS_URL": environment.get("REDIS_URL") or _start_valkey(supervisor, place),
+        "DATABASE_URL": _named("DATABASE_URL", place, environment) or _start_postgres(supervisor, place),
+        "REDIS_URL": _named("REDIS_URL", place, environment) or _start_valkey(supervisor, place),
     }
+
+
+def _named(name: str, place: Place, environment: Mapping[str, str]) -> str | None:
+    return reach(name, place.venv / "bin" / "python", environment) if environment.get(name) else None
 
 
 def _start_postgres(supervisor: Supervisor, place: Place) -> str:

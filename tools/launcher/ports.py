@@ -2,7 +2,10 @@
 
 import socket
 
+from tools.launcher.console import Failure
+
 HOST = "127.0.0.1"
+_END = 65_536
 
 
 def free_port() -> int:
@@ -10,6 +13,13 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return probe.getsockname()[1]
+
+
+def port_of(text: str) -> int:
+    """The port that PORT names. Raises Failure for what is none."""
+    if text.isascii() and text.isdigit() and 0 < int(text) < _END:
+        return int(text)
+    raise Failure(f"PORT must be a number from 1 to {_END - 1}, not {text!r}.")
 
 
 def is_free(port: int) -> bool:

@@ -91,9 +91,19 @@ class Postgres:
 
     def prepare(self) -> None:
         """Make the cluster on the first start; a half-made one from a killed start is thrown away."""
-        if not (self.folder / "PG_VERSION").exists():
+        if not self.folder.exists() or not any(self.folder.iterdir()):
             self._initialise()
+        elif missing := self._missing():
+            raise Failure(
+                f"{self.folder} is not a whole PostgreSQL cluster: {missing} is missing. "
+                "Restore it, or move the folder away and start again with an empty one."
+            )
         self.identity.own(self.folder)
+
+    def _missing(self) -> str | None:
+        """What a cluster cannot be without, if anything of that is not there."""
+        wanted = [self.folder / "PG_VERSION", self.folder / "global" / "pg_control", self._password_file]
+        return next((path.name for path in wanted if not path.exists()), None)
 
     def _initialise(self) -> None:
         draft = self.folder.with_name(f"{self.folder.name}.draft")

@@ -9,7 +9,7 @@ from tools.launcher.databases import Place, start_databases
 from tools.launcher.environment import Environment
 from tools.launcher.foreground import run_quietly
 from tools.launcher.localenv import local_settings
-from tools.launcher.ports import HOST, free_port, is_free
+from tools.launcher.ports import HOST, free_port, is_free, port_of
 from tools.launcher.runnote import RunNote
 from tools.launcher.servers import answers, sandbox, sandbox_settings, web, worker
 from tools.launcher.signals import Stopped, StopSignals
@@ -64,7 +64,7 @@ class _Product:
         return 0
 
     def _choose_port(self) -> int:
-        port = int(self.settings.setdefault("PORT", "8000"))
+        port = port_of(self.settings.setdefault("PORT", "8000"))
         if not is_free(port):
             raise Failure(f"Port {port} is in use. Set another one: PORT={port + 1} ./run")
         return port

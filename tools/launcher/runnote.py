@@ -22,6 +22,18 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
+def make_folder(folder: Path) -> None:
+    """Have a data folder that can be written to. Raises Failure."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise Failure(f"The data folder {folder} cannot be written to ({reason}). Set DATA_DIR to another.") from None
+
+
 class AlreadyRunning(Failure):
     """Another launcher holds the data folder."""
 
@@ -99,7 +111,7 @@ class RunNote:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the data folder, at most until this process is gone. Raises AlreadyRunning."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(self.data_dir)
         with self.path.with_suffix(".lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,7 +10,7 @@ from tools.launcher.databases import Place, start_databases
 from tools.launcher.environment import Environment
 from tools.launcher.foreground import run_in_front
 from tools.launcher.localenv import local_settings
-from tools.launcher.runnote import AlreadyRunning, RunNote
+from tools.launcher.runnote import AlreadyRunning, RunNote, make_folder
 from tools.launcher.signals import StopSignals
 from tools.launcher.supervisor import Supervisor
 
@@ -68,7 +68,7 @@ def _run_on_own_databases(
 @contextmanager
 def _guest(note: RunNote) -> Iterator[None]:
     """While held, a command that started the databases does not stop them."""
-    note.data_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(note.data_dir)
     with note.path.with_suffix(".guests").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         yield

@@ -1,0 +1,65 @@
+"""What production needs before anything starts: one message that names all that is missing, and no traceback.
+
+Standard library only, so that it can speak before anything else is loaded. ``python -m config.startup`` asks it alone.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+
+from config.local import load_local_environment
+
+SHORTEST_SECRET = 32  # characters
+FEWEST_CHARACTERS = 10  # different ones
+_PLACEHOLDERS = ("changeme", "change-me", "change_me", "insecure", "not-secret", "example", "placeholder")
+_TRUE = ("true", "on", "ok", "y", "yes", "1")
+_HINT = (
+    "Put it into the environment or .env (.env.example lists all), then start again.\n"
+    "On your own machine ./run makes secrets and servers by itself; DEBUG=1 does without secrets."
+)
+
+
+def begin() -> None:
+    """Complete the environment of this process and refuse an unsafe one: every entry point calls this first."""
+    load_local_environment()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if refusal := refusal_of(os.environ):
+        sys.exit(refusal)
+
+
+def refusal_of(environment: Mapping[str, str]) -> str:
+    """Why Farebox does not start in ``environment``; empty when it does. Secrets themselves are never repeated."""
+    if environment.get("DEBUG", "").strip().lower() in _TRUE or "pytest" in sys.modules:
+        return ""
+    problems = list(_problems(environment))
+    if not problems:
+        return ""
+    return "\n".join(["Farebox does not start:", *(f"  {problem}" for problem in problems), _HINT])
+
+
+def _problems(environment: Mapping[str, str]) -> Iterator[str]:
+    yield from _secret("SECRET_KEY", environment.get("SECRET_KEY", ""), "It signs sessions and tokens.")
+    keys = [key for key in environment.get("FIELD_ENCRYPTION_KEYS", "").split(",") if key]
+    for key in keys or [""]:
+        yield from _secret("FIELD_ENCRYPTION_KEYS", key, "The first encrypts stored provider keys.")
+    if not environment.get("DATABASE_URL"):
+        yield "DATABASE_URL is not set. Name a PostgreSQL: postgres://user:password@host:5432/name"
+    if not environment.get("REDIS_URL"):
+        yield "REDIS_URL is not set. Name a Valkey or Redis: redis://:password@host:6379/0"
+
+
+def _secret(name: str, value: str, purpose: str) -> Iterator[str]:
+    if not value:
+        yield f"{name} is not set. {purpose}"
+    elif any(word in value.lower() for word in _PLACEHOLDERS):
+        yield f"{name} is a placeholder. {_fresh()}"
+    elif len(value) < SHORTEST_SECRET or len(set(value)) < FEWEST_CHARACTERS:
+        yield f"{name} is too weak: at least {SHORTEST_SECRET} characters, not the same few over and over. {_fresh()}"
+
+
+def _fresh() -> str:
+    return "Make one: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+
+if __name__ == "__main__":
+    begin()

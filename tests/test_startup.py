@@ -1,0 +1,89 @@
+"""Production starts whole or says in one message why not."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from config import startup
+from config.local import ROOT
+
+SECRET = "7Jm2nYc0tq-XvR4uWb9eKs1zLp6dHf3g"
+ENOUGH = {
+    "SECRET_KEY": SECRET,
+    "FIELD_ENCRYPTION_KEYS": f"{SECRET},{SECRET[::-1]}",
+    "DATABASE_URL": "postgres://farebox@127.0.0.1:1/farebox",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+}
+ENTRIES = {
+    "manage.py": [sys.executable, "manage.py", "check"],
+    "celery": [sys.executable, "-m", "celery", "-A", "config", "report"],
+    "asgi": [sys.executable, "-c", "import config.asgi"],
+    "wsgi": [sys.executable, "-c", "import config.wsgi"],
+    "granian": [sys.executable, "-m", "granian", "--interface", "asgi", "--port", "0", "config.asgi:application"],
+    "alone": [sys.executable, "-m", "config.startup"],
+}
+
+
+def in_production(**changes: str) -> dict[str, str]:
+    known = {name: value for name, value in (ENOUGH | changes).items() if value}
+    return known | {"ENV_FILE": "", "DATA_DIR": "/nonexistent", "PATH": os.environ["PATH"]}
+
+
+@pytest.fixture
+def production(monkeypatch):
+    monkeypatch.delitem(sys.modules, "pytest")
+
+
+def refusal(**changes: str) -> list[str]:
+    return startup.refusal_of(in_production(**changes)).splitlines()[1:-2]
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_a_missing_secret_stops_every_start_with_one_message_and_no_traceback(entry):
+    done = subprocess.run(
+        ENTRIES[entry], cwd=ROOT, env=in_production(SECRET_KEY=""), capture_output=True, text=True, timeout=60
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert said.count("SECRET_KEY is not set.") == 1, said
+    assert "Traceback" not in said
+
+
+def test_settings_refuse_too_when_nobody_asked_before():
+    command = [sys.executable, "-c", "import django; django.setup()"]
+    environment = in_production(SECRET_KEY="") | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    assert "ImproperlyConfigured: Farebox does not start" in done.stderr
+
+
+def test_all_that_is_missing_is_named_at_once(production):
+    said = refusal(**dict.fromkeys(ENOUGH, ""))
+    assert [line.split()[0] for line in said] == list(ENOUGH)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+def test_production_never_falls_back_to_a_server_on_this_machine(production, name):
+    [line] = refusal(**{name: ""})
+    assert line.strip().startswith(f"{name} is not set.")
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "FIELD_ENCRYPTION_KEYS"])
+@pytest.mark.parametrize("weak", ["build", "x" * 64, "abcabcabc" * 8, f"change-me-{SECRET}", SECRET[:31]])
+def test_a_weak_secret_is_refused_and_not_repeated(production, name, weak):
+    [line] = refusal(**{name: weak})
+    assert line.strip().startswith(name)
+    assert weak not in line
+
+
+def test_every_encryption_key_counts(production):
+    assert len(refusal(FIELD_ENCRYPTION_KEYS=f"{SECRET},short")) == 1
+
+
+def test_whole_and_strong_it_starts(production):
+    assert startup.refusal_of(in_production()) == ""
+
+
+def test_development_needs_nothing(production):
+    assert startup.refusal_of({"DEBUG": "1"}) == ""
