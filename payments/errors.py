@@ -119,6 +119,14 @@ class EventBodyChanged(DomainError):
     title = "This event id was received before with a different body."
 
 
+class OrderBookedElsewhere(DomainError):
+    """The sender's order was booked for another organization before."""
+
+    code = "order_booked_elsewhere"
+    status = 409
+    title = "This order belongs to another organization."
+
+
 class EventForgotten(DomainError):
     """The event's payload was removed by age."""
 

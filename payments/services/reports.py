@@ -10,7 +10,7 @@ from core.errors import NotFound
 from core.jsonio import wire_form
 from core.money import ZERO
 from outbox.services import publish
-from payments.errors import InvalidPaymentAmount
+from payments.errors import InvalidPaymentAmount, OrderBookedElsewhere
 from payments.models import Collection, Outcome, Payment, Purpose, Status
 from payments.providers import EXTERNAL
 from payments.providers.port import Answer, Verdict
@@ -136,9 +136,13 @@ def _external_payment(report: OrderReport, at: datetime) -> tuple[Payment, bool]
     purpose = Purpose.SUBSCRIPTION if report.tier else Purpose.CREDITS
     credits = ZERO if report.tier else _credits_of(report)
     facts = {"order": report.reference, "source": report.source, "tier": report.tier, "option": report.option}
+    reference = f"{report.source}:{report.reference}"
+    booked = Payment.objects.filter(provider=EXTERNAL, provider_reference=reference)
+    if booked.exclude(organization_id=report.organization_id).exists():
+        raise OrderBookedElsewhere
     payment, is_new = Payment.objects.get_or_create(
         organization_id=report.organization_id,
-        key=f"{report.source}:{report.reference}",
+        key=reference,
         defaults={
             "purpose": purpose,
             "status": Status.SUCCEEDED,
@@ -147,7 +151,7 @@ def _external_payment(report: OrderReport, at: datetime) -> tuple[Payment, bool]
             "amount": report.amount,
             "credits": credits,
             "provider": EXTERNAL,
-            "provider_reference": f"{report.source}:{report.reference}",
+            "provider_reference": reference,
             "subject": wire_form({name: value for name, value in facts.items() if value}),
             "requested_by": report.source[:120],
             "due_at": at,

@@ -86,7 +86,7 @@ def evaluate_top_up(*, organization_id: UUID, at: datetime) -> Payment | None:
         purpose=Purpose.TOP_UP,
         amount=rule.amount,
         credits=rule.amount,
-        key=f"top-up:{rule.count}:{at.isoformat()}",
+        key=_key(rule, at),
         subject={"shortage": rule.count, "threshold": rule.threshold},
         collection=Collection.AUTOMATIC,
         actor="automatic top-up",
@@ -138,6 +138,11 @@ def _within_cap(rule: AutoTopUp, at: datetime) -> bool:
             at=at,
         )
     return False
+
+
+def _key(rule: AutoTopUp, at: datetime) -> str:
+    """One key for each shortage; a rule that was removed and set again counts anew, hence the time."""
+    return f"top-up:{rule.count}:{at.isoformat()}"
 
 
 def _rule(organization_id: UUID) -> AutoTopUp | None:

@@ -1,5 +1,6 @@
 """The official client with our settings; its errors in our words."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -8,6 +9,9 @@ import stripe
 from django.conf import settings
 
 from payments.errors import ProviderRefused, ProviderUnavailable
+
+# At lower levels the library writes whole bodies into the log.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 _CONNECT_SECONDS, _ANSWER_SECONDS = 5, 30
 
