@@ -25,17 +25,20 @@ USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 Row = Sequence[Any]
 
-KEY_BY_DIGEST = """
+_KEY = """
 SELECT key.id, key.organization_id, organization.mode, key.member_id, key.scopes, key.allowed_models,
        key.allowed_networks, key.requests_per_minute, key.tokens_per_minute, key.spend_limit,
        key.spend_limit_id, key.expires_at, key.revoked_at, organization.is_suspended, key.prefix,
        key.last_used_at, key.member_id IS NULL OR EXISTS ( SELECT 1 FROM accounts_membership AS member JOIN
        accounts_user AS person ON person.id = member.user_id WHERE member.id = key.member_id AND
-       person.is_active )
+       person.is_active ){}
 FROM accounts_apikey AS key
 JOIN accounts_organization AS organization ON organization.id = key.organization_id
-WHERE key.digest = %s
+WHERE key.digest = {}
 """
+KEY_BY_DIGEST = _KEY.format("", "%s")
+# The same of many keys at once, for whoever gathers questions: their digest is the last column.
+KEYS_BY_DIGEST = _KEY.format(", key.digest", "ANY ($1::text[])")
 
 _NOTE_USE = """
 UPDATE accounts_apikey SET last_used_at = %(at)s
@@ -88,7 +91,7 @@ async def authenticate_key_async(
     """The same for the event loop: no await on a cache hit, one query for all callers waiting on the same
     key.
 
-    ``fetch`` runs KEY_BY_DIGEST on the caller's own connections; without it a thread does.
+    ``fetch`` answers KEY_BY_DIGEST on the caller's own connections; without it a thread does.
     """
     digest = _digest(secret)
     try:

@@ -15,7 +15,7 @@ from django.db import connection
 from core.jsonio import dumps_text
 
 Row = tuple[Any, ...]
-Value = str | datetime | Sequence[UUID] | None
+Value = str | datetime | Sequence[UUID | str] | None
 
 
 class Query(NamedTuple):

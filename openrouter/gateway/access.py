@@ -4,8 +4,10 @@ import hashlib
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from core.sqlcalls import Query, Row, run
+from openrouter.fields import decrypt_secret
 from openrouter.gateway.memo import Memo
-from openrouter.models import AccountStatus, ByokCredential, ProviderAccount
+from openrouter.models import AccountStatus
 from openrouter.upstreams import upstream_for
 
 SUB_KEY, SHARED, OWN = "sub-key", "shared", "own"
@@ -31,26 +33,44 @@ class Access:
     own: Key | None
 
 
+# Both kinds of key, of many organizations at once; absent ones are null.
+ACCESS_OF_ORGANIZATIONS = """
+SELECT organization.id, account.status, account.secret, account.hash, own.secret, own.hash
+FROM unnest($1::uuid[]) AS organization (id)
+LEFT JOIN openrouter_provideraccount AS account ON account.organization_id = organization.id
+LEFT JOIN openrouter_byokcredential AS own ON own.organization_id = organization.id AND own.is_enabled
+"""
+
+
 def read_access(place: tuple[UUID, str]) -> Access:
     """The keys of an organization in a mode ("live" or "test")."""
     organization_id, mode = place
+    [row] = run(Query(ACCESS_OF_ORGANIZATIONS, ([organization_id],)))
+    return access_of(row, mode)
+
+
+def access_of(row: Row, mode: str) -> Access:
+    """The keys that a row of ACCESS_OF_ORGANIZATIONS names."""
+    _, status, secret, key_hash, own_secret, own_hash = row
     upstream = upstream_for(mode)
-    account = ProviderAccount.objects.filter(organization_id=organization_id).first()
-    own = ByokCredential.objects.filter(organization_id=organization_id, is_enabled=True).first()
     return Access(
         base_url=upstream.base_url,
-        ours=_ours(account, upstream.api_key),
-        own=None if own is None else Key(OWN, own.secret, own.hash or hash_of_key(own.secret)),
+        ours=_ours(status, secret, key_hash, upstream.api_key),
+        own=_key(OWN, own_secret, own_hash) if own_secret else None,
     )
 
 
-def _ours(account: ProviderAccount | None, shared: str) -> Key | None:
-    if account is not None:
-        if account.status == AccountStatus.ACTIVE and account.secret:
-            return Key(SUB_KEY, account.secret, account.hash or hash_of_key(account.secret))
-        if account.status in _STOPPED:
-            return None
+def _ours(status: str | None, secret: str, key_hash: str, shared: str) -> Key | None:
+    if status == AccountStatus.ACTIVE and secret:
+        return _key(SUB_KEY, secret, key_hash)
+    if status in _STOPPED:
+        return None
     return Key(SHARED, shared, hash_of_key(shared)) if shared else None
+
+
+def _key(kind: str, stored: str, key_hash: str) -> Key:
+    secret = decrypt_secret(stored)
+    return Key(kind, secret, key_hash or hash_of_key(secret))
 
 
 def hash_of_key(secret: str) -> str:

@@ -12,6 +12,7 @@ from metering.price_book import book, card_for_async
 from openrouter.gateway.access import OWN, Access, Key, access
 from openrouter.gateway.call import Call, Candidate, Route
 from openrouter.gateway.errors import CallRefused
+from openrouter.gateway.lookups import Lookups
 from openrouter.gateway.parse import RequestBody, candidates_of, flag, require_input
 from openrouter.gateway.periods import present_terms
 from openrouter.gateway.tags import read_tags
@@ -20,27 +21,28 @@ from openrouter.gateway.wire import Exchange
 from tiers.terms import TierTerms
 
 
-async def authenticate(exchange: Exchange) -> Principal:
+async def authenticate(exchange: Exchange, lookups: Lookups | None = None) -> Principal:
     """The caller of any gateway route. Raises the refusals of accounts."""
     secret = bearer_token(exchange.header(b"authorization"))
     if secret is None:
         raise InvalidApiKey("Send your API key as: Authorization: Bearer fbx_live_…")
     client = exchange.scope.get("client")
     address = client_address(client[0] if client else None, exchange.header(b"x-forwarded-for") or None)
-    principal = await authenticate_key_async(secret, at=datetime.now(UTC), ip=address)
+    fetch = None if lookups is None else lookups.key_row
+    principal = await authenticate_key_async(secret, at=datetime.now(UTC), ip=address, fetch=fetch)
     if Scope.GATEWAY not in principal.scopes:
         raise InsufficientScope(required_scope=str(Scope.GATEWAY))
     return principal
 
 
-async def admit(exchange: Exchange, principal: Principal, route: Route, raw: bytes) -> Call:
-    """The call that a body asks for, if the caller may make it. Raises CallRefused and refusals of other apps."""
-    body = RequestBody(raw)
+async def admit(exchange: Exchange, principal: Principal, route: Route, lookups: Lookups) -> Call:
+    """The call that a request asks for, if the caller may make it. Raises CallRefused and refusals of other apps."""
+    body = RequestBody(exchange.body)
     names = candidates_of(body.data)
     require_input(body.data, *route.inputs)
     streams = route.may_stream and flag(body.data, "stream")
     terms = await present_terms(principal.organization_id)
-    keys = await access.value((principal.organization_id, principal.mode))
+    keys = await access.value((principal.organization_id, principal.mode), lookups.access)
     key = _choose_key(keys, terms)
     at = datetime.now(UTC)
     candidates = [Candidate(name, await card_for_async(name, at)) for name in names]

@@ -84,7 +84,7 @@ class GatewayApp:
             return
         if exchange.method != "POST":
             raise CallRefused(405, "Use POST here.", "method_not_allowed", headers=((b"allow", b"POST"),))
-        principal = await authenticate(exchange)
+        principal = await authenticate(exchange, self.gateway.lookups)
         await exchange.read(settings.GATEWAY_LARGEST_BODY)
         self.gateway.live()
         # The server cancels a handler whose client leaves; what is begun runs to its end, for money may be set aside.
@@ -92,7 +92,7 @@ class GatewayApp:
         await asyncio.shield(self.gateway.spawn(self._guarded(exchange, once)))
 
     async def _carry_out(self, exchange: Exchange, principal: Principal, route: Route) -> None:
-        call = await admit(exchange, principal, route, exchange.body)
+        call = await admit(exchange, principal, route, self.gateway.lookups)
         estimate(call)
         decision = await take_limits(call)
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 from asgiref.sync import sync_to_async
@@ -24,28 +24,28 @@ class Memo(Generic[K, V]):
         self._values: dict[K, tuple[float, V]] = {}
         self._reading: dict[tuple[int, K], asyncio.Task[V]] = {}
 
-    async def value(self, key: K) -> V:
-        """The value; no wait while it is fresh."""
+    async def value(self, key: K, read: Callable[[K], Awaitable[V]] | None = None) -> V:
+        """The value; no wait while it is fresh. ``read`` replaces the thread that asks the database."""
         found = self._values.get(key)
         if found is not None:
             age = time.monotonic() - found[0]
             if age < self._fresh:
                 return found[1]
-            reading = self._start(key)
+            reading = self._start(key, read)
             if age < self._stale:
                 return found[1]
             return await asyncio.shield(reading)
-        return await asyncio.shield(self._start(key))
+        return await asyncio.shield(self._start(key, read))
 
     def clear(self) -> None:
         """Forget everything."""
         self._values.clear()
 
-    def _start(self, key: K) -> "asyncio.Task[V]":
+    def _start(self, key: K, read: Callable[[K], Awaitable[V]] | None) -> "asyncio.Task[V]":
         slot = (id(asyncio.get_running_loop()), key)
         task = self._reading.get(slot)
         if task is None:
-            task = self._reading[slot] = asyncio.ensure_future(self._fill(key))
+            task = self._reading[slot] = asyncio.ensure_future(self._fill(key, read or self._read))
             task.add_done_callback(lambda done: self._done(slot, done))
         return task
 
@@ -54,8 +54,8 @@ class Memo(Generic[K, V]):
         if not task.cancelled():
             task.exception()  # whoever waits has it; a read in the background may fail unseen and is tried again
 
-    async def _fill(self, key: K) -> V:
-        value = await self._read(key)
+    async def _fill(self, key: K, read: Callable[[K], Awaitable[V]]) -> V:
+        value = await read(key)
         self._values.pop(key, None)
         while len(self._values) >= self._size:
             del self._values[next(iter(self._values))]

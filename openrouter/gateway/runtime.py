@@ -18,6 +18,7 @@ from metering.tokens import preload
 from openrouter.gateway.bill import NOTHING, Bill, Ending, record_of
 from openrouter.gateway.books import HOLDS, NOTES, SETTLEMENTS, Note, Settlement, attempt_rows
 from openrouter.gateway.call import Call
+from openrouter.gateway.lookups import Lookups
 from openrouter.gateway.periods import close_what_is_over, is_over
 from openrouter.gateway.processes import show_signs_of_life, this_process
 from openrouter.gateway.upstream import Upstream
@@ -40,6 +41,7 @@ class Gateway:
             SETTLEMENTS, name="settlements", longest_queue=50_000, patience=_SETTLEMENT_PATIENCE
         )
         self.notes = LoopCommit(NOTES, name="notes", patience=30)
+        self.lookups = Lookups()
         self._upstream: Upstream | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._alerted: dict[str, float] = {}
@@ -164,6 +166,7 @@ class Gateway:
         groups: tuple[LoopCommit[Any, Any], ...] = (self.holds, self.settlements, self.notes)
         for group in groups:
             await group.close(grace)
+        await self.lookups.close(grace)
         if self._upstream is not None:
             await self._upstream.close()
 
