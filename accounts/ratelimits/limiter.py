@@ -1,6 +1,7 @@
 """Asking Redis: at once for Django, gathered for the event loop."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -11,7 +12,7 @@ import redis
 import redis.asyncio
 import structlog
 from django.conf import settings
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from accounts.ratelimits.windows import ADMITTED, SCRIPT, Bucket, Correction, Decision, decisions, script_input
 
@@ -21,6 +22,9 @@ log = structlog.get_logger(__name__)
 TIMEOUT_SECONDS = 0.25
 REST_AFTER_FAILURE_SECONDS = 2.0
 LARGEST_BATCH = 200
+CORRECTION_WAITS_SECONDS = 0.05
+# How Redis knows a script that it has run before.
+_SCRIPT_NAME = hashlib.sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 class _Outage:
@@ -82,13 +86,14 @@ class _Gatherer:
     """Sends what arrives while a round trip is under way as the next one: a lone call waits for nobody.
 
     A client per command costs more processor time than the limit is worth; a batch costs about as much as one command.
+    For the same reason it keeps one connection and speaks to that directly, past the client's pool and repetitions.
     """
 
     def __init__(self) -> None:
-        self._client = redis.asyncio.Redis.from_url(
+        pool = redis.asyncio.ConnectionPool.from_url(
             settings.REDIS_URL, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS
         )
-        self._script = self._client.register_script(SCRIPT)
+        self._connection = pool.make_connection()
         self._takes: list[tuple[Sequence[Bucket], asyncio.Future[Decision]]] = []
         self._corrections: list[Correction] = []
         self._sender: asyncio.Task[None] | None = None
@@ -101,12 +106,13 @@ class _Gatherer:
         return decided
 
     def correct(self, correction: Correction) -> None:
-        """Send a correction along with whatever comes next; nobody waits for it."""
+        """Send a correction along with whatever comes next, or alone when nothing does; nobody waits for it."""
         self._corrections.append(correction)
-        self._wake()
+        if len(self._corrections) == 1:
+            asyncio.get_running_loop().call_later(CORRECTION_WAITS_SECONDS, self._wake)
 
     def _wake(self) -> None:
-        if self._sender is None:
+        if self._sender is None and (self._takes or self._corrections):
             self._sender = asyncio.ensure_future(self._send_all())
 
     async def _send_all(self) -> None:
@@ -126,12 +132,25 @@ class _Gatherer:
             return [ADMITTED] * len(takes)
         keys, arguments = script_input(takes, corrections)
         try:
-            answer = await self._script(keys=keys, args=arguments)
+            answer = await self._run_script([str(len(keys)), *keys, *arguments])
         except (RedisError, OSError, TimeoutError) as error:
             outage.begin(error)
             return [ADMITTED] * len(takes)
         outage.end()
         return decisions(takes, answer)
+
+    async def _run_script(self, words: list[Any]) -> bytes:
+        try:
+            return await self._command("EVALSHA", _SCRIPT_NAME, *words)
+        except NoScriptError:
+            return await self._command("EVAL", SCRIPT, *words)
+
+    async def _command(self, *words: Any) -> bytes:
+        """Send a command, connecting first if need be."""
+        connection = self._connection
+        await connection.send_packed_command(connection.pack_command(*words), check_health=False)
+        answer: bytes = await connection.read_response(disable_decoding=True)
+        return answer
 
 
 _gatherers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Gatherer]" = WeakKeyDictionary()

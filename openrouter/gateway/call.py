@@ -86,7 +86,6 @@ class Call:
     answered_at: float | None = None  # when the first byte of the answer arrived
     status: str = "ok"
     client_left: bool = False
-    is_noted: bool = False
 
     @property
     def id(self) -> UUID:

@@ -15,9 +15,6 @@ from openrouter.gateway.upstream import UpstreamFailed
 from openrouter.gateway.verdicts import broken_answer, judge_reported, no_answer
 from openrouter.gateway.wire import Exchange
 
-# An answer that is not complete by then has its provider's handle written down, in case this process dies.
-NOTE_AFTER = 0.05
-
 
 async def run_call(gateway: Gateway, exchange: Exchange, call: Call, decision: Decision | None) -> None:
     """Carry out a call whose hold is placed. Ends it in the books, whether or not the client is still there."""
@@ -43,7 +40,7 @@ async def _ask(gateway: Gateway, exchange: Exchange, call: Call) -> tuple[bytes,
     try:
         async with asyncio.timeout(settings.GATEWAY_CALL_SECONDS):
             response = await gateway.upstream.send(call, exchange)
-            noting = asyncio.get_running_loop().call_later(NOTE_AFTER, gateway.note_generation, call)
+            noting = gateway.note_generation_soon(call)
             try:
                 body = await response.read()
             finally:

@@ -26,6 +26,9 @@ from outbox.services import publish
 
 log = structlog.get_logger(__name__)
 
+# An answer that is not complete so many seconds after its first bytes has its handle at the provider written down. The
+# settlement of a shorter one is there as soon; a process that dies before is recovered by sums.
+NOTE_AFTER = 0.05
 _ALERT_EVERY = 60.0  # seconds, for the same alert
 # Settlements outlast a restart of the database: what the provider has billed is not forgotten for an outage.
 _SETTLEMENT_PATIENCE = 300.0
@@ -97,10 +100,13 @@ class Gateway:
             return
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def note_generation(self, call: Call) -> None:
-        """Make the provider's handle of the call durable, so that recovery can ask for it."""
-        if not call.is_noted and call.reading.generation_id:
-            call.is_noted = True
+    def note_generation_soon(self, call: Call) -> asyncio.TimerHandle:
+        """Make the provider's handle of the call durable, so that recovery can ask for it; to be cancelled when the
+        answer is complete before that."""
+        return asyncio.get_running_loop().call_later(NOTE_AFTER, self._note_generation, call)
+
+    def _note_generation(self, call: Call) -> None:
+        if call.reading.generation_id:
             self.note(call, generation=call.reading.generation_id)
 
     def settle(self, call: Call, bill: Bill, *, resolved_by: str = "") -> "asyncio.Future[UsageOutcome]":

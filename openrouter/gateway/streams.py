@@ -36,7 +36,6 @@ async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision:
         await settle_failure(gateway, call, failure.verdict, decision)
         await exchange.refuse(failure.verdict.refusal, call_headers(call, decision))
         return
-    gateway.note_generation(call)
     call.reading.cache_hit = response.headers.get("X-OpenRouter-Cache-Status", "").upper() == "HIT"
     content_type = response.headers.get("Content-Type", "")
     if content_type.startswith("application/json"):
@@ -103,6 +102,7 @@ class _Relay:
 
     async def run(self) -> None:
         """Relay everything, then settle."""
+        noting = self.gateway.note_generation_soon(self.call)
         watcher = asyncio.ensure_future(self.exchange.watch())
         watcher.add_done_callback(self._client_left)
         try:
@@ -118,6 +118,7 @@ class _Relay:
         except (aiohttp.ClientError, OSError, EventTooLarge):
             self.failure = "no_answer"
         finally:
+            noting.cancel()
             self.response.close() if self.failure else self.response.release()
             if self._limit_of_draining is not None:
                 self._limit_of_draining.cancel()
