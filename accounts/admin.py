@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+from allauth.account.admin import EmailAddressAdmin as BaseEmailAddressAdmin
+from allauth.account.models import EmailAddress
 from axes.admin import AccessAttemptAdmin
 from axes.models import AccessAttempt
 from django import forms
@@ -247,6 +249,19 @@ def _terms(values: dict[str, Any]) -> KeyTerms:
     for name, value in terms.items():
         terms[name] = tuple(value) if isinstance(value, list) else value
     return KeyTerms(**terms)
+
+
+admin.site.unregister(EmailAddress)
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(BaseEmailAddressAdmin):
+    """Addresses of people. The library offers its action to whoever may look."""
+
+    @admin.action(description="Mark selected email addresses as verified", permissions=["change"])
+    def make_verified(self, request: HttpRequest, queryset: QuerySet[EmailAddress]) -> None:
+        """For those who may change them."""
+        super().make_verified(request, queryset)
 
 
 admin.site.unregister(AccessAttempt)

@@ -13,19 +13,31 @@ from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from accounts.principal import Actor
 from core.ids import uuid7
+from coupons.services import create_coupon, generate_batch, redeem_coupon
+from coupons.terms import Terms
+from credits.batch_file import COLUMNS
 from credits.services import HoldRequest, grant_credits, place_hold, set_spend_limit
+from credits.services.batches import check_batch
 from metering.services.price_book import set_price
 from openrouter.models import (
     Attempt,
     ByokCredential,
     KeyReading,
     ProviderAccount,
+    ProviderBalance,
     ReconciliationDifference,
     ReconciliationRun,
     RetiredKey,
 )
+from outbox.mail import queue_email
+from outbox.taskruns import record_run
+from payments.models import AutoTopUp, Payment
+from payments.services import add_discount, receive_event
+from payments.webhooks.sandbox import message_of
 from tests.builders import make_call, make_customer, make_key, make_user, usd
+from tests.payments.building import ask_for, with_card
 from tiers.services import create_tier
 
 _numbers = count(1)
@@ -52,6 +64,9 @@ def _furnish_once(number: int) -> list[str]:
     _use(customer, number, api_key_id=key.id)
     _set_price(number)
     _watch_doors(owner, number)
+    _keep_busy(customer, number)
+    _redeem(customer, number)
+    _pay(customer, number)
     secrets = [password, owner.password, api_secret, settings.SECRET_KEY, *settings.FIELD_ENCRYPTION_KEYS]
     return secrets + _deal_with_provider(customer, number)
 
@@ -64,6 +79,44 @@ def _use(customer: Organization, number: int, **fields: Any) -> None:
     hold = place_hold(HoldRequest(customer.id, usd("2"), f"hold {number}", now + timedelta(hours=1)), at=now)
     place_hold(HoldRequest(customer.id, usd("1"), f"open {number}", now + timedelta(hours=1)), at=now)
     make_call(customer, "0.5", occurred_at=now, hold_id=hold.hold_id, **fields)
+
+
+def _keep_busy(customer: Organization, number: int) -> None:
+    now = timezone.now()
+    record_run(task=f"acme.tasks.job{number}", started_at=now, finished_at=now, outcome="failed", error="away")
+    queue_email(
+        key=f"letter {number}", recipient="a@example.com", subject="x", body="x", organization_id=customer.id, at=now
+    )
+    content = f"{','.join(COLUMNS)}\n{customer.id},grant,1,,,,\n"
+    check_batch(
+        name=f"file {number}",
+        reason="test",
+        file_name="x.csv",
+        content=content.encode(),
+        actor=Actor("test"),
+        at=now,
+    )
+    ProviderBalance.objects.create(upstream=f"live {number}", bought=2, used=1, taken_at=now)
+
+
+def _redeem(customer: Organization, number: int) -> None:
+    now, actor = timezone.now(), Actor("test")
+    terms = Terms(kind="bonus", amount=usd("1"), partner=f"Partner {number}")
+    create_coupon(code=f"CODE-{number}", terms=terms, actor=actor, at=now)
+    redeem_coupon(organization_id=customer.id, code=f"CODE-{number}", actor=actor, at=now)
+    lent = Terms(kind="tier", tier_slug=f"tier-{number}", periods=1)
+    generate_batch(prefix=f"B{number}", count=2, terms=lent, actor=actor, at=now)
+
+
+def _pay(customer: Organization, number: int) -> None:
+    now = timezone.now()
+    card = with_card(customer)
+    payment = ask_for(customer, "10", at=now, key=f"payment {number}")
+    Payment.objects.filter(pk=payment.pk).update(method=card)
+    terms = {"applies_to": "any", "uses": 1, "key": f"discount {number}", "source": "test", "at": now}
+    add_discount(organization_id=customer.id, percent=usd("10"), **terms)
+    AutoTopUp.objects.create(organization=customer, threshold=1, amount=5)
+    receive_event(message_of("payment.tried", payment.id, "test_card_ok"), at=now)
 
 
 def _set_price(number: int) -> None:

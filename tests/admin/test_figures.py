@@ -51,10 +51,11 @@ def test_revenue_cost_and_margin_by_hand():
     for each in (one, two, test := make_organization(mode="test", live_organization=one)):
         grant(each, "100")
     call(one, "2", AT - 40 * DAY)  # before the range
+    deduct(one, "3", AT - 31 * DAY)  # too
     call(one, "1.5", AT - 29 * DAY)  # its first day: 1.65 charged
     charged = call(two, "0.000001", AT, percent="5")  # 0.00000105 charged
     call(test, "50", AT)  # not real money
-    deduct(one, "3", AT - 31 * DAY), deduct(one, "0.25", AT - DAY), deduct(test, "9", AT)
+    deduct(one, "0.25", AT - DAY), deduct(test, "9", AT)
     refund_charge(
         organization_id=two.id, entry_id=charged.entry_id, amount=usd("0.0000005"), reason="x", actor="x", at=AT
     )
