@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
@@ -90,12 +90,13 @@ class CouponBatchAdmin(OperatedAdmin):
             }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
-    def codes(self, request: HttpRequest, batch_id: UUID) -> StreamingHttpResponse:
+    def codes(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
         """All codes as CSV, for those who may make some: whoever has the file can redeem them."""
         need(request, ADD)
         batch = self._batch(batch_id)
         coupons = Coupon.objects.filter(batch=batch).order_by("code")
-        response = StreamingHttpResponse(coupon_csv(coupons, timezone.now()), content_type="text/csv; charset=utf-8")
+        text = "".join(coupon_csv(coupons, timezone.now()))
+        response = HttpResponse(text, content_type="text/csv; charset=utf-8")
         name = f"coupons-{batch.prefix.lower() or 'batch'}-{batch.created_at:%Y-%m-%d}.csv"
         response["Content-Disposition"] = f'attachment; filename="{name}"'
         return response

@@ -161,7 +161,7 @@ class CouponAdmin(OperatedAdmin):
 
     def statistics(self, request: HttpRequest) -> HttpResponse:
         """What live coupons brought: together, by type, by partner, by code."""
-        need(request, ADD)
+        need(request, "coupons.view_coupon")
         live = Redemption.objects.filter(coupon__mode="live")
         kinds = [(str(Kind(row.label).label), row) for row in statistics_by(live, "coupon__kind")]
         partners = statistics_by(live.exclude(coupon__partner=""), "coupon__partner")

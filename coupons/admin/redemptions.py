@@ -16,7 +16,6 @@ class RedemptionAdmin(LargeTableAdmin):
 
     list_display = ["redeemed_at", "code", "organization", "gave", "shown_credits", "tier_slug", "actor"]
     list_filter = ["coupon__kind", "redeemed_at", "coupon__mode"]
-    list_select_related = ["coupon", "organization"]
     search_fields = ["=id", "coupon__code__istartswith", "coupon__partner", "organization__name", "=organization__id"]
     ordering = ["-id"]
     fields = [
@@ -27,7 +26,7 @@ class RedemptionAdmin(LargeTableAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Redemption]:
         """With the names of the tiers that were lent."""
-        return super().get_queryset(request).with_coupons()  # type: ignore[attr-defined]
+        return super().get_queryset(request).with_coupons().select_related("organization")  # type: ignore[attr-defined]
 
     @admin.display(ordering="coupon__code")
     def code(self, redemption: Redemption) -> str:

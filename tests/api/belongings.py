@@ -11,13 +11,15 @@ from django.utils import timezone
 from accounts.models import Organization
 from accounts.principal import Actor
 from accounts.services import add_member
+from coupons.services import create_coupon, redeem_coupon
+from coupons.terms import Terms
 from credits.models import CreditAccount
 from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold
 from metering.services import record_usage
 from tests.builders import make_key, make_record, make_user
 
 # What a live organization and its twin share on purpose, or what is nobody's.
-OUR_APPS = ("accounts", "outbox", "credits", "payments", "tiers", "metering", "openrouter")
+OUR_APPS = ("accounts", "outbox", "credits", "payments", "tiers", "coupons", "metering", "openrouter")
 
 
 def furnish(organization: Organization) -> None:
@@ -30,6 +32,11 @@ def furnish(organization: Organization) -> None:
     grant_credits(amount=Decimal(100), kind="bonus", **movement)
     deduct_credits(amount=Decimal(1), **movement)
     place_hold(HoldRequest(organization.id, Decimal(1), "furnish", now + timedelta(hours=1)), at=now)
+    code = f"FURNISH-{organization.mode}-{str(organization.id)[-12:]}"
+    create_coupon(
+        code=code, terms=Terms(kind="bonus", amount=Decimal(1)), actor=Actor("test"), at=now, mode=organization.mode
+    )
+    redeem_coupon(organization_id=organization.id, code=code, actor=Actor("test"), at=now)
     record_usage([make_record(organization, "0.5", occurred_at=now)], at=now)
 
 
