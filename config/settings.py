@@ -206,6 +206,7 @@ SPECTACULAR_SETTINGS = {
         "EntryKind": "credits.models.EntryKind.choices",
         "LotKind": "credits.models.LotKind.choices",
         "UsageKind": "metering.models.Kind.choices",
+        "StatementStatus": ["open", "final"],
         "CouponKind": "coupons.models.Kind.choices",
         "SubscriptionStatus": "tiers.models.SubscriptionStatus.choices",
         "TierChangeKind": "tiers.models.ChangeKind.choices",
