@@ -1,10 +1,10 @@
-"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway …]``: run the named measurements, or all."""
+"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|close|year …]``: run those named, or all."""
 
 import argparse
 import importlib
 import os
 
-NAMES = ("ledger", "ingest", "gateway")
+NAMES = ("ledger", "ingest", "gateway", "close", "year")
 
 
 def main() -> None:

@@ -145,9 +145,9 @@ class Histories(RuleBasedStateMachine):
             statements_add_up(self.customer, self.at)
 
 
-def statements_add_up(customer, at):
+def statements_add_up(customer, at, since=JANUARY):
     """Each begins where the one before ended, in time and in money; the last meets what runs, and that the wallet."""
-    opening, start = Decimal(0), JANUARY
+    opening, start = Decimal(0), since
     for statement in Statement.objects.filter(organization=customer.id).order_by("number"):
         assert (statement.opening, statement.starts_at) == (opening, start)
         moved = sum((usd(line["amount"]) for line in statement.lines), Decimal(0))
@@ -155,7 +155,7 @@ def statements_add_up(customer, at):
         used = -sum((usd(line["amount"]) for line in statement.lines if line["code"] == "usage"), Decimal(0))
         assert used == sum((usd(line["charge"]) for line in statement.usage), Decimal(0))
         opening, start = statement.closing, statement.ends_at
-    if start > JANUARY and not PeriodClose.objects.filter(organization=customer.id, statement=None).exists():
+    if start > since and not PeriodClose.objects.filter(organization=customer.id, statement=None).exists():
         running = running_statement(customer.organization, at=at + timedelta(microseconds=1))
         assert running.opening_balance == opening
         assert running.closing_balance == CreditAccount.objects.get(pk=customer.id).balance

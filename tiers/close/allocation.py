@@ -6,12 +6,7 @@ from typing import Any
 from credits.models import LotKind
 from credits.services import grant_item
 from tiers.close.rollover import ACTOR
-from tiers.models import Collection, Subscription
-
-
-def is_charged(subscription: Subscription) -> bool:
-    """Whether the period that begins is to be paid for."""
-    return bool(subscription.price) and subscription.collection != Collection.NONE
+from tiers.models import Subscription
 
 
 def allocation_item(subscription: Subscription, at: datetime) -> dict[str, Any] | None:

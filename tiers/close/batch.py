@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from core.money import ZERO
 from credits.endings import Ending, read_endings, sweep_wallets
 from credits.services import post_batch
 from outbox.services import Fact, publish_batch
-from tiers.close.allocation import allocation_item, is_charged
-from tiers.close.billing import bill_overage, unpaid_overage
+from tiers.close.allocation import allocation_item
+from tiers.close.billing import ask_for_periods, bill_overages
 from tiers.close.models import PeriodClose
 from tiers.close.rollover import ACTOR, Rule, rollover_item, rule_of
 from tiers.close.turning import turn
 from tiers.models import Subscription
-from tiers.services import begin_period
+from tiers.services.paying import waits_for_payment
 
 
 class NotPosted(RuntimeError):
@@ -35,14 +34,11 @@ def close_batch(subscriptions: Sequence[Subscription], at: datetime) -> list[Per
     for close, rule, ending in zip(closes, rules, endings, strict=True):
         settle_rollover(close, rule, ending)
     following = turn(subscriptions)
-    items = [rollover_item(close, rule, at) for close, rule in zip(closes, rules, strict=True) if not close.is_waiting]
-    for close, after in zip(closes, following, strict=True):
-        items.append(_allocate(close, after, at))
+    items = [rollover_item(close, rule, at) for close, rule in zip(closes, rules, strict=True)]
+    items += [_allocate(close, after, at) for close, after in zip(closes, following, strict=True)]
     post_grants([item for item in items if item is not None], at)
-    billed = unpaid_overage([each.organization_id for each in closes])
-    for close, after, ending, collection in zip(closes, following, endings, collections, strict=True):
-        _bill(close, after)
-        bill_overage(close, collection, ending.overage, billed.get(close.organization_id) or ZERO)
+    ask_for_periods(closes, following)
+    bill_overages(closes, collections, [ending.overage for ending in endings])
     PeriodClose.objects.bulk_create(closes)
     publish_batch([_closed(close) for close in closes], actor=ACTOR, at=at)
     return closes
@@ -67,24 +63,14 @@ def settle_rollover(close: PeriodClose, rule: Rule, ending: Ending) -> None:
 
 
 def _allocate(close: PeriodClose, after: Subscription | None, at: datetime) -> dict[str, Any] | None:
-    """Credit that costs nothing now; the rest comes with :func:`_bill`."""
+    """The credit that comes at once."""
     close.following = after
-    if after is None or is_charged(after):
+    if after is None or waits_for_payment(after):
         return None
     item = allocation_item(after, at)
     if item is not None:
         close.allocated = item["amount"]
     return item
-
-
-def _bill(close: PeriodClose, after: Subscription | None) -> None:
-    if after is None or not is_charged(after):
-        return
-    payment = begin_period(subscription=after, at=close.ends_at, actor=ACTOR)
-    if payment is not None:
-        close.payment_id = payment.id
-        if payment.subject["credited"]:
-            close.allocated = payment.credits
 
 
 def post_grants(items: Sequence[dict[str, Any]], at: datetime) -> None:

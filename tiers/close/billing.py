@@ -10,24 +10,48 @@ from core.money import ZERO
 from payments.models import Collection as PaymentCollection
 from payments.models import Payment, Purpose
 from payments.models import Status as PaymentStatus
-from payments.services import request_payment
+from payments.services import PaymentRequest, request_payments
 from tiers.close.models import PeriodClose
 from tiers.close.rollover import ACTOR
-from tiers.models import Collection
+from tiers.models import Collection, Subscription
+from tiers.services.paying import is_charged, period_request
 
 _CENT = Decimal("0.01")
 
 
-def bill_overage(close: PeriodClose, collection: str, owed: Decimal, billed: Decimal) -> None:
-    """Ask for what is owed below zero and not asked for yet, in whole cents; what is below a cent waits.
+def ask_for_periods(closes: Sequence[PeriodClose], following: Sequence[Subscription | None]) -> None:
+    """Ask for the price of each period that begins, at its beginning."""
+    charged = [
+        (close, after) for close, after in zip(closes, following, strict=True) if after is not None and _is_due(after)
+    ]
+    requests = [period_request(after, close.ends_at) for close, after in charged]
+    for (close, _), payment in zip(charged, request_payments(requests, actor=ACTOR) if requests else [], strict=True):
+        close.payment_id = payment.id
 
-    ``collection`` is the closed period's; ``owed`` and ``billed`` (still unpaid) in USD. The payment buys credit of the
-    same amount, which settles the debt.
+
+def _is_due(subscription: Subscription) -> bool:
+    return is_charged(subscription) and subscription.period_index >= 0
+
+
+def bill_overages(closes: Sequence[PeriodClose], collections: Sequence[str], owed: Sequence[Decimal]) -> None:
+    """Ask for what is owed below zero (USD) and not asked for yet, in whole cents; what is below a cent waits.
+
+    ``collections`` are the closed periods'. The payment buys credit of the same amount, which settles the debt.
     """
-    amount = max(owed - billed, ZERO).quantize(_CENT, rounding=ROUND_DOWN)
-    if not amount or collection == Collection.NONE:
-        return
-    payment = request_payment(
+    billed = _unpaid([close.organization_id for close, debt in zip(closes, owed, strict=True) if debt])
+    bills, requests = [], []
+    for close, collection, debt in zip(closes, collections, owed, strict=True):
+        rest = max(debt - billed.get(close.organization_id, ZERO), ZERO)
+        amount = rest.quantize(_CENT, rounding=ROUND_DOWN)
+        if amount and collection != Collection.NONE:
+            bills.append(close)
+            requests.append(_overage_request(close, collection, amount))
+    for close, payment in zip(bills, request_payments(requests, actor=ACTOR) if requests else [], strict=True):
+        close.overage_billed, close.overage_payment_id = payment.gross, payment.id
+
+
+def _overage_request(close: PeriodClose, collection: str, amount: Decimal) -> PaymentRequest:
+    return PaymentRequest(
         organization_id=close.organization_id,
         purpose=Purpose.OVERAGE,
         amount=amount,
@@ -39,17 +63,15 @@ def bill_overage(close: PeriodClose, collection: str, owed: Decimal, billed: Dec
         },
         key=f"overage:{close.subscription_id}:{close.period_index}",
         at=close.ends_at,
-        actor=ACTOR,
         collection=PaymentCollection(collection),
     )
-    close.overage_billed, close.overage_payment_id = amount, payment.id
 
 
-def unpaid_overage(organization_ids: Sequence[UUID]) -> dict[UUID, Decimal]:
+def _unpaid(organization_ids: Sequence[UUID]) -> dict[UUID, Decimal]:
     """What each organization has been asked for on account of overage and may still pay, in USD."""
     waiting = Payment.objects.filter(
         organization__in=organization_ids,
         purpose=Purpose.OVERAGE,
         status__in=[PaymentStatus.OPEN, PaymentStatus.PROCESSING],
     )
-    return dict(waiting.values_list("organization_id").annotate(Sum("credits")))
+    return dict(waiting.values_list("organization_id").annotate(Sum("credits"))) if organization_ids else {}

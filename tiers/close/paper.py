@@ -34,6 +34,8 @@ def _write_some(at: datetime, count: int) -> int:
     writable = PeriodClose.objects.writable().select_related("subscription__tier")
     # Claimed rows are looked at again after the lock: what another writer has just written drops out.
     closes = list(writable.select_for_update(of=("self",), no_key=True, skip_locked=True).order_by("ends_at")[:count])
+    if not closes:
+        return 0
     first = _starts([close.organization_id for close in closes])
     requests = [
         StatementRequest(

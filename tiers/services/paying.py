@@ -1,5 +1,6 @@
 """Asking for the price of a period, and giving its credit when it is due."""
 
+from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from payments.models import Collection as PaymentCollection
 from payments.models import Payment, PaymentMethod, Purpose
 from payments.models import Status as PaymentStatus
 from payments.providers import provider_name_for
-from payments.services import cancel_payment, open_checkout, request_payment, submit_payment
+from payments.services import PaymentRequest, cancel_payment, open_checkout, request_payment, submit_payment
 from tiers.models import Collection, Subscription
 from tiers.services.allocation import allocate_period
 from tiers.services.rows import SYSTEM
@@ -30,27 +31,39 @@ def begin_period(*, subscription: Subscription, at: datetime, actor: str = SYSTE
     index = subscription.period_index
     if index < 0:
         return None
-    charged = bool(subscription.price) and subscription.collection != Collection.NONE
-    credited = not charged or subscription.collection == Collection.MANUAL
-    if credited:
+    if not waits_for_payment(subscription):
         allocate_period(subscription=subscription, index=index, at=at, actor=actor)
-    if not charged:
+    if not is_charged(subscription):
         return None
-    return request_payment(
+    return request_payment(**asdict(period_request(subscription, at)), actor=actor)
+
+
+def is_charged(subscription: Subscription) -> bool:
+    """Whether its periods are to be paid for."""
+    return bool(subscription.price) and subscription.collection != Collection.NONE
+
+
+def waits_for_payment(subscription: Subscription) -> bool:
+    """Whether the credit of a period comes with its payment; where an invoice is sent, it comes at once."""
+    return is_charged(subscription) and subscription.collection != Collection.MANUAL
+
+
+def period_request(subscription: Subscription, at: datetime) -> PaymentRequest:
+    """The payment of the subscription's present period."""
+    return PaymentRequest(
         organization_id=subscription.organization_id,
         purpose=Purpose.SUBSCRIPTION,
         amount=subscription.price,
         credits=subscription.monthly_credit,
         subject={
             "subscription": str(subscription.id),
-            "period_index": index,
-            "credited": credited,
+            "period_index": subscription.period_index,
+            "credited": not waits_for_payment(subscription),
             "description": f"{subscription.tier.name}, {subscription.period_starts_at:%-d %B %Y} to "
             f"{subscription.period_ends_at:%-d %B %Y}",
         },
-        key=f"period:{subscription.id}:{index}",
+        key=f"period:{subscription.id}:{subscription.period_index}",
         at=at,
-        actor=actor,
         collection=PaymentCollection(subscription.collection),
     )
 
