@@ -22,6 +22,7 @@ Place = tuple[Organization, Membership]
 View = Callable[..., HttpResponseBase]
 
 _UNSET_ZONE = "UTC"
+_READING = ("GET", "HEAD")
 _ZONES = available_timezones()
 
 
@@ -54,7 +55,8 @@ def organization_page(scope: str) -> Callable[[View], View]:
     """Let members whose role has ``scope`` in; ``request.organization`` and ``request.principal`` are set for the view.
 
     Others are sent to the login, told that they belong nowhere, or refused. A live part of a page gets a bare 401
-    instead of a login form in its place.
+    instead of a login form in its place. The books of a suspended organization are its own: its pages stay readable, and
+    nothing on them can be changed.
     """
 
     def decorate(view: View) -> View:
@@ -69,6 +71,10 @@ def organization_page(scope: str) -> Callable[[View], View]:
             request.principal = principal_of_member(*place)
             if not request.principal.has_scope(scope):
                 raise PermissionDenied("Your role in this organization does not include this page.")
+            if place[0].is_suspended and request.method not in _READING:
+                raise PermissionDenied(
+                    "This organization is suspended: its pages can be read, and nothing can be changed."
+                )
             with timezone.override(zone_of(request)):
                 response = view(request, *args, **kwargs)
             response.headers.setdefault("Cache-Control", "private, no-cache")

@@ -57,6 +57,18 @@ def test_people_without_an_organization_are_told_so(path):
     assert answer.status_code == 403 and "You belong to no organization yet" in answer.content.decode()
 
 
+def test_nothing_can_be_changed_in_a_suspended_organization(customer, owner):
+    key, _ = make_key(customer)
+    set_suspended(organization_id=customer.id, suspended=True, reason="x", actor=ME, at=timezone.now())
+    for path in ("/keys/new/", f"/keys/{key.id}/revoke/", f"/keys/{key.id}/rotate/"):
+        answer = owner.post(path, {"name": "x", "scopes": ["gateway"], "overlap": "0"})
+        assert answer.status_code == 403 and "nothing can be changed" in answer.content.decode(), path
+    key.refresh_from_db()
+    assert key.revoked_at is None and ApiKey.objects.filter(organization=customer).count() == 1
+    set_suspended(organization_id=customer.id, suspended=False, reason="x", actor=ME, at=timezone.now())
+    assert owner.post(f"/keys/{key.id}/revoke/").status_code == 302
+
+
 @pytest.mark.parametrize("path", PAGES)
 def test_the_pages_of_a_suspended_organization_say_so(customer, owner, path):
     set_suspended(organization_id=customer.id, suspended=True, reason="x", actor=ME, at=timezone.now())
