@@ -36,6 +36,10 @@ MONEY = {
     "credits.MovementBatch.confirm",
     "credits.MovementBatch.retry",
     "credits.MovementBatch.discard",
+    "payments.Payment.mark_paid",
+    "payments.Payment.refund",
+    "payments.Payment.cancel",
+    "payments.IncomingEvent.replay",
 }
 SOLD = {
     "metering.LanguageModel.price",

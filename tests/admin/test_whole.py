@@ -26,6 +26,7 @@ RECORDS = {
     "metering": {"UsageEvent", "ModelPrice"},
     "openrouter": {"Attempt", "KeyReading", "ProviderBalance", "ReconciliationRun"},
     "outbox": {"DomainEvent", "EmailDelivery", "TaskRun", "TaskState"},
+    "payments": {"Payment", "IncomingEvent", "PaymentMethod", "Discount", "AutoTopUp"},
 }
 # Drop-downs of what operators make themselves.
 _FEW = {"groups", "tier"}

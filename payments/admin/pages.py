@@ -1,0 +1,52 @@
+"""Pages on which an operator does one thing to one row: what it means, the fields, one button."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from core.errors import DomainError
+
+
+def action_page(
+    request: HttpRequest,
+    row: Model,
+    form: forms.Form,
+    *,
+    title: str,
+    lead: str,
+    work: Callable[[], Any],
+    facts: dict[str, Any],
+) -> HttpResponse:
+    """Show ``form``, or carry ``work`` out; what a service refuses is told beside the fields."""
+    opts = row._meta
+    if not request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"):  # type: ignore[union-attr]
+        raise PermissionDenied
+    back = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
+    if request.method == "POST" and form.is_valid():
+        try:
+            said = work()
+        except DomainError as refusal:
+            form.add_error(None, refusal.detail)
+        else:
+            messages.success(request, said)
+            return HttpResponseRedirect(back)
+    context = {
+        **admin.site.each_context(request),
+        "title": f"{title}: {row}",
+        "action": title,
+        "lead": lead,
+        "row": row,
+        "opts": opts,
+        "form": form,
+        "facts": facts,
+        "back": back,
+        "changelist": reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"),
+    }
+    return render(request, "admin/payments/action.html", context)

@@ -1,0 +1,51 @@
+"""Saved payment methods, discounts and rules for automatic top-ups: to be looked at."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+
+from core.admin import LargeTableAdmin
+from payments.models import AutoTopUp, Discount, PaymentMethod
+
+
+class _OfOrganizations(LargeTableAdmin):
+    list_select_related: ClassVar[list[str]] = ["organization"]
+
+
+@admin.register(PaymentMethod)
+class PaymentMethodAdmin(_OfOrganizations):
+    """Cards and accounts that providers keep for us."""
+
+    list_display = ["created_at", "organization", "label", "provider", "is_default", "removed_at"]
+    list_filter = ["provider", "is_default", "removed_at"]
+    search_fields = ["organization__name", "=reference", "=customer", "label"]
+    ordering = ["-created_at"]
+
+
+@admin.register(Discount)
+class DiscountAdmin(_OfOrganizations):
+    """Percentages off the next payments."""
+
+    list_display = [
+        "created_at",
+        "organization",
+        "percent",
+        "applies_to",
+        "uses_left",
+        "source",
+        "starts_at",
+        "ends_at",
+    ]
+    list_filter = ["applies_to", "ends_at"]
+    search_fields = ["organization__name", "source", "=key"]
+    ordering = ["-created_at"]
+
+
+@admin.register(AutoTopUp)
+class AutoTopUpAdmin(_OfOrganizations):
+    """Credit that buys itself."""
+
+    list_display = ["organization", "threshold", "amount", "monthly_cap", "is_enabled", "paused_at", "pause_reason"]
+    list_filter = ["is_enabled", "paused_at"]
+    search_fields = ["organization__name"]
+    ordering = ["-updated_at"]
