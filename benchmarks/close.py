@@ -43,7 +43,7 @@ _STAGES = {
     "expire (sweep)": (batch, "sweep_wallets"),
     "read what expired": (batch, "read_endings"),
     "start the next period": (batch, "turn"),
-    "post rollover and credit": (batch, "post_grants"),
+    "post rollover and credit": (batch, "give"),
     "ask for the price": (batch, "ask_for_periods"),
     "sum and write statements": (paper, "write_statements"),
 }

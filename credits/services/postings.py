@@ -56,6 +56,14 @@ def post_batch(items: Sequence[dict[str, Any]], *, at: datetime) -> list[dict[st
     return call_batch("post_entries", items, at)
 
 
+def post_grants(items: Sequence[dict[str, Any]], *, at: datetime) -> list[dict[str, Any]]:
+    """Post many accounts' grants (:func:`grant_item`) in one statement; rows as of :func:`post_batch`, but shorter.
+
+    The caller holds the wallets' locks and has swept them (``credits.endings.sweep_wallets``).
+    """
+    return call_batch("post_grants", items, at)
+
+
 @transaction.atomic
 def grant_credits(
     *,

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from credits.endings import Ending, read_endings, sweep_wallets
-from credits.services import post_batch
+from credits.services import post_grants
 from outbox.services import Fact, publish_batch
 from tiers.close.allocation import allocation_item
 from tiers.close.billing import ask_for_periods, bill_overages
@@ -36,7 +36,7 @@ def close_batch(subscriptions: Sequence[Subscription], at: datetime) -> list[Per
     following = turn(subscriptions)
     items = [rollover_item(close, rule, at) for close, rule in zip(closes, rules, strict=True)]
     items += [_allocate(close, after, at) for close, after in zip(closes, following, strict=True)]
-    post_grants([item for item in items if item is not None], at)
+    give([item for item in items if item is not None], at)
     ask_for_periods(closes, following)
     bill_overages(closes, collections, [ending.overage for ending in endings])
     PeriodClose.objects.bulk_create(closes)
@@ -73,10 +73,10 @@ def _allocate(close: PeriodClose, after: Subscription | None, at: datetime) -> d
     return item
 
 
-def post_grants(items: Sequence[dict[str, Any]], at: datetime) -> None:
+def give(items: Sequence[dict[str, Any]], at: datetime) -> None:
     """Post the grants and announce those that are new. Raises NotPosted."""
     facts = []
-    for item, row in zip(items, post_batch(items, at=at) if items else [], strict=True):
+    for item, row in zip(items, post_grants(items, at=at) if items else [], strict=True):
         if row["status"] not in ("posted", "replayed"):
             raise NotPosted(f"{item['key']}: {row['status']}")
         if row["status"] == "posted":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Min
 
 from credits.models import Statement
@@ -49,8 +49,17 @@ def _write_some(at: datetime, count: int) -> int:
     ]
     for close, statement in zip(closes, write_statements(requests, at=at), strict=True):
         close.statement = statement
-    PeriodClose.objects.bulk_update(closes, ["statement"])
+    _note(closes)
     return len(closes)
+
+
+def _note(closes: Sequence[PeriodClose]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE tiers_periodclose c SET statement_id = n.statement"
+            " FROM unnest(%s::uuid[], %s::uuid[]) AS n (id, statement) WHERE c.id = n.id",
+            [[close.id for close in closes], [close.statement_id for close in closes]],
+        )
 
 
 def _starts(organization_ids: Sequence[UUID]) -> dict[UUID, datetime]:

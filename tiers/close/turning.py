@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db import transaction
+from django.db import connection, transaction
 
+from core.jsonio import dumps_text
 from core.periods import period_bounds
 from tiers.models import ChangeStatus, Subscription, SubscriptionStatus, TierChange
 from tiers.querysets import forget_terms
 from tiers.services import open_next_period
 
-_COLUMNS = ["period_index", "period_starts_at", "period_ends_at"]
+_ADVANCE = """
+UPDATE tiers_subscription s
+SET period_index = n.period_index, period_starts_at = n.period_starts_at, period_ends_at = n.period_ends_at
+FROM jsonb_to_recordset(%s::jsonb)
+    AS n (id uuid, period_index integer, period_starts_at timestamptz, period_ends_at timestamptz)
+WHERE s.id = n.id"""
 
 
 def turn(subscriptions: Sequence[Subscription]) -> list[Subscription | None]:
@@ -29,7 +35,7 @@ def turn(subscriptions: Sequence[Subscription]) -> list[Subscription | None]:
             _advance(subscription)
             going_on.append(subscription)
             following.append(subscription)
-    Subscription.objects.bulk_update(going_on, _COLUMNS)
+    _save(going_on)
     transaction.on_commit(forget_terms)
     return following
 
@@ -55,3 +61,10 @@ def _advance(subscription: Subscription) -> None:
     subscription.period_starts_at, subscription.period_ends_at = period_bounds(
         subscription.anchor_at, subscription.period_index, ZoneInfo(subscription.zone)
     )
+
+
+def _save(subscriptions: Sequence[Subscription]) -> None:
+    columns = ("id", "period_index", "period_starts_at", "period_ends_at")
+    rows = [{column: getattr(each, column) for column in columns} for each in subscriptions]
+    with connection.cursor() as cursor:
+        cursor.execute(_ADVANCE, [dumps_text(rows)])

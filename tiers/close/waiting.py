@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from credits.endings import read_endings, sweep_wallets
-from tiers.close.batch import post_grants, settle_rollover
+from tiers.close.batch import give, settle_rollover
 from tiers.close.models import PeriodClose
 from tiers.close.rollover import rollover_item, rule_of
 from tiers.services import lock_organization
@@ -31,7 +31,7 @@ def finish_waiting(organization_id: UUID, at: datetime) -> int:
         rule = rule_of(close.subscription, close.period_index, ends=_has_ended(close))
         settle_rollover(close, rule, ending)
         if item := rollover_item(close, rule, at):
-            post_grants([item], at)
+            give([item], at)
         close.save(update_fields=["expired", "rolled_over"])
         done += 1
     if done:
