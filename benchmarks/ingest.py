@@ -114,7 +114,8 @@ def _records(organization_id: UUID, size: int) -> list[UsageRecord]:
             name="page",
             source="api",
             cost_source="none",
-            external_id=str(uuid7()),
+            external_id=(external_id := str(uuid7())),
+            content_hash=hash_of(external_id),
             quantity=Decimal("1.5"),
             metadata={"path": "/pricing", "n": 7},
         )
@@ -128,12 +129,9 @@ def statement(organization_id: UUID, size: int, seconds: float) -> float:
 
         def step() -> tuple[int, float]:
             records = _records(organization_id, size)
-            hashes = [hash_of(record.external_id) for record in records]
             text, now = dumps_text(records), timezone.now()
             began = time.perf_counter()
-            link.execute(
-                "SELECT * FROM record_usage(%s::jsonb, %s::uuid[], '[]', '[]', %s)", [text, hashes, now], prepare=True
-            )
+            link.execute("SELECT * FROM record_usage(%s::jsonb, %s)", [text, now], prepare=True)
             return size, time.perf_counter() - began
 
         return _rate(seconds, step)

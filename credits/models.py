@@ -131,8 +131,11 @@ class LedgerEntry(models.Model):
     """One movement, numbered per account, append-only (a trigger refuses UPDATE and DELETE)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # no index of its own: the unique keys begin with it
-    account = models.ForeignKey(CreditAccount, models.PROTECT, related_name="entries", db_index=False)
+    # No index of its own: the unique keys begin with it. No constraint either, which would look at the account again for
+    # every entry: the functions that insert hold its lock, and a trigger keeps accounts that have entries.
+    account = models.ForeignKey(
+        CreditAccount, models.PROTECT, related_name="entries", db_index=False, db_constraint=False
+    )
     number = models.BigIntegerField()
     kind = models.CharField(max_length=10, choices=EntryKind)
     amount = MoneyField()  # signed
@@ -145,7 +148,10 @@ class LedgerEntry(models.Model):
     request_hash = models.CharField(max_length=64, blank=True)  # what ``key`` was first used for
     hold_id = models.UUIDField(null=True)
     event_id = models.UUIDField(null=True)  # the usage event that caused it
-    reverses = models.ForeignKey("self", models.PROTECT, null=True, related_name="reversals", db_index=False)
+    # no constraint: entries are never deleted
+    reverses = models.ForeignKey(
+        "self", models.PROTECT, null=True, related_name="reversals", db_index=False, db_constraint=False
+    )
     effective_at = models.DateTimeField()  # when it counts from, e.g. a lot's expiry
     posted_at = models.DateTimeField()  # when it was written; never decreases within an account
 
@@ -191,8 +197,10 @@ class Hold(models.Model):
     """Credit set aside for one call: reserves named lots, ends once."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # no index of its own: the unique key begins with it
-    account = models.ForeignKey(CreditAccount, models.CASCADE, related_name="holds", db_index=False)
+    # neither an index nor a constraint of its own, as for entries
+    account = models.ForeignKey(
+        CreditAccount, models.CASCADE, related_name="holds", db_index=False, db_constraint=False
+    )
     amount = MoneyField()  # USD, fixed once placed; 0 for calls that cost no credit
     allocations = models.JSONField(default=list)  # [{"lot": id or null, "amount"}] reserved, in burn order
     key = models.CharField(max_length=255)
@@ -220,8 +228,10 @@ class Hold(models.Model):
         indexes = [
             # the sweeper and recovery
             models.Index(fields=["expires_at"], condition=Q(status="open"), name="hold_open_deadline"),
-            # an account's open holds
-            models.Index(fields=["account"], condition=Q(status="open"), name="hold_open"),
+            # what every movement of an account sweeps first; calls of the gateway never stand in it
+            models.Index(
+                fields=["account", "expires_at"], condition=Q(purpose="api", status="open"), name="hold_api_deadline"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -5,14 +5,19 @@ from core.sqlfiles import run_sql_file
 _UNDO = """
 DROP TRIGGER ledger_is_append_only ON credits_ledgerentry;
 DROP TRIGGER ledger_is_never_truncated ON credits_ledgerentry;
-DROP FUNCTION place_holds, settle_holds, release_holds, credits_end_holds, post_entries, credits_post, credits_post_each,
-    credits_post_other, credits_post_grant, credits_post_refund, credits_post_void, credits_post_one, credits_sweep,
-    credits_begin, credits_entry, credits_store, credits_announce, credits_news, credits_figures, credits_burn,
-    credits_overage_line, credits_overage_room, credits_spendable, credits_is_spendable, credits_lots, credits_lock,
-    credits_text, credits_refuse_change, farebox_uuid7, farebox_uuid7_of;
-DROP TYPE credits_item;
+DROP TRIGGER account_with_entries_stays ON credits_creditaccount;
+DROP FUNCTION place_holds, credits_hold_each, settle_holds, release_holds, credits_end_holds, credits_end,
+    credits_end_each, post_entries, credits_post, credits_post_each, credits_post_other, credits_post_grant,
+    credits_post_refund, credits_post_void, credits_post_one, credits_sweep, credits_begin, credits_entry, credits_store,
+    credits_announce, credits_news, credits_figures, credits_burn, credits_overage_line, credits_overage_room,
+    credits_spendable, credits_is_spendable, credits_lots, credits_lock, credits_text, credits_refuse_change, credits_keep_account,
+    farebox_uuid7, farebox_uuid7_of;
+DROP TYPE credits_item, credits_request, credits_ending;
 """
-_UNDO_CERTAIN = "DROP FUNCTION credits_can_pay, credits_spend, credits_overlap;"
+_UNDO_CERTAIN = """
+DROP FUNCTION credits_can_pay, credits_spend, credits_overlap, credits_can_hold, credits_reserve, credits_can_settle,
+    credits_settle;
+"""
 
 
 class Migration(migrations.Migration):
@@ -40,6 +45,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             "lot", models.Index(condition=models.Q(("is_open", True)), fields=["expires_at"], name="lot_expiring")
+        ),
+        migrations.RemoveIndex("hold", "hold_open"),
+        migrations.AddIndex(
+            "hold",
+            models.Index(
+                condition=models.Q(("purpose", "api"), ("status", "open")),
+                fields=["account", "expires_at"],
+                name="hold_api_deadline",
+            ),
         ),
         *[
             migrations.RunSQL(f"ALTER TABLE credits_{table} SET (fillfactor = 50)", migrations.RunSQL.noop)

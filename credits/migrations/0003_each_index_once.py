@@ -5,6 +5,8 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+    """No index stands twice, and no insert pays for a look at an account whose lock it holds."""
+
     dependencies = [
         ("credits", "0002_ledger_engine"),
     ]
@@ -14,6 +16,7 @@ class Migration(migrations.Migration):
             model_name="hold",
             name="account",
             field=models.ForeignKey(
+                db_constraint=False,
                 db_index=False,
                 on_delete=django.db.models.deletion.CASCADE,
                 related_name="holds",
@@ -24,6 +27,7 @@ class Migration(migrations.Migration):
             model_name="ledgerentry",
             name="account",
             field=models.ForeignKey(
+                db_constraint=False,
                 db_index=False,
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="entries",
@@ -34,6 +38,7 @@ class Migration(migrations.Migration):
             model_name="ledgerentry",
             name="reverses",
             field=models.ForeignKey(
+                db_constraint=False,
                 db_index=False,
                 null=True,
                 on_delete=django.db.models.deletion.PROTECT,

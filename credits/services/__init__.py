@@ -26,7 +26,6 @@ from credits.services.holds import (
 from credits.services.postings import (
     Posting,
     adjust_balance,
-    charge_item,
     deduct_credits,
     grant_credits,
     grant_item,
@@ -44,7 +43,6 @@ __all__ = [
     "SettleOutcome",
     "SettleRequest",
     "adjust_balance",
-    "charge_item",
     "deduct_credits",
     "expire_holds",
     "expire_lots",

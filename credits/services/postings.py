@@ -163,30 +163,6 @@ def deduct_credits(
     return _post(_body(organization_id, item, {"limits": list(limit_ids)}, reason, actor, key), at)
 
 
-def charge_item(
-    *,
-    organization_id: UUID,
-    amount: Decimal,
-    event_id: UUID,
-    reason: str,
-    actor: str,
-    limit_ids: Sequence[UUID] = (),
-) -> dict[str, Any]:
-    """A usage charge as an item of :func:`post_batch`; the event's id makes it unique."""
-    return {
-        "account": organization_id,
-        "type": "spend",
-        "kind": EntryKind.CHARGE,
-        "amount": quantize(amount),
-        "overage": True,
-        "key": f"event:{event_id}",
-        "event": event_id,
-        "reason": reason,
-        "actor": actor,
-        "limits": list(limit_ids),
-    }
-
-
 def adjust_balance(
     *, organization_id: UUID, amount: Decimal, reason: str, actor: str, at: datetime, key: str | None = None
 ) -> Posting:

@@ -11,6 +11,19 @@ CREATE TYPE credits_item AS (
     actor text, event uuid, overage boolean, limits uuid[]
 );
 
+-- A hold as place_holds takes it.
+CREATE TYPE credits_request AS (
+    ord integer, account uuid, id uuid, amount numeric, key text, purpose text, expires_at timestamptz, context jsonb,
+    limits uuid[], limit_amount numeric
+);
+
+-- The end of a hold as settle_holds takes it; `id` is the entry's, if one is posted. `account` says whose hold it must be
+-- (null: anybody's), `api_only` that it may not be a gateway call's.
+CREATE TYPE credits_ending AS (
+    ord integer, id uuid, hold uuid, amount numeric, limit_amount numeric, event uuid, reason text, actor text, account uuid,
+    api_only boolean
+);
+
 CREATE FUNCTION farebox_uuid7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
     -- RFC 9562: 48 bits of Unix milliseconds over a random version-4 value, then the version digit
     SELECT encode(
@@ -39,6 +52,21 @@ CREATE TRIGGER ledger_is_append_only BEFORE UPDATE OR DELETE ON credits_ledgeren
     FOR EACH ROW EXECUTE FUNCTION credits_refuse_change();
 CREATE TRIGGER ledger_is_never_truncated BEFORE TRUNCATE ON credits_ledgerentry
     FOR EACH STATEMENT EXECUTE FUNCTION credits_refuse_change();
+
+-- Entries and holds have no foreign key to their account: its check would cost as much as storing the row. Whoever inserts
+-- them holds the account's lock, so the account is there; this keeps it there.
+CREATE FUNCTION credits_keep_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM credits_ledgerentry e WHERE e.account_id = OLD.id)
+       OR EXISTS (SELECT 1 FROM credits_hold h WHERE h.account_id = OLD.id) THEN
+        RAISE EXCEPTION 'account % has entries or holds', OLD.id USING ERRCODE = 'foreign_key_violation';
+    END IF;
+    RETURN OLD;
+END
+$$;
+
+CREATE TRIGGER account_with_entries_stays BEFORE DELETE ON credits_creditaccount
+    FOR EACH ROW EXECUTE FUNCTION credits_keep_account();
 
 -- Plain decimal text without trailing zeros, as amounts are written in JSON.
 CREATE FUNCTION credits_text(amount numeric) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -228,10 +256,40 @@ $$;
 CREATE FUNCTION place_holds(p_items jsonb, p_at timestamptz)
 RETURNS TABLE (ord integer, status text, hold_id uuid, balance numeric, held numeric, available numeric,
                limit_remaining numeric)
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
+#variable_conflict use_column
+DECLARE
+    requests credits_request[];
+    batch uuid[];
+    certain uuid[];
+BEGIN
+    SELECT array_agg(ROW(t.ord, t.account, t.id, t.amount, t.key, t.purpose, t.expires_at, coalesce(t.context, '{}'),
+                         coalesce(t.limits, '{}'), coalesce(t.limit_amount, 0))::credits_request),
+           array_agg(DISTINCT t.account)
+    INTO requests, batch
+    FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
+            account uuid, id uuid, amount numeric, key text, purpose text, expires_at timestamptz, context jsonb,
+            limits uuid[], limit_amount numeric)) WITH ORDINALITY
+         AS t (account, id, amount, key, purpose, expires_at, context, limits, limit_amount, ord);
+    PERFORM credits_begin(batch, p_at);
+    certain := credits_can_hold(requests, p_at);
+    IF certain <> '{}' THEN
+        RETURN QUERY SELECT * FROM credits_reserve(requests, certain, p_at);
+    END IF;
+    IF cardinality(certain) < cardinality(batch) THEN
+        RETURN QUERY SELECT * FROM credits_hold_each(requests, certain, p_at);
+    END IF;
+END
+$$;
+
+-- Item by item. `done`: accounts that are left out.
+CREATE FUNCTION credits_hold_each(requests credits_request[], done uuid[], p_at timestamptz)
+RETURNS TABLE (ord integer, status text, hold_id uuid, balance numeric, held numeric, available numeric,
+               limit_remaining numeric)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    batch uuid[] := ARRAY(SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_items) i);
+    batch uuid[] := ARRAY(SELECT DISTINCT r.account FROM unnest(requests) r WHERE r.account <> ALL (done));
     item record;
     moment timestamptz;  -- p_at, but never before the account's last entry: clocks differ between machines
     a credits_creditaccount;
@@ -243,19 +301,16 @@ DECLARE
     spendable numeric;
     rest numeric;
 BEGIN
-    PERFORM credits_begin(batch, p_at);
     FOR item IN
         WITH wallet AS MATERIALIZED (
             SELECT c AS account, c.id, credits_lots(c.id) AS lots FROM credits_creditaccount c WHERE c.id = ANY (batch)
         )
         SELECT t.*, w.id IS NOT NULL AS known, w.account AS wallet, w.lots, x AS earlier,
                row_number() OVER (PARTITION BY t.account, t.key ORDER BY t.ord) > 1 AS repeated
-        FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
-                account uuid, id uuid, amount numeric, key text, purpose text, expires_at timestamptz, context jsonb,
-                limits uuid[], limit_amount numeric)) WITH ORDINALITY
-             AS t (account, id, amount, key, purpose, expires_at, context, limits, limit_amount, ord)
+        FROM unnest(requests) t
         LEFT JOIN wallet w ON w.id = t.account
         LEFT JOIN credits_hold x ON x.account_id = t.account AND x.key = t.key
+        WHERE t.account IS NULL OR t.account <> ALL (done)
         ORDER BY t.account, t.ord
     LOOP
         ord := item.ord;
@@ -312,9 +367,9 @@ BEGIN
             h.key := item.key;
             h.purpose := item.purpose;
             h.status := 'open';
-            h.limit_ids := coalesce(item.limits, '{}');
-            h.limit_amount := coalesce(item.limit_amount, 0);
-            h.context := coalesce(item.context, '{}');
+            h.limit_ids := item.limits;
+            h.limit_amount := item.limit_amount;
+            h.context := item.context;
             h.placed_at := p_at;
             h.expires_at := item.expires_at;
             holds_done := holds_done || h;
@@ -345,9 +400,57 @@ RETURNS TABLE (ord integer, status text, hold_id uuid, entry_id uuid, charged nu
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
+    seed text := farebox_uuid7();
+    endings credits_ending[];
+BEGIN
+    SELECT array_agg(ROW(t.ord, farebox_uuid7_of(seed, t.ord::integer), t.hold, t.amount, t.limit_amount, t.event,
+                         left(coalesce(t.reason, ''), 300), left(coalesce(t.actor, ''), 120), NULL, false)::credits_ending)
+    INTO endings
+    FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
+            hold uuid, amount numeric, limit_amount numeric, event uuid, reason text, actor text)) WITH ORDINALITY
+         AS t (hold, amount, limit_amount, event, reason, actor, ord);
+    RETURN QUERY SELECT * FROM credits_end(endings, p_at, p_outcome);
+END
+$$;
+
+CREATE FUNCTION credits_end(endings credits_ending[], p_at timestamptz, p_outcome text)
+RETURNS TABLE (ord integer, status text, hold_id uuid, entry_id uuid, charged numeric, balance numeric, held numeric,
+               available numeric, excess numeric)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
     batch uuid[] := ARRAY(
-        SELECT DISTINCT x.account_id FROM jsonb_array_elements(p_items) i
-        JOIN credits_hold x ON x.id = (i ->> 'hold')::uuid);
+        SELECT DISTINCT coalesce(e.account, (SELECT h.account_id FROM credits_hold h WHERE h.id = e.hold))
+        FROM unnest(endings) e);
+    certain uuid[] := '{}';
+BEGIN
+    IF p_outcome = 'expired' THEN
+        PERFORM credits_lock(batch);  -- called by the sweep itself
+    ELSE
+        PERFORM credits_begin(batch, p_at);
+    END IF;
+    IF p_outcome = 'settled' THEN
+        certain := credits_can_settle(endings, p_at);
+        IF certain <> '{}' THEN
+            RETURN QUERY SELECT * FROM credits_settle(endings, certain, p_at);
+        END IF;
+    END IF;
+    IF cardinality(certain) < cardinality(batch) THEN
+        RETURN QUERY SELECT * FROM credits_end_each(endings, certain, p_at, p_outcome);
+    END IF;
+END
+$$;
+
+-- Item by item. `done`: accounts that are left out.
+CREATE FUNCTION credits_end_each(endings credits_ending[], done uuid[], p_at timestamptz, p_outcome text)
+RETURNS TABLE (ord integer, status text, hold_id uuid, entry_id uuid, charged numeric, balance numeric, held numeric,
+               available numeric, excess numeric)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    batch uuid[] := ARRAY(
+        SELECT DISTINCT x.account_id FROM unnest(endings) e JOIN credits_hold x ON x.id = e.hold
+        WHERE x.account_id <> ALL (done));
     item record;
     moment timestamptz;  -- p_at, but never before the account's last entry: clocks differ between machines
     line record;
@@ -367,22 +470,17 @@ DECLARE
     part numeric;
     below numeric;
 BEGIN
-    IF p_outcome = 'expired' THEN
-        PERFORM credits_lock(batch);  -- called by the sweep itself
-    ELSE
-        PERFORM credits_begin(batch, p_at);
-    END IF;
     FOR item IN
         WITH wallet AS MATERIALIZED (
             SELECT c AS account, c.id, credits_lots(c.id) AS lots FROM credits_creditaccount c WHERE c.id = ANY (batch)
         )
         SELECT t.*, w.account AS wallet, w.lots, x AS found, x.account_id,
                row_number() OVER (PARTITION BY t.hold ORDER BY t.ord) > 1 AS repeated
-        FROM ROWS FROM (jsonb_to_recordset(p_items) AS (
-                hold uuid, amount numeric, limit_amount numeric, event uuid, reason text, actor text)) WITH ORDINALITY
-             AS t (hold, amount, limit_amount, event, reason, actor, ord)
-        LEFT JOIN credits_hold x ON x.id = t.hold
+        FROM unnest(endings) t
+        LEFT JOIN credits_hold x ON x.id = t.hold AND (t.account IS NULL OR t.account = x.account_id)
+                                 AND NOT (t.api_only AND x.purpose <> 'api')
         LEFT JOIN wallet w ON w.id = x.account_id
+        WHERE x.account_id IS NULL OR x.account_id <> ALL (done)
         ORDER BY x.account_id, t.ord
     LOOP
         ord := item.ord;
@@ -461,6 +559,7 @@ BEGIN
             END IF;
             IF item.amount > 0 THEN
                 e := NULL;
+                e.id := item.id;
                 e.kind := 'charge';
                 e.amount := -item.amount;
                 e.allocations := taken;
@@ -508,12 +607,12 @@ $$;
 CREATE FUNCTION settle_holds(p_items jsonb, p_at timestamptz)
 RETURNS TABLE (ord integer, status text, hold_id uuid, entry_id uuid, charged numeric, balance numeric, held numeric,
                available numeric, excess numeric)
-LANGUAGE sql AS $$ SELECT * FROM credits_end_holds(p_items, p_at, 'settled') $$;
+LANGUAGE sql SET enable_seqscan = off AS $$ SELECT * FROM credits_end_holds(p_items, p_at, 'settled') $$;
 
 CREATE FUNCTION release_holds(p_items jsonb, p_at timestamptz)
 RETURNS TABLE (ord integer, status text, hold_id uuid, entry_id uuid, charged numeric, balance numeric, held numeric,
                available numeric, excess numeric)
-LANGUAGE sql AS $$
+LANGUAGE sql SET enable_seqscan = off AS $$
     SELECT * FROM credits_end_holds(
         (SELECT jsonb_agg(i || '{"amount": 0}' ORDER BY o) FROM jsonb_array_elements(p_items) WITH ORDINALITY AS t (i, o)),
         p_at, 'released')
@@ -671,7 +770,7 @@ $$;
 -- exceeds_charge, unknown_lot, nothing_left.
 CREATE FUNCTION post_entries(p_items jsonb, p_at timestamptz)
 RETURNS TABLE (ord integer, status text, entry_id uuid, balance numeric, held numeric, available numeric)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     seed text := farebox_uuid7();

@@ -6,10 +6,12 @@ from core.sqlfiles import run_sql_file
 
 _UNDO_RECORDING = """
 DROP FUNCTION record_usage, void_usage, metering_void_replaced, metering_void, metering_move_money, metering_take_keys,
-    metering_place;
+    metering_store, metering_reason;
+DROP TYPE metering_answer;
 """
 _UNDO_ROLLUPS = """
 DROP FUNCTION metering_roll_up, metering_roll_up_tags, metering_drop_empty, metering_rebuild, metering_day;
+DROP TYPE metering_report;
 """
 
 

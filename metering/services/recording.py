@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -10,14 +9,13 @@ import msgspec
 from core.jsonio import dumps_text
 from core.money import ZERO
 from core.sqlcalls import Query, Row, run
-from credits.services import charge_item
 from credits.upkeep import bring_up_to_date
 from metering.records import UsageOutcome, UsageRecord, hash_of
 
 # An event with a hold is unique by it; callers cannot use ids that begin so.
 HOLD_KEY = "hold:"
 _NO_KEY = UUID(int=0)
-_STATEMENT = "SELECT * FROM record_usage($1::jsonb, $2::uuid[], $3::jsonb, $4::jsonb, $5::timestamptz)"
+_STATEMENT = "SELECT * FROM record_usage($1::jsonb, $2::timestamptz)"
 
 
 def record_usage(events: Sequence[UsageRecord], *, at: datetime) -> list[UsageOutcome]:
@@ -38,11 +36,7 @@ def record_usage_query(events: Sequence[UsageRecord], *, at: datetime) -> Query:
     wallets up to date (``credits.upkeep``)."""
     for event in events:
         _identify(event)
-    settlements, charges = _money_items(events)
-    hashes = None
-    if any(event.external_id is not None for event in events):
-        hashes = [event.content_hash or _NO_KEY for event in events]
-    return Query(_STATEMENT, (dumps_text(events), hashes, dumps_text(settlements), dumps_text(charges), at))
+    return Query(_STATEMENT, (dumps_text(events), at))
 
 
 def usage_outcomes(events: Sequence[UsageRecord], *, rows: Sequence[Row]) -> list[UsageOutcome]:
@@ -70,39 +64,3 @@ def _identify(event: UsageRecord) -> None:
         event.content_hash = hash_of([event.hold_id, event.charge])
     elif event.external_id is not None and event.content_hash is None:
         event.content_hash = hash_of(msgspec.structs.replace(event, id=_NO_KEY))
-
-
-def _money_items(events: Sequence[UsageRecord]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What the ledger is to settle and to charge; ``n`` is the event's place from 1."""
-    settlements, charges = [], []
-    for n, event in enumerate(events, 1):
-        if event.hold_id is not None:
-            settlements.append(
-                {
-                    "n": n,
-                    "account": event.organization_id,
-                    "hold": event.hold_id,
-                    # Holds of gateway calls are settled by the gateway alone: a customer could settle one to nothing.
-                    "is_gateway": event.source == "gateway",
-                    "amount": event.charge,
-                    "limit_amount": event.limit_amount,
-                    "event": event.id,
-                    "reason": _reason(event),
-                    "actor": event.actor,
-                }
-            )
-        elif event.charge > 0:
-            item = charge_item(
-                organization_id=event.organization_id,
-                amount=event.charge,
-                event_id=event.id,
-                reason=_reason(event),
-                actor=event.actor,
-                limit_ids=event.limit_ids,
-            )
-            charges.append({"n": n, **item})
-    return settlements, charges
-
-
-def _reason(event: UsageRecord) -> str:
-    return f"Usage: {event.name or event.model or event.kind}"

@@ -1,9 +1,8 @@
 -- Records a batch of usage events in the caller's transaction: each event is recorded whole (its id is taken, its charge
 -- posted or its hold settled, the event stored, the sums moved) or leaves no trace.
 --
--- p_events: array of rows of metering_usageevent; columns may be left out where `defaults` below knows the value.
--- p_hashes: one per event, what its external_id stands for; null when no event has an external_id.
--- p_settlements, p_charges: items of settle_holds and post_entries, each with `n`, the event's place from 1.
+-- p_events: array of rows of metering_usageevent; columns may be left out where `defaults` below knows the value. Beside
+-- them, for each event: content_hash, what its external_id stands for; actor, limit_ids and limit_amount for the ledger.
 --
 -- Answers a row for each event that moved money or was not recorded; all others were recorded.
 -- status: recorded; duplicate (same external_id, same hash) and key_reused (other hash), both with the first event's id;
@@ -12,90 +11,107 @@
 -- Locks, always in this order: external ids (sorted), accounts (sorted), sums (sorted).
 -- READ COMMITTED is assumed: what a conflicting writer committed while we waited is seen by the next statement.
 
-CREATE FUNCTION record_usage(
-    p_events jsonb, p_hashes uuid[], p_settlements jsonb, p_charges jsonb, p_at timestamptz)
+-- How the ledger answered an event; `place` counts from 1.
+CREATE TYPE metering_answer AS (
+    place integer, event_id uuid, status text, entry_id uuid, charged numeric, balance numeric, held numeric,
+    available numeric, excess numeric
+);
+
+CREATE FUNCTION record_usage(p_events jsonb, p_at timestamptz)
 RETURNS TABLE (ord integer, status text, event_id uuid, entry_id uuid, charged numeric, balance numeric, held numeric,
                available numeric, excess numeric)
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
-    defaults metering_usageevent;
-    events metering_usageevent[];
-    accepted metering_usageevent[];
+    defaults metering_report;
+    events metering_report[];
+    accepted metering_report[];
+    answers metering_answer[];
     refused text[] := '{}';   -- by place; null where the event is accepted
     first_ids uuid[] := '{}'; -- by place; the event that took the external_id before
     undone uuid[] := '{}';    -- events that the ledger refused after their external_id was taken
+    seed text := farebox_uuid7();
+    named bigint;
+    costly boolean;
+    all_moved boolean;
     known record;
-    posted record;
+    n integer;
 BEGIN
-    defaults := jsonb_populate_record(NULL::metering_usageevent, '{
+    defaults := jsonb_populate_record(NULL::metering_report, '{
         "name": "", "model": "", "provider": "", "tier_slug": "", "generation_id": "", "is_free": false, "is_byok": false,
         "prompt_tokens": 0, "completion_tokens": 0, "cached_tokens": 0, "cache_write_tokens": 0, "reasoning_tokens": 0,
         "quantity": 0, "provider_cost": 0, "markup": 0, "charge": 0, "byok_cost": 0, "status": "ok",
-        "tags": {}, "metadata": {}, "derivation": {}}');
-    defaults.received_at := p_at;
-    SELECT array_agg(e) INTO events FROM jsonb_populate_recordset(defaults, p_events) e;
+        "tags": {}, "metadata": {}, "derivation": {}, "actor": "", "limit_ids": []}');
+    SELECT array_agg(e), count(e.external_id), bool_or(e.charge > 0 OR e.hold_id IS NOT NULL)
+    INTO events, named, costly
+    FROM jsonb_populate_recordset(defaults, p_events) e;
 
-    FOR known IN SELECT * FROM metering_take_keys(events, p_hashes) LOOP
-        refused[known.place] := CASE WHEN known.is_same THEN 'duplicate' ELSE 'key_reused' END;
-        first_ids[known.place] := known.first_id;
-    END LOOP;
+    IF named > 0 THEN
+        FOR known IN SELECT * FROM metering_take_keys(events, named) LOOP
+            refused[known.place] := CASE WHEN known.is_same THEN 'duplicate' ELSE 'key_reused' END;
+            first_ids[known.place] := known.first_id;
+        END LOOP;
+    END IF;
 
-    IF p_settlements <> '[]' OR p_charges <> '[]' THEN
-        FOR posted IN SELECT * FROM metering_move_money(p_settlements, p_charges, refused, p_at) LOOP
-            IF posted.status IN ('settled', 'posted') THEN
-                events[posted.place].entry_id := posted.entry_id;
-                status := 'recorded';
-            ELSE
-                refused[posted.place] := posted.status;
-                undone := undone || events[posted.place].id;
-                status := posted.status;
+    IF costly THEN
+        SELECT array_agg(m), bool_and(m.status = 'recorded') INTO answers, all_moved
+        FROM metering_move_money(events, refused, seed, p_at) m;
+        IF NOT all_moved THEN
+            FOR known IN SELECT m.place, m.event_id, m.status FROM unnest(answers) m WHERE m.status <> 'recorded' LOOP
+                refused[known.place] := known.status;
+                undone := undone || known.event_id;
+            END LOOP;
+            DELETE FROM metering_usagekey k USING unnest(events) e
+            WHERE e.id = ANY (undone) AND k.organization_id = e.organization_id AND k.external_id = e.external_id
+                  AND k.event_id = e.id;
+        END IF;
+        RETURN QUERY
+        SELECT m.place, m.status, m.event_id, m.entry_id, m.charged, m.balance, m.held, m.available, m.excess
+        FROM unnest(answers) m;
+    END IF;
+
+    accepted := events;
+    IF refused <> '{}' THEN
+        accepted := ARRAY(SELECT events[o] FROM generate_series(1, cardinality(events)) o WHERE refused[o] IS NULL);
+        entry_id := NULL; charged := NULL; balance := NULL; held := NULL; available := NULL; excess := NULL;
+        FOR n IN SELECT o FROM generate_subscripts(first_ids, 1) o WHERE first_ids[o] IS NOT NULL LOOP
+            ord := n;
+            event_id := first_ids[n];
+            status := refused[n];
+            IF event_id = ANY (undone) THEN  -- the first of two equal events was refused just now: so is this one
+                SELECT m.status INTO status FROM unnest(answers) m WHERE m.event_id = first_ids[n];
             END IF;
-            ord := posted.place;
-            event_id := events[posted.place].id;
-            entry_id := posted.entry_id;
-            charged := posted.charged;
-            balance := posted.balance;
-            held := posted.held;
-            available := posted.available;
-            excess := posted.excess;
             RETURN NEXT;
         END LOOP;
     END IF;
-    IF undone <> '{}' THEN
-        DELETE FROM metering_usagekey k USING unnest(events) e
-        WHERE e.id = ANY (undone) AND k.organization_id = e.organization_id AND k.external_id = e.external_id
-              AND k.event_id = e.id;
-    END IF;
-
-    IF refused = '{}' THEN
-        accepted := events;
-    ELSE
-        accepted := '{}';
-        entry_id := NULL; charged := NULL; balance := NULL; held := NULL; available := NULL; excess := NULL;
-        FOR n IN 1 .. cardinality(events) LOOP
-            IF refused[n] IS NULL THEN
-                accepted := accepted || events[n];
-            ELSIF first_ids[n] IS NOT NULL THEN
-                ord := n;
-                event_id := first_ids[n];
-                status := refused[n];
-                IF event_id = ANY (undone) THEN  -- the first of two equal events was refused just now: so is this one
-                    status := refused[metering_place(events, event_id)];
-                END IF;
-                RETURN NEXT;
-            END IF;
-        END LOOP;
-    END IF;
     IF accepted <> '{}' THEN
-        INSERT INTO metering_usageevent SELECT e.* FROM unnest(accepted) e;
-        PERFORM metering_roll_up(accepted, metering_void_replaced(accepted, p_at));
+        PERFORM metering_store(events, refused, seed, p_at);
+        PERFORM metering_roll_up(accepted, metering_void_replaced(accepted, p_at), -1);
     END IF;
 END
 $$;
 
+-- Stores the events that are not refused. The entry of a charge has the id that its place gives it.
+CREATE FUNCTION metering_store(events metering_report[], refused text[], seed text, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO metering_usageevent (
+        id, organization_id, occurred_at, received_at, kind, name, source, external_id, member_id, api_key_id, model, provider,
+        prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, quantity, provider_cost, markup,
+        charge, byok_cost, is_free, is_byok, cost_source, price_id, tier_slug, generation_id, hold_id, status, latency_ms,
+        tags, metadata, derivation, corrects_id, entry_id)
+    SELECT e.id, e.organization_id, e.occurred_at, p_at, e.kind, e.name, e.source, e.external_id, e.member_id,
+           e.api_key_id, e.model, e.provider, e.prompt_tokens, e.completion_tokens, e.cached_tokens, e.cache_write_tokens,
+           e.reasoning_tokens, e.quantity, e.provider_cost, e.markup, e.charge, e.byok_cost, e.is_free, e.is_byok,
+           e.cost_source, e.price_id, e.tier_slug, e.generation_id, e.hold_id, e.status, e.latency_ms, e.tags, e.metadata,
+           e.derivation, e.corrects_id, CASE WHEN e.charge > 0 THEN farebox_uuid7_of(seed, e.ordinality::integer) END
+    FROM unnest(events) WITH ORDINALITY AS e
+    WHERE refused = '{}' OR refused[e.ordinality] IS NULL;
+END
+$$;
+
 -- Events that replace others void them; answers those.
-CREATE FUNCTION metering_void_replaced(events metering_usageevent[], p_at timestamptz) RETURNS metering_usageevent[]
+CREATE FUNCTION metering_void_replaced(events metering_report[], p_at timestamptz) RETURNS metering_usageevent[]
 LANGUAGE plpgsql AS $$
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM unnest(events) e WHERE e.corrects_id IS NOT NULL) THEN
@@ -124,30 +140,22 @@ DECLARE
     voided metering_usageevent[] := metering_void(ARRAY[p_organization], ARRAY[p_event], p_at);
 BEGIN
     IF voided <> '{}' THEN
-        PERFORM metering_roll_up('{}', voided);
+        PERFORM metering_roll_up('{}', voided, -1);
     END IF;
     RETURN voided <> '{}';
 END
 $$;
 
-CREATE FUNCTION metering_place(events metering_usageevent[], event_id uuid) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
-    SELECT e.ordinality::integer FROM unnest(events) WITH ORDINALITY AS e WHERE e.id = event_id
-$$;
-
--- Takes the external ids of the events; answers the events whose id was taken before, also by one earlier in the batch.
-CREATE FUNCTION metering_take_keys(events metering_usageevent[], hashes uuid[])
+-- Takes the external ids of the events (`named` have one); answers the events whose id was taken before, also by one earlier
+-- in the batch.
+CREATE FUNCTION metering_take_keys(events metering_report[], named bigint)
 RETURNS TABLE (place integer, first_id uuid, is_same boolean) LANGUAGE plpgsql AS $$
 DECLARE
-    wanted bigint;
     taken uuid[];
 BEGIN
-    IF hashes IS NULL THEN
-        RETURN;
-    END IF;
-    SELECT count(e.external_id) INTO wanted FROM unnest(events) e;
     WITH taking AS (
         INSERT INTO metering_usagekey (organization_id, external_id, event_id, occurred_at, content_hash)
-        SELECT e.organization_id, e.external_id, e.id, e.occurred_at, hashes[e.ordinality]
+        SELECT e.organization_id, e.external_id, e.id, e.occurred_at, e.content_hash
         FROM unnest(events) WITH ORDINALITY AS e
         WHERE e.external_id IS NOT NULL
         ORDER BY e.organization_id, e.external_id, e.ordinality
@@ -155,9 +163,9 @@ BEGIN
         RETURNING event_id
     )
     SELECT coalesce(array_agg(event_id), '{}') INTO taken FROM taking;
-    IF cardinality(taken) < wanted THEN
+    IF cardinality(taken) < named THEN
         RETURN QUERY
-        SELECT e.ordinality::integer, k.event_id, k.content_hash = hashes[e.ordinality]
+        SELECT e.ordinality::integer, k.event_id, k.content_hash = e.content_hash
         FROM unnest(events) WITH ORDINALITY AS e
         JOIN metering_usagekey k ON k.organization_id = e.organization_id AND k.external_id = e.external_id
         WHERE e.id NOT IN (SELECT unnest(taken));
@@ -165,45 +173,46 @@ BEGIN
 END
 $$;
 
--- Settles and charges what belongs to events that are not `refused`; answers by the event's place.
-CREATE FUNCTION metering_move_money(p_settlements jsonb, p_charges jsonb, refused text[], p_at timestamptz)
-RETURNS TABLE (place integer, status text, entry_id uuid, charged numeric, balance numeric, held numeric,
-               available numeric, excess numeric)
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
+-- Settles and charges what belongs to events that are not `refused`; an entry's id is the one of the event's place.
+CREATE FUNCTION metering_move_money(events metering_report[], refused text[], seed text, p_at timestamptz)
+RETURNS SETOF metering_answer LANGUAGE plpgsql AS $$
 DECLARE
-    todo jsonb;
+    charges credits_item[];
+    endings credits_ending[];
 BEGIN
-    IF p_settlements <> '[]' AND p_charges <> '[]' THEN  -- two calls, one order of locks
+    SELECT array_agg(ROW(e.ordinality, farebox_uuid7_of(seed, e.ordinality::integer), e.organization_id, 'spend', 'charge',
+                         e.charge, 'event:' || e.id, '', metering_reason(e.name, e.model, e.kind), left(e.actor, 120), e.id,
+                         true, e.limit_ids)::credits_item)
+               FILTER (WHERE e.hold_id IS NULL),
+           -- somebody else's hold is as good as none, and so is a gateway call's for whoever is not the gateway
+           array_agg(ROW(e.ordinality, farebox_uuid7_of(seed, e.ordinality::integer), e.hold_id, e.charge, e.limit_amount, e.id,
+                         metering_reason(e.name, e.model, e.kind), left(e.actor, 120), e.organization_id,
+                         e.source <> 'gateway')::credits_ending)
+               FILTER (WHERE e.hold_id IS NOT NULL)
+    INTO charges, endings
+    FROM unnest(events) WITH ORDINALITY AS e
+    WHERE (e.hold_id IS NOT NULL OR e.charge > 0) AND (refused = '{}' OR refused[e.ordinality] IS NULL);
+    IF charges IS NOT NULL AND endings IS NOT NULL THEN  -- two calls, one order of locks
         PERFORM credits_lock(ARRAY(
-            SELECT DISTINCT (i ->> 'account')::uuid FROM jsonb_array_elements(p_settlements || p_charges) i));
+            SELECT c.account FROM unnest(charges) c UNION SELECT e.account FROM unnest(endings) e));
     END IF;
-    IF p_settlements <> '[]' THEN
-        -- somebody else's hold is as good as none, and so is a gateway call's for whoever is not the gateway
-        SELECT jsonb_agg(jsonb_set(i, '{hold}', coalesce(to_jsonb(h.id), 'null')) ORDER BY o) INTO todo
-        FROM jsonb_array_elements(p_settlements) WITH ORDINALITY AS t (i, o)
-        LEFT JOIN credits_hold h ON h.id = (i ->> 'hold')::uuid AND h.account_id = (i ->> 'account')::uuid
-                                AND (h.purpose = 'api' OR (i ->> 'is_gateway')::boolean)
-        WHERE refused[(i ->> 'n')::integer] IS NULL;
+    IF endings IS NOT NULL THEN
         RETURN QUERY
-        SELECT (todo -> (s.ord - 1) ->> 'n')::integer,
-               CASE WHEN s.status IN ('settled', 'unknown_hold') THEN s.status ELSE 'hold_not_open' END,
+        SELECT s.ord, e.event, CASE s.status WHEN 'settled' THEN 'recorded' WHEN 'unknown_hold' THEN s.status
+                                             ELSE 'hold_not_open' END,
                s.entry_id, s.charged, s.balance, s.held, s.available, s.excess
-        FROM settle_holds(todo, p_at) s
-        WHERE todo IS NOT NULL;
+        FROM credits_end(endings, p_at, 'settled') s JOIN unnest(endings) e ON e.ord = s.ord;
     END IF;
-    IF p_charges <> '[]' THEN
-        todo := p_charges;
-        IF refused <> '{}' THEN
-            SELECT jsonb_agg(i ORDER BY o) INTO todo FROM jsonb_array_elements(p_charges) WITH ORDINALITY AS t (i, o)
-            WHERE refused[(i ->> 'n')::integer] IS NULL;
-        END IF;
+    IF charges IS NOT NULL THEN
         RETURN QUERY
-        SELECT (todo -> (p.ord - 1) ->> 'n')::integer, p.status, p.entry_id,
-               CASE p.status WHEN 'posted' THEN (todo -> (p.ord - 1) ->> 'amount')::numeric END,
-               p.balance, p.held, p.available, 0::numeric
-        FROM post_entries(todo, p_at) p
-        WHERE todo IS NOT NULL;
+        SELECT p.ord, c.event, CASE p.status WHEN 'posted' THEN 'recorded' ELSE p.status END, p.entry_id,
+               CASE p.status WHEN 'posted' THEN c.amount END, p.balance, p.held, p.available, 0::numeric
+        FROM credits_post(charges, NULL, p_at) p JOIN unnest(charges) c ON c.ord = p.ord;
     END IF;
 END
+$$;
+
+-- What the ledger says of an event's charge.
+CREATE FUNCTION metering_reason(name text, model text, kind text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT 'Usage: ' || coalesce(nullif(name, ''), nullif(model, ''), kind)
 $$;

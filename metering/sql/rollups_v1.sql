@@ -4,16 +4,36 @@
 -- Rows are written in the order of their key, hours before days before tags: two writers never wait for each other in
 -- a circle.
 
+-- An event as it is reported: a row of metering_usageevent before it is stored, and what the ledger is told beside it.
+CREATE TYPE metering_report AS (
+    id uuid, organization_id uuid, occurred_at timestamptz, kind text, name text, source text, external_id text, member_id uuid,
+    api_key_id uuid, model text, provider text, prompt_tokens bigint, completion_tokens bigint, cached_tokens bigint,
+    cache_write_tokens bigint, reasoning_tokens bigint, quantity numeric(24, 6), provider_cost numeric(24, 12),
+    markup numeric(24, 12), charge numeric(24, 12), byok_cost numeric(24, 12), is_free boolean, is_byok boolean,
+    cost_source text, price_id uuid, tier_slug text, generation_id text, hold_id uuid, status text, latency_ms integer,
+    tags jsonb, metadata jsonb, derivation jsonb, corrects_id uuid,
+    content_hash uuid, actor text, limit_ids uuid[], limit_amount numeric(24, 12)
+);
+
 CREATE FUNCTION metering_day(moment timestamptz) RETURNS date LANGUAGE sql IMMUTABLE AS $$
     SELECT (moment AT TIME ZONE 'UTC')::date
 $$;
 
--- Adds events to the sums and takes others out, in one step, so that the order of locks is kept.
-CREATE FUNCTION metering_roll_up(added metering_usageevent[], removed metering_usageevent[]) RETURNS void
+-- Adds reported events to the sums and adds (`p_sign` 1) or takes out (-1) stored ones, in one step, so that the order of locks
+-- is kept.
+CREATE FUNCTION metering_roll_up(reported metering_report[], stored metering_usageevent[], p_sign integer) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     WITH signed AS (
-        SELECT 1 AS sign, e.* FROM unnest(added) e UNION ALL SELECT -1, e.* FROM unnest(removed) e
+        SELECT 1 AS sign, e.organization_id, e.occurred_at, e.member_id, e.api_key_id, e.kind, e.name, e.model, e.is_free,
+               e.is_byok, e.status, e.prompt_tokens, e.completion_tokens, e.cached_tokens, e.cache_write_tokens,
+               e.reasoning_tokens, e.quantity, e.provider_cost, e.markup, e.charge, e.byok_cost, e.latency_ms
+        FROM unnest(reported) e
+        UNION ALL
+        SELECT p_sign, e.organization_id, e.occurred_at, e.member_id, e.api_key_id, e.kind, e.name, e.model, e.is_free,
+               e.is_byok, e.status, e.prompt_tokens, e.completion_tokens, e.cached_tokens, e.cache_write_tokens,
+               e.reasoning_tokens, e.quantity, e.provider_cost, e.markup, e.charge, e.byok_cost, e.latency_ms
+        FROM unnest(stored) e
     ), hours AS MATERIALIZED (
         SELECT e.organization_id, date_trunc('hour', e.occurred_at, 'UTC') AS hour, e.member_id, e.api_key_id, e.kind,
                e.name, e.model, e.is_free, e.is_byok,
@@ -87,23 +107,30 @@ BEGIN
         latency_ms = u.latency_ms + excluded.latency_ms,
         latency_count = u.latency_count + excluded.latency_count;
 
-    IF EXISTS (SELECT 1 FROM unnest(added || removed) e WHERE e.tags <> '{}') THEN
-        PERFORM metering_roll_up_tags(added, removed);
+    IF EXISTS (SELECT 1 FROM unnest(reported) e WHERE e.tags <> '{}')
+       OR EXISTS (SELECT 1 FROM unnest(stored) e WHERE e.tags <> '{}') THEN
+        PERFORM metering_roll_up_tags(reported, stored, p_sign);
     END IF;
-    IF removed <> '{}' THEN
-        PERFORM metering_drop_empty(removed);
+    IF p_sign < 0 AND stored <> '{}' THEN
+        PERFORM metering_drop_empty(stored);
     END IF;
 END
 $$;
 
 -- An event counts once under each of its tags.
-CREATE FUNCTION metering_roll_up_tags(added metering_usageevent[], removed metering_usageevent[]) RETURNS void
+CREATE FUNCTION metering_roll_up_tags(reported metering_report[], stored metering_usageevent[], p_sign integer) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO metering_usagetagday AS u (
         organization_id, day, tag_key, tag_value, events, prompt_tokens, completion_tokens, provider_cost, markup, charge)
     SELECT e.organization_id, metering_day(e.occurred_at), t.key, t.value, sum(sign), sum(sign * e.prompt_tokens),
            sum(sign * e.completion_tokens), sum(sign * e.provider_cost), sum(sign * e.markup), sum(sign * e.charge)
-    FROM (SELECT 1 AS sign, e.* FROM unnest(added) e UNION ALL SELECT -1, e.* FROM unnest(removed) e) e,
+    FROM (SELECT 1 AS sign, e.organization_id, e.occurred_at, e.prompt_tokens, e.completion_tokens, e.provider_cost, e.markup,
+                 e.charge, e.tags
+          FROM unnest(reported) e
+          UNION ALL
+          SELECT p_sign, e.organization_id, e.occurred_at, e.prompt_tokens, e.completion_tokens, e.provider_cost, e.markup,
+                 e.charge, e.tags
+          FROM unnest(stored) e) e,
          jsonb_each_text(e.tags) t
     GROUP BY 1, 2, 3, 4
     ORDER BY 1, 2, 3, 4
@@ -148,11 +175,11 @@ BEGIN
         batch := batch || e;
         counted := counted + 1;
         IF counted % 10000 = 0 THEN
-            PERFORM metering_roll_up(batch, '{}');
+            PERFORM metering_roll_up('{}', batch, 1);
             batch := '{}';
         END IF;
     END LOOP;
-    PERFORM metering_roll_up(batch, '{}');
+    PERFORM metering_roll_up('{}', batch, 1);
     RETURN counted;
 END
 $$;

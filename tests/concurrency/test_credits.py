@@ -40,17 +40,19 @@ def lock_off():
         definition = cursor.fetchone()[0]
         # every wallet is read, then everybody waits for the others to have read it too
         cursor.execute("CREATE OR REPLACE FUNCTION credits_lock(accounts uuid[]) RETURNS void LANGUAGE sql AS 'SELECT'")
-        cursor.execute("SELECT pg_get_functiondef('credits_spendable(credits_lot[],timestamptz)'::regprocedure)")
-        spendable = cursor.fetchone()[0]
+        cursor.execute("SELECT pg_get_functiondef('credits_can_hold(credits_request[],timestamptz)'::regprocedure)")
+        judging = cursor.fetchone()[0]
+        slow = judging.replace("RETURN ARRAY(", "PERFORM pg_sleep(0.3); RETURN ARRAY(")
+        cursor.execute(slow.replace("w.held + i.ends", "w.held"))
         cursor.execute(
-            spendable.replace("IMMUTABLE", "VOLATILE").replace(
-                "SELECT coalesce", "SELECT pg_sleep(0.3); SELECT coalesce"
-            )
+            "SELECT pg_get_functiondef('credits_reserve(credits_request[],uuid[],timestamptz)'::regprocedure)"
         )
+        reserving = cursor.fetchone()[0]
+        cursor.execute(reserving.replace("SELECT c.*, greatest", "SELECT pg_sleep(0.3), c.*, greatest"))
     yield
     with connection.cursor() as cursor:
-        cursor.execute(definition)
-        cursor.execute(spendable)
+        for original in (definition, judging, reserving):
+            cursor.execute(original)
 
 
 def test_two_hundred_parallel_holds_with_credit_for_eighty_place_exactly_eighty():

@@ -39,7 +39,7 @@ def test_the_same_event_from_eight_connections_counts_once():
 @pytest.fixture
 def ids_unguarded():
     """Look an id up before writing it, instead of letting the unique index decide."""
-    name = "metering_take_keys(metering_usageevent[],uuid[])"
+    name = "metering_take_keys(metering_report[],bigint)"
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_functiondef(%s::regprocedure)", [name])
         definition = cursor.fetchone()[0]
