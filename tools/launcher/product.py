@@ -95,6 +95,7 @@ class _Product:
                 staticfiles.mark_current(self.root, self.note.data_dir)
         with step("Tiers, prices, demo"):
             self._manage("load_demo")
+            self._manage("load_demo_coupons")
         with step("Models of the provider") as remark:
             try:
                 self._manage("sync_models")
