@@ -55,10 +55,6 @@ RULES: dict[str, Rule] = {
     "coupons.Coupon": EDIT,  # "change": other limits, end it
     "coupons.CouponBatch": EDIT,  # "add" also downloads the codes
     "coupons.Redemption": READ,
-    # coupons
-    "coupons.Coupon": EDIT,
-    "coupons.CouponBatch": EDIT,
-    "coupons.Redemption": READ,
     # usage and prices
     "metering.UsageEvent": READ,
     "metering.LanguageModel": OPERATE,  # "change": set a price, follow the provider again

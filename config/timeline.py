@@ -4,6 +4,7 @@ Each source is read by its own index, no further than one page; pages are cut by
 while rows are added.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,7 @@ from payments.models import Payment
 PAGE = 50
 # The ledger says these itself, with the amount and the balance after it.
 _SAID_BY_THE_LEDGER = ("credits.granted", "credits.refunded", "credits.expired", "credits.reversed", "credits.deducted")
+_MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:Z|\+00:00)$")
 _KEYS, _TIERS, _PEOPLE = ("api_key.",), ("tier.", "subscription."), ("organization.", "member.")
 
 
@@ -146,7 +148,7 @@ def _title_of(type: str) -> str:
 def _words_of(data: dict[str, Any]) -> str:
     """The plain facts of an event, without ids that only a program can use."""
     plain = {
-        name.replace("_", " "): value
+        name.replace("_", " "): _MOMENT.sub(r"\1 \2", value) if isinstance(value, str) else value
         for name, value in data.items()
         if isinstance(value, str | int | bool) and value != "" and not _is_id(value)
     }

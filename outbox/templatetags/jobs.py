@@ -2,7 +2,7 @@
 
 from django import template
 from django.contrib.admin.utils import quote
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
@@ -19,6 +19,12 @@ _TONES = {Outcome.OK: "good", Outcome.TROUBLED: "warn", Outcome.FAILED: "bad"}
 def admin_quoted(key: str) -> str:
     """A row's key as the admin's addresses have it."""
     return str(quote(key))
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """A dotted name that may go on in the next line after each part."""
+    return format_html_join(SafeString(".<wbr>"), "{}", ((part,) for part in name.split(".")))
 
 
 @register.filter

@@ -54,6 +54,14 @@ def operator(browser: Browser, server: str, person: dict) -> None:
     sign_in(page, server, person)
     page.goto(f"{server}/admin/")
     shoot(page, "back-office")
+    page.goto(f"{server}/admin/outbox/taskstate/")
+    shoot(page, "back-office-jobs")
+    page.goto(f"{server}/admin/accounts/organization/?q=Lumen&mode__exact=live")
+    page.locator("#result_list tbody a").first.click()
+    page.get_by_role("link", name="Timeline").click()
+    shoot(page, "back-office-organization")
+    send_file(page, server)
+    shoot(page, "back-office-bulk")
     page.goto(f"{server}/admin/credits/creditaccount/?q=Lumen")
     page.locator("#result_list tbody a").first.click()
     page.get_by_role("link", name="Deduct credit").click()
@@ -61,6 +69,19 @@ def operator(browser: Browser, server: str, person: dict) -> None:
     page.get_by_label("Reason").fill("Duplicate purchase")
     page.get_by_role("button", name="Preview").click()
     shoot(page, "back-office-preview")
+
+
+def send_file(page: Page, server: str) -> None:
+    """A file with a line that cannot be carried out, checked and never confirmed."""
+    lines = ["Lumen Support,grant,25.00,bonus,", "Northwind Research,grant,10,bonus,2099-01-01", "Nobody,deduct,1,,"]
+    content = "\n".join(["organization,action,amount,kind,expires_at", *lines])
+    page.goto(f"{server}/admin/credits/movementbatch/add/")
+    page.get_by_label("Name").fill("goodwill-november")
+    page.get_by_label("Reason").fill("Apology for the outage of Tuesday")
+    page.get_by_label("CSV file").set_input_files(
+        {"name": "goodwill.csv", "mimeType": "text/csv", "buffer": content.encode()}
+    )
+    page.get_by_role("button", name="Check the file").click()
 
 
 def open_page(browser: Browser, theme: str, size: dict) -> Page:
