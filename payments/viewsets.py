@@ -120,10 +120,10 @@ class PaymentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
         return pk
 
 
-class PaymentMethodViewSet(mixins.ListModelMixin, viewsets.GenericViewSet):
+class PaymentMethodViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """Saved payment methods."""
 
-    scopes = {"list": Scope.CREDITS_READ, "destroy": Scope.CREDITS_WRITE}
+    scopes = {"list": Scope.CREDITS_READ, "retrieve": Scope.CREDITS_READ, "destroy": Scope.CREDITS_WRITE}
     serializer_class = shapes.PaymentMethodSerializer
     queryset = PaymentMethod.objects.none()
     request: ApiRequest

@@ -17,6 +17,7 @@ from credits.models import CreditAccount
 from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold
 from metering.services import record_usage
 from tests.builders import make_key, make_record, make_user
+from tests.payments.building import ask_for, with_card
 
 # What a live organization and its twin share on purpose, or what is nobody's.
 OUR_APPS = ("accounts", "outbox", "credits", "payments", "tiers", "coupons", "metering", "openrouter")
@@ -38,6 +39,9 @@ def furnish(organization: Organization) -> None:
     )
     redeem_coupon(organization_id=organization.id, code=code, actor=Actor("test"), at=now)
     record_usage([make_record(organization, "0.5", occurred_at=now)], at=now)
+    # open, with a rest of its life: what a stranger could cancel, pay or mark as paid
+    ask_for(organization, "10", at=now)
+    with_card(organization)
 
 
 def ids_of(organization: Organization) -> set[UUID]:

@@ -12,7 +12,10 @@ _SANDBOX_KEYS = {"MANAGEMENT_KEY": "sk-or-v1-sandbox-management", "API_KEY": "sk
 
 
 def sandbox_settings(settings: dict[str, str], port: int) -> dict[str, str]:
-    """``settings`` with the stand-in on ``port`` as upstream of test keys, of live ones if none is named."""
+    """``settings`` with the stand-in on ``port`` as upstream of test keys, of live ones if none is named.
+
+    Where nothing real can be called, nothing real is paid for either: then credit is bought with test cards.
+    """
     url = f"http://{HOST}:{port}/api/v1"
     added = {"OPENROUTER_SANDBOX_URL": url}
     for name, key in _SANDBOX_KEYS.items():
@@ -20,6 +23,7 @@ def sandbox_settings(settings: dict[str, str], port: int) -> dict[str, str]:
     if not settings.get("OPENROUTER_BASE_URL"):
         added["OPENROUTER_BASE_URL"] = url
         added |= {f"OPENROUTER_{name}": key for name, key in _SANDBOX_KEYS.items()}
+        added["PAYMENT_PROVIDER"] = settings.get("PAYMENT_PROVIDER") or "sandbox"
     return settings | added
 
 
