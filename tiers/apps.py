@@ -15,6 +15,7 @@ class TiersConfig(AppConfig):
         """Give new organizations a tier; hear when payments end."""
         import tiers.close.handlers
         import tiers.close.services
+        import tiers.external
         import tiers.handlers  # noqa: F401
         from accounts.signals import organization_created
 
