@@ -55,8 +55,8 @@ def organization_page(scope: str) -> Callable[[View], View]:
     """Let members whose role has ``scope`` in; ``request.organization`` and ``request.principal`` are set for the view.
 
     Others are sent to the login, told that they belong nowhere, or refused. A live part of a page gets a bare 401
-    instead of a login form in its place. The books of a suspended organization are its own: its pages stay readable, and
-    nothing on them can be changed.
+    instead of a login form in its place. The books of a suspended organization are its own: its pages stay readable,
+    and nothing on them can be changed.
     """
 
     def decorate(view: View) -> View:

@@ -91,7 +91,8 @@ def _send(delivery: EmailDelivery, connection: BaseEmailBackend) -> bool:
         connection.close()  # half a conversation must not go on with the next message
         return False
     delivery.status, delivery.sent_at, delivery.last_error = EmailStatus.SENT, timezone.now(), ""
-    delivery.save(update_fields=["status", "sent_at", "last_error"])
+    delivery.retry_at = None
+    delivery.save(update_fields=["status", "sent_at", "retry_at", "last_error"])
     return True
 
 

@@ -4,9 +4,17 @@ from decimal import Decimal
 
 import pytest
 
+from openrouter import tasks
 from openrouter.errors import AccountBusy, AccountNotActive, NoProviderAccount, ProviderNotAvailable
-from openrouter.models import AccountStatus, ProviderAccount, RetiredKey
-from openrouter.services import advance_account, delete_account, rotate_key, sync_account, sync_upstream
+from openrouter.models import AccountStatus, ProviderAccount, ProviderBalance, RetiredKey
+from openrouter.services import (
+    advance_account,
+    delete_account,
+    rotate_key,
+    sync_account,
+    sync_balance,
+    sync_upstream,
+)
 from openrouter.services.claims import claim_account
 from openrouter.upstreams import upstream_for
 from outbox.models import DomainEvent
@@ -171,3 +179,22 @@ def test_usage_is_stored_to_the_last_digit(provider):
     billed = provider.usage(key=account.secret)
     assert sync(account).usage == billed
     assert billed == Decimal(str(billed))
+
+
+def test_the_balance_of_the_provider_account_is_kept_exactly(provider):
+    upstream = upstream_for("live")
+    before = sync_balance(upstream=upstream, at=now())
+    spent = spend(provider, make_active(credit="10").secret, times=3)
+    after = sync_balance(upstream=upstream, at=now())
+    assert (after.bought, after.used - before.used) == (before.bought, spent)
+    assert after.left == before.left - spent
+    assert ProviderBalance.objects.get() == after
+
+
+def test_a_balance_that_cannot_be_read_stays_and_is_told(provider, monkeypatch):
+    told = []
+    monkeypatch.setattr(tasks, "note_problem", told.append)
+    kept = sync_balance(upstream=upstream_for("live"), at=now())
+    provider.set_fault("503", path="/api/v1/credits", times=9)
+    assert tasks.sync_balance() == 0
+    assert len(told) == 1 and ProviderBalance.objects.get().taken_at == kept.taken_at

@@ -21,6 +21,7 @@ SCHEDULED = (
     "delete_retired_keys",
     "follow_limits",
     "sync_usage",
+    "sync_balance",
     "sync_models",
     "reconcile_now",
     "reconcile_yesterday",
