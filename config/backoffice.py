@@ -28,6 +28,7 @@ _GROUPS = {
     "Provider": (
         "ProviderAccount",
         "ByokCredential",
+        "RoutingRule",
         "Attempt",
         "ReconciliationDifference",
         "ReconciliationRun",

@@ -19,6 +19,7 @@ def _sentences(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
     if receipt.price is not None:
         since = receipt.price.effective_from.astimezone(UTC)
         yield f"The price list of {since:%Y-%m-%d %H:%M} UTC ({receipt.price.source}) applied."
+    yield from _how_it_was_routed(event)
     for row in receipt.usage:
         yield _line(row)
     yield f"{receipt.cost_note}, the provider's part is ${to_wire(receipt.cost)}."
@@ -33,6 +34,16 @@ def _sentences(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
         if receipt.agrees
         else f"It does not add up: {receipt.problem}"
     )
+
+
+def _how_it_was_routed(event: UsageEvent) -> Iterator[str]:
+    if requested := event.metadata.get("requested"):
+        yield f"{requested} was asked for; {event.metadata.get('served')} answered, and is what was priced."
+    rule = event.metadata.get("routing_rule")
+    if isinstance(rule, dict):
+        added = [f"{', '.join(rule['fallbacks'])} to fall back to"] if rule.get("fallbacks") else []
+        added += ["preferences among providers"] if rule.get("provider") else []
+        yield f"The operator's routing rule for {rule.get('match')} added {' and '.join(added) or 'nothing'}."
 
 
 def _line(row: Row) -> str:

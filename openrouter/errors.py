@@ -11,6 +11,14 @@ class NoProviderAccount(DomainError):
     title = "This organization has no OpenRouter account."
 
 
+class InvalidRoutingRule(DomainError):
+    """A routing rule names what does not exist, leads back to itself, or adds nothing."""
+
+    code = "invalid_routing_rule"
+    status = 400
+    title = "The routing rule cannot be kept."
+
+
 class AccountNotActive(DomainError):
     """Only an active account can be rotated, disabled or synced."""
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils import timezone
 
@@ -126,6 +127,41 @@ class ByokCredential(models.Model):
 
     def __str__(self) -> str:
         return f"own key …{self.last_four}"
+
+
+class RoutingRule(models.Model):
+    """What the operator adds to calls of a model that name no fallbacks of their own: see gateway/routing.py.
+
+    Of several that fit a call the first by ``priority`` applies, alone; among equals an organization's own comes before
+    its tier's and that before everybody's, and a model's before its author's.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    match = models.CharField("calls of", max_length=160)  # a model's id, or "author/*"
+    organization = models.ForeignKey(Organization, models.CASCADE, null=True, blank=True, related_name="+")
+    tier_slug = models.CharField("tier", max_length=40, blank=True)  # neither: everybody
+    fallbacks = ArrayField(models.CharField(max_length=160), default=list, blank=True)  # in order
+    provider = models.JSONField("provider preferences", default=dict, blank=True)
+    priority = models.PositiveSmallIntegerField(default=100)  # the lowest first
+    is_enabled = models.BooleanField("enabled", default=True)
+    note = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    changed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["priority", "match", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(organization__isnull=True) | models.Q(tier_slug=""), name="routing_rule_one_scope"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"routing of {self.match}"
+
+    def matches(self, model: str) -> bool:
+        """Whether it is about ``model``."""
+        return self.match == model or (self.match.endswith("/*") and model.startswith(self.match[:-1]))
 
 
 class Attempt(models.Model):

@@ -1,6 +1,7 @@
 """Who may make which call: key, scope, models of the tier and of the key, and the provider key it goes out with."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from accounts.addresses import client_address
 from accounts.authentication import bearer_token
@@ -15,6 +16,7 @@ from openrouter.gateway.errors import CallRefused
 from openrouter.gateway.lookups import Lookups
 from openrouter.gateway.parse import RequestBody, candidates_of, flag, require_input
 from openrouter.gateway.periods import present_terms
+from openrouter.gateway.routing import add_fallbacks, add_preferences, fallbacks_of, rule_facts, rule_for
 from openrouter.gateway.tags import read_tags
 from openrouter.gateway.ticket import Ticket
 from openrouter.gateway.wire import Exchange
@@ -50,10 +52,11 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
         if candidate.price is None and key.kind != OWN:
             raise await _unknown(candidate.name)
         _check_model(candidate, principal, terms)
+    rule = await _follow_rule(body, candidates, principal, terms, at) if route.may_stream and key.kind != OWN else {}
     ticket = Ticket(
         organization_id=principal.organization_id,
         kind=route.kind,
-        models=names,
+        models=[candidate.name for candidate in candidates],
         mode=principal.mode,
         tier=terms.slug,
         components=list(terms.components),  # type: ignore[arg-type]
@@ -65,6 +68,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
         member_id=principal.member_id,
         streams=streams or route.is_audio,
         tags=read_tags(exchange.header(b"x-farebox-tags"), body.data.get("metadata")),
+        rule=rule,
     )
     return Call(
         ticket=ticket,
@@ -75,7 +79,26 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
         candidates=candidates,
         key=key,
         base_url=keys.base_url,
+        has_added_fallbacks=len(candidates) > len(names),
     )
+
+
+async def _follow_rule(
+    body: RequestBody, candidates: list[Candidate], principal: Principal, terms: TierTerms, at: datetime
+) -> dict[str, Any]:
+    """Apply the operator's routing rule to the request, its fallbacks to ``candidates`` too; what the rule did."""
+    first = candidates[0]
+    rule = await rule_for(first.names, principal.organization_id, terms.slug)
+    if rule is None:
+        return {}
+    fallbacks: list[Candidate] = []
+    if not body.data.get("models"):
+        found = await fallbacks_of(rule, first, at)
+        fallbacks = [each for each in found if _model_is_allowed(each, principal, terms)]
+    if fallbacks:
+        add_fallbacks(body, fallbacks)
+        candidates += fallbacks
+    return rule_facts(rule, fallbacks, prefers=add_preferences(body, rule.provider))
 
 
 def _choose_key(keys: Access, terms: TierTerms) -> Key:
@@ -87,6 +110,14 @@ def _choose_key(keys: Access, terms: TierTerms) -> Key:
             503, "This organization has no access to the model provider at the moment.", "provider_account_unavailable"
         )
     return keys.ours
+
+
+def _model_is_allowed(candidate: Candidate, principal: Principal, terms: TierTerms) -> bool:
+    try:
+        _check_model(candidate, principal, terms)
+    except CallRefused:
+        return False
+    return True
 
 
 def _check_model(candidate: Candidate, principal: Principal, terms: TierTerms) -> None:

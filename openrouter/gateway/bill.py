@@ -152,6 +152,8 @@ def _metadata(ticket: Ticket, reading: Reading, ending: Ending) -> dict[str, Any
         facts |= {"requested": ticket.models[0], "served": reading.model[:160]}
     if reading.finish_reason:
         facts["finish_reason"] = reading.finish_reason[:40]
+    if ticket.rule:
+        facts["routing_rule"] = ticket.rule
     if ticket.streams:
         facts["streamed"] = True
     if ending.client_left:

@@ -74,7 +74,7 @@ class Call:
     principal: Principal
     terms: TierTerms
     body: RequestBody
-    candidates: list[Candidate]
+    candidates: list[Candidate]  # the first is the model asked for; others are fallbacks
     key: Key
     base_url: str
     began: float = field(default_factory=time.monotonic)
@@ -86,6 +86,7 @@ class Call:
     answered_at: float | None = None  # when the first byte of the answer arrived
     status: str = "ok"
     client_left: bool = False
+    has_added_fallbacks: bool = False  # by a routing rule: the call can do without
 
     @property
     def id(self) -> UUID:

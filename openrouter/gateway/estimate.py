@@ -7,13 +7,14 @@ from typing import Any
 
 from django.conf import settings
 
-from core.errors import InvalidRequest
+from core.errors import DomainError, InvalidRequest
 from metering.bounds import Bound, CallFacts, output_cap, upper_bound
 from metering.call_facts import chat_facts, embedding_facts, speech_facts
 from metering.errors import UnpriceableCall
 from metering.prices import PriceCard
 from openrouter.gateway.call import Call
 from openrouter.gateway.parse import RequestBody, asked_output, provider_preferences
+from openrouter.gateway.routing import drop_fallbacks
 
 # An answer shorter than this is not worth making.
 SHORTEST_OUTPUT = 64
@@ -24,12 +25,32 @@ def estimate(call: Call) -> None:
     """Set the call's bound and write the limits it rests on into its body.
 
     Raises UnpriceableCall and other refusals when the call has no finite bound. A call with the customer's own key
-    reserves nothing and is passed on as it is.
+    reserves nothing and is passed on as it is; one that has no bound with the fallbacks of a routing rule goes without.
     """
     if call.route.may_stream:
         call.asked_output = call.ticket.output_cap = asked_output(call.body.data)
     if call.uses_own_key:
         return
+    try:
+        _size(call)
+    except DomainError:
+        if not do_without_fallbacks(call):
+            raise
+
+
+def do_without_fallbacks(call: Call) -> bool:
+    """Take out of the call what a routing rule has added to its candidates; False if that was nothing."""
+    if not call.has_added_fallbacks:
+        return False
+    call.has_added_fallbacks = False
+    call.candidates, call.ticket.models = call.candidates[:1], call.ticket.models[:1]
+    call.ticket.rule = {name: fact for name, fact in call.ticket.rule.items() if name != "fallbacks"}
+    drop_fallbacks(call.body)
+    _size(call)
+    return True
+
+
+def _size(call: Call) -> None:
     if call.route.may_stream:
         call.ticket.output_cap = _cap(call)
     call.facts = _facts(call)

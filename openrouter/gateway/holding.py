@@ -6,7 +6,7 @@ from core.money import ZERO, to_wire
 from credits.services import HoldOutcome
 from openrouter.gateway.call import Call
 from openrouter.gateway.errors import CallRefused
-from openrouter.gateway.estimate import affordable_output, fit_into
+from openrouter.gateway.estimate import affordable_output, do_without_fallbacks, fit_into
 from openrouter.gateway.periods import close_what_is_over
 from openrouter.gateway.runtime import Gateway
 
@@ -17,6 +17,8 @@ async def place_hold(gateway: Gateway, call: Call) -> None:
     if outcome.status == "insufficient":
         # Credit that waited for an earlier call to end may have come free.
         await close_what_is_over(call.ticket.organization_id)
+        outcome = await gateway.hold(call)
+    if outcome.status in ("insufficient", "limit_exceeded") and do_without_fallbacks(call):
         outcome = await gateway.hold(call)
     if outcome.status == "insufficient" and fit_into(call, outcome.available):
         outcome = await gateway.hold(call)

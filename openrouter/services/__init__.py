@@ -1,7 +1,8 @@
 """Every write of the provider side.
 
 ``lifecycle`` decides (rows only, in transactions), ``provisioning`` tells the provider (never in a transaction),
-``syncing`` and ``limits`` keep the two sides in step, ``byok`` looks after customers' own keys.
+``syncing`` and ``limits`` keep the two sides in step, ``byok`` looks after customers' own keys, ``routing`` keeps
+the operator's rules for calls.
 """
 
 from openrouter.services.byok import remove_byok, store_byok, verify_byok
@@ -17,13 +18,16 @@ from openrouter.services.lifecycle import (
 )
 from openrouter.services.limits import follow_limit, follow_limits
 from openrouter.services.provisioning import advance_account, advance_due, delete_retired_keys
+from openrouter.services.routing import check_routing_rule, delete_routing_rule, save_routing_rule
 from openrouter.services.syncing import sync_account, sync_balance, sync_upstream
 
 __all__ = [
     "advance_account",
     "advance_due",
+    "check_routing_rule",
     "delete_account",
     "delete_retired_keys",
+    "delete_routing_rule",
     "disable_account",
     "enable_account",
     "follow_limit",
@@ -33,6 +37,7 @@ __all__ = [
     "remove_byok",
     "request_account",
     "rotate_key",
+    "save_routing_rule",
     "secrets_by_key",
     "store_byok",
     "sync_account",

@@ -30,6 +30,7 @@ from openrouter.models import (
     ReconciliationDifference,
     ReconciliationRun,
     RetiredKey,
+    RoutingRule,
 )
 from outbox.mail import queue_email
 from outbox.taskruns import record_run
@@ -152,6 +153,9 @@ def _deal_with_provider(customer: Organization, number: int) -> list[str]:
     due = {"retired_at": now, "delete_after": now, "next_attempt_at": now}
     RetiredKey.objects.create(account=account, hash=f"{number:064}", reason="rotated", **due)
     ByokCredential.objects.create(organization=customer, secret=own_key, last_four=f"{number:04}"[-4:], verified_at=now)
+    RoutingRule.objects.create(
+        match="acme/*", organization=customer, fallbacks=["acme/model"], provider={"sort": "price"}
+    )
     Attempt.objects.create(organization=customer, hold_id=uuid7(), number=1, model="acme/model", started_at=now)
     KeyReading.objects.create(key_hash=f"{number:064}", usage=1, booked=1, taken_at=now)
     ReconciliationRun.objects.create(started_at=now)

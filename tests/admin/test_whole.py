@@ -234,5 +234,6 @@ def test_every_model_with_money_is_named_a_record_or_written_by_a_service():
         "MovementBatch",  # check_batch, confirm_batch
         "ProviderAccount",  # lifecycle services
         "ByokCredential",  # lifecycle services
+        "RoutingRule",  # save_routing_rule, delete_routing_rule
         "ReconciliationDifference",  # explain_difference
     }
