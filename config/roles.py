@@ -62,7 +62,7 @@ RULES: dict[str, Rule] = {
     # provider
     "openrouter.ProviderAccount": READ,  # "retry" reads it again; rotating and disabling are a superuser's
     "openrouter.ByokCredential": READ,
-    "openrouter.RoutingRule": DELETE,
+    "openrouter.RoutingRule": Rule(_READ, ("view", "add", "change", "delete")),
     "openrouter.Attempt": READ,
     "openrouter.ReconciliationDifference": OPERATE,  # explain one
     "openrouter.ReconciliationRun": READ,
