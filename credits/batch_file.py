@@ -175,11 +175,11 @@ def _find_organizations(lines: Iterable[Line]) -> None:
     for pk, name in Organization.objects.live().filter(name__in=names).values_list("id", "name"):
         named.setdefault(name, []).append(pk)
     for line, text in wanted:
-        found = [ids[text]] if text in ids and ids[text] in known else named.get(text, [])
-        if len(found) == 1:
-            line.organization = found[0]
+        matching = [ids[text]] if text in ids and ids[text] in known else named.get(text, [])
+        if len(matching) == 1:
+            line.organization = matching[0]
         else:
-            line.errors.append(_unknown(text, len(found)))
+            line.errors.append(_unknown(text, len(matching)))
 
 
 def _unknown(text: str, found: int) -> str:

@@ -137,19 +137,20 @@ def _apply_next(batch_id: UUID, at: datetime) -> bool:
 def _move(row: MovementRow, reason: str, actor: str, key: str, at: datetime) -> Posting:
     """The same services as for a single movement. Raises what they raise."""
     common: dict[str, Any] = {"reason": row.reason or reason, "actor": actor, "at": at, "key": key}
-    common["organization_id"] = row.organization_id
+    common |= {"organization_id": row.organization_id, "amount": row.amount}
     if row.action == "refund":
-        return refund_charge(entry_id=row.charge_id, amount=row.amount, **common)
+        charge: Any = row.charge_id
+        return refund_charge(entry_id=charge, **common)
     if row.action == "deduct":
-        return deduct_credits(amount=row.amount, allow_overage=False, **common)
+        return deduct_credits(allow_overage=False, **common)
     if row.action == "adjust":
-        return adjust_balance(amount=row.amount, **common)
-    return grant_credits(amount=row.amount, kind=row.kind, expires_at=row.expires_at, **common)
+        return adjust_balance(**common)
+    return grant_credits(kind=row.kind, expires_at=row.expires_at, **common)
 
 
 def _note(row: MovementRow, posting: Posting) -> None:
     row.entry_id, row.balance_after = posting.entry_id, posting.balance
-    row.moved = LedgerEntry.objects.values_list("amount", flat=True).get(pk=posting.entry_id)
+    row.moved = LedgerEntry.objects.filter(pk=posting.entry_id).values_list("amount", flat=True).first()
 
 
 def _row(batch: MovementBatch, line: Line) -> MovementRow:
