@@ -20,6 +20,7 @@ from a2wsgi import WSGIMiddleware  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
+from config.metrics.http import measured, surface_of  # noqa: E402
 from metering.ingest.asgi import Ingest  # noqa: E402
 from openrouter.gateway.app import GatewayApp  # noqa: E402
 
@@ -41,7 +42,7 @@ async def _django(scope: Message, receive: Receive, send: Send) -> None:
     await _wsgi(scope, receive_coroutine, send)
 
 
-_hot = (GatewayApp(), Ingest(otherwise=_django))
+_hot: dict[str, Any] = {"gateway": GatewayApp(), "ingest": Ingest(otherwise=_django)}
 
 
 # What was loaded by now stays for ever: walking through it at each full collection would stop all calls meanwhile.
@@ -53,11 +54,11 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     """Answer one request, or take part in the server's start and stop."""
     if scope["type"] == "http":
         path = scope["path"]
-        for app in _hot:
+        for name, app in _hot.items():
             if app.serves(path):
-                await app(scope, receive, send)
+                await measured(name, app, scope, receive, send)
                 return
-        await _django(scope, receive, send)
+        await measured(surface_of(path), _django, scope, receive, send)
     elif scope["type"] == "lifespan":
         await _live(receive, send)
 
@@ -66,7 +67,7 @@ async def _live(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.shutdown":
-            for app in _hot:
+            for app in _hot.values():
                 await app.close()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":

@@ -251,6 +251,9 @@ PAYMENT_PAGE_ORIGINS = env.list("PAYMENT_PAGE_ORIGINS", default=["https://checko
 # Senders of Standard Webhooks, each with its secrets: polar=whsec_…,shop=whsec_…
 STANDARD_WEBHOOK_SECRETS = env.dict("STANDARD_WEBHOOK_SECRETS", default={})
 
+# What Prometheus sends as its bearer token to /metrics/; without one there is no such page.
+METRICS_TOKEN = env("METRICS_TOKEN", default="")
+
 # Threads of a web process for Django's views; the hot routes need none.
 WEB_THREADS = env.int("WEB_THREADS", default=8)
 

@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 
 from config.errors import api_not_found
 from config.health import health, live
+from config.metrics.views import metrics
 from config.openapi.views import DocsView, SchemaView, error_reference
 
 # One way in, with its lock-out and second factor, for operators too.
@@ -15,6 +16,7 @@ urlpatterns = [
     path("health/", health, name="health"),
     path("ready/", health, name="ready"),
     path("live/", live, name="live"),
+    path("metrics/", metrics, name="metrics"),
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.account.urls")),
     path("api/schema/", SchemaView.as_view(), name="schema"),

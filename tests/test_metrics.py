@@ -1,0 +1,155 @@
+"""Figures for Prometheus: only for whoever has the token, true to the books, and counted around every surface."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+import pytest
+from django.test import Client
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from config.metrics import http
+from config.metrics.store import prepare_store
+from credits.services import HoldRequest, grant_credits, place_hold
+from tests.builders import NOON, make_call, make_customer, make_funded, usd
+
+TOKEN = "7Jm2nYc0tqXvR4uWb9"
+
+
+def scrape(**headers):
+    return Client(headers=headers).get("/metrics/")
+
+
+def figures(text: str) -> dict[tuple, float]:
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.mark.django_db
+def test_without_a_token_there_is_no_such_page():
+    assert scrape().status_code == 404
+    assert scrape(authorization="Bearer ").status_code == 404
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("given", ["", "Bearer ", "Bearer wrong", TOKEN, "Bearer é"])
+def test_a_wrong_token_reads_nothing(settings, given):
+    settings.METRICS_TOKEN = TOKEN
+    answer = scrape(authorization=given)
+    assert answer.status_code == 401
+    assert b"farebox" not in answer.content
+
+
+@pytest.mark.django_db
+def test_the_books_are_told_as_they_stand(settings):
+    settings.METRICS_TOKEN = TOKEN
+    organization = make_funded("10")
+    make_funded("5", mode="test", live_organization=organization)
+    place_hold(HoldRequest(organization.pk, usd("4"), "k", NOON.replace(year=2030)), at=NOON)
+    answer = scrape(authorization=f"Bearer {TOKEN}")
+    known = figures(answer.content.decode())
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    assert (known["farebox_credit_balance_usd",], known["farebox_credit_held_usd",]) == (10, 4)
+    assert (known["farebox_holds_open", "api"], known["farebox_holds_open", "gateway"]) == (1, 0)
+    assert known["farebox_hold_oldest_seconds", "api"] > 0
+    assert known["farebox_reconciliation_differences",] == 0
+    assert {name[0] for name in known} >= {
+        "farebox_usage_events_today",
+        "farebox_outbox_waiting",
+        "farebox_job_troubled",
+    }
+
+
+@pytest.mark.django_db
+def test_no_name_of_a_customer_or_key_is_among_them(settings):
+    settings.METRICS_TOKEN = TOKEN
+    customer = make_customer(name="Secretive Ltd")
+    grant_credits(organization_id=customer.pk, amount=usd("10"), kind="bonus", reason="test", actor="test", at=NOON)
+    make_call(customer)
+    text = scrape(authorization=f"Bearer {TOKEN}").content.decode()
+    assert "Secretive" not in text and str(customer.pk) not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "surface"),
+    [("/api/v1/credits/balance", "api"), ("/admin/x", "back office"), ("/static/a.css", "files"), ("/usage/", "pages")],
+)
+def test_surfaces_are_few(path, surface):
+    assert http.surface_of(path) == surface
+
+
+def ask(path, app, method="POST"):
+    async def send(message):
+        pass
+
+    scope = {"type": "http", "path": path, "method": method}
+    asyncio.run(http.measured("gateway", app, scope, None, send))
+
+
+def counted(status, method="POST"):
+    labels = {"surface": "gateway", "method": method, "status": status}
+    return REGISTRY.get_sample_value("farebox_http_requests_total", labels) or 0
+
+
+async def answering(scope, receive, send):
+    await send({"type": "http.response.start", "status": 402, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def failing(scope, receive, send):
+    raise RuntimeError
+
+
+def in_a_process(code: str) -> str:
+    """Run in a process of its own: where counts are kept is decided once."""
+    words = [sys.executable, "-c", f"import django; django.setup()\nfrom tests.test_metrics import *\n{code}"]
+    known = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "DEBUG": "1"}
+    done = subprocess.run(words, env=known, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_every_request_is_counted_once_and_health_checks_are_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    code = """
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+ask("/api/v1/chat/completions", answering)
+ask("/api/v1/chat/completions", answering, "BREW")
+ask("/health/", answering)
+try:
+    ask("/api/v1/chat/completions", failing)
+except RuntimeError:
+    pass
+registry = CollectorRegistry()
+MultiProcessCollector(registry)
+for family in registry.collect():
+    for sample in family.samples:
+        if sample.name == "farebox_http_requests_total":
+            print(sample.labels["method"], sample.labels["status"], sample.value)
+"""
+    assert sorted(in_a_process(code).splitlines()) == ["POST 0 1.0", "POST 402 1.0", "other 402 1.0"]
+    assert list(tmp_path.glob("*.db"))
+
+
+def test_counts_of_processes_that_are_gone_are_dropped(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    (tmp_path / f"counter_{gone.pid}.db").touch()
+    (tmp_path / f"counter_{os.getpid()}.db").touch()
+    assert prepare_store(tmp_path / "unused") == str(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [f"counter_{os.getpid()}.db"]
+
+
+def test_without_a_place_to_keep_them_each_process_counts_for_itself(tmp_path, monkeypatch):
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    (tmp_path / "file").touch()
+    assert prepare_store(tmp_path / "file") is None
+    assert "PROMETHEUS_MULTIPROC_DIR" not in os.environ
