@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -78,6 +79,25 @@ class Run:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def readme(self, kind, number, key):
+        """Run a snippet of the README as it stands, at this site and with ``key``."""
+        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        snippet = re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL)[number].replace(
+            "http://127.0.0.1:8000", self.site
+        )
+        program = [sys.executable, "-c"] if kind == "python" else ["sh", "-ec"]
+        known = {"PATH": os.environ["PATH"], "DATA_DIR": str(self.folder), "ENV_FILE": str(self.folder / "env")}
+        done = subprocess.run(
+            [*program, snippet],
+            cwd=ROOT,
+            env=known | {"FAREBOX_KEY": key},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def printed_call(self):
         """Paste the call that was printed into a shell."""
         lines = self.output.splitlines()
@@ -110,6 +130,11 @@ def test_everything_starts_charges_survives_kills_and_stops(folder):
     before = first.balance(demo["api_key"])
     assert "[DONE]" in first.printed_call()
     assert Decimal(0) < before - first.balance(demo["api_key"]) < Decimal("0.01")
+    # The README means what it says: a streaming call by the openai client, its charge, and books that agree.
+    assert len(first.readme("python", 0, demo["api_key"]).split()) > 3
+    assert Decimal(json.loads(first.readme("sh", 2, demo["api_key"]))["balance"]) == first.balance(demo["api_key"])
+    assert first.readme("sh", 3, demo["api_key"]).endswith("Both sets of books agree.\n")
+    assert "Both sets of books agree." in first.command("reconcile_provider")
     words = ["create_organization", "--email", "new@example.com", "--tier", "starter", "--credit", "10.00", "--json"]
     made = json.loads(first.command(*words))
     assert made["balance_url"] == f"{first.site}/api/v1/credits/balance"
