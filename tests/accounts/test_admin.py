@@ -142,6 +142,7 @@ def test_a_saved_tier_is_a_new_version(site):
         "components": '[{"type": "per_request", "amount": "0.01"}]',
         "entitlements": "{}",
         "model_ids": "",
+        "reason": "Calls cost something now",
     }
     answer = send(site, f"tiers/tier/{old.pk}/change/", **fields)
     assert answer.status_code == 302

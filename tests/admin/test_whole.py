@@ -30,7 +30,7 @@ RECORDS = {
 }
 # Drop-downs of what operators make themselves.
 _FEW = {"groups", "tier"}
-POST_ONLY = {"follow", "confirm", "retry", "discard"}
+POST_ONLY = {"follow", "confirm", "retry", "discard", "withdraw"}
 # Pages of a name of their own that only show something.
 SHOWING = {"result", "statistics", "template"}
 # What looking at pages writes; everything else must be as before.

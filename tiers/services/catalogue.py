@@ -30,7 +30,13 @@ def create_tier(*, at: datetime, **fields: Any) -> Tier:
 
 @transaction.atomic
 def new_version(
-    *, tier_id: UUID, changes: dict[str, Any], at: datetime, actor: Actor, effective_at: datetime | None = None
+    *,
+    tier_id: UUID,
+    changes: dict[str, Any],
+    at: datetime,
+    actor: Actor,
+    effective_at: datetime | None = None,
+    reason: str = "",
 ) -> Tier:
     """The tier with ``changes`` as its next version from ``effective_at`` (default: ``at``) on.
 
@@ -53,7 +59,7 @@ def new_version(
     new.id, new.version, new.effective_at, new.created_at = uuid7(), old.version + 1, effective_at, at
     _check(new)
     new.save(force_insert=True)
-    facts = {"tier": new.slug, "version": new.version, "effective_at": effective_at}
+    facts = {"tier": new.slug, "version": new.version, "effective_at": effective_at, "reason": reason}
     publish(type="tier.versioned", organization_id=None, data=facts, actor=actor, at=at)
     transaction.on_commit(forget_terms)
     return new

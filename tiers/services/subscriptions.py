@@ -37,6 +37,7 @@ def subscribe(
     actor: Actor = SYSTEM,
     option: str | None = None,
     collection: str | None = None,
+    reason: str = "",
 ) -> Subscription:
     """Put the organization on the current version of a tier from ``at`` on, without asking for money or giving credit.
 
@@ -60,7 +61,7 @@ def subscribe(
     }
     after = _follow(organization, before, changes, at)
     limit_overage(organization_id, tier, strict=True)
-    tell("tier.changed", after, actor, at, before=before and before.tier.slug)
+    tell("tier.changed", after, actor, at, before=before and before.tier.slug, reason=reason)
     return after
 
 
@@ -103,6 +104,7 @@ def start_trial(
     option: str | None = None,
     days: int | None = None,
     public_only: bool = False,
+    reason: str = "",
 ) -> Subscription:
     """Begin a trial of a tier: its terms without a charge; the first paid period begins when the trial ends.
 
@@ -131,7 +133,7 @@ def start_trial(
         at=at,
         actor=actor.label,
     )
-    tell("subscription.trial_started", after, actor, at, trial_ends_at=after.trial_ends_at)
+    tell("subscription.trial_started", after, actor, at, trial_ends_at=after.trial_ends_at, reason=reason)
     tell("tier.changed", after, actor, at, before=before and before.tier.slug)
     return after
 
@@ -167,7 +169,7 @@ def had_trial(organization_id: UUID) -> bool:
 
 @transaction.atomic
 def cancel_subscription(
-    *, organization_id: UUID, at: datetime, actor: Actor, at_once: bool = False
+    *, organization_id: UUID, at: datetime, actor: Actor, at_once: bool = False, reason: str = ""
 ) -> Subscription | None:
     """End a paid subscription at the end of its period; then the default tier begins. Doing it again changes nothing.
 
@@ -179,19 +181,19 @@ def cancel_subscription(
     if subscription is None or subscription.is_free:
         raise NothingToCancel()
     if at_once:
-        return fall_to_default(subscription=subscription, at=at, reason="canceled", actor=actor)
+        return fall_to_default(subscription=subscription, at=at, reason="canceled", actor=actor, words=reason)
     if subscription.cancel_at_period_end:
         return subscription
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)
     clear_schedule(subscription)
     subscription.cancel_at_period_end = True
     subscription.save(update_fields=["cancel_at_period_end"])
-    tell("subscription.canceled", subscription, actor, at, effective_at=subscription.period_ends_at)
+    tell("subscription.canceled", subscription, actor, at, effective_at=subscription.period_ends_at, reason=reason)
     return subscription
 
 
 @transaction.atomic
-def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor) -> Subscription:
+def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor, reason: str = "") -> Subscription:
     """Take back a cancellation, or a change that waits for the period's end. Raises NothingToReactivate, NotFound."""
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
@@ -199,12 +201,14 @@ def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor
         raise NothingToReactivate()
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)
     clear_schedule(subscription)
-    tell("subscription.reactivated", subscription, actor, at)
+    tell("subscription.reactivated", subscription, actor, at, reason=reason)
     return subscription
 
 
 @transaction.atomic
-def set_collection(*, organization_id: UUID, collection: str, at: datetime, actor: Actor) -> Subscription:
+def set_collection(
+    *, organization_id: UUID, collection: str, at: datetime, actor: Actor, reason: str = ""
+) -> Subscription:
     """An operator's word on how later periods are paid for. Raises NothingToCancel on a tier without a price."""
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
@@ -212,7 +216,7 @@ def set_collection(*, organization_id: UUID, collection: str, at: datetime, acto
         raise NothingToCancel("There is no paid subscription.")
     subscription.collection = Collection(collection)
     subscription.save(update_fields=["collection"])
-    tell("subscription.collection_changed", subscription, actor, at, collection=collection)
+    tell("subscription.collection_changed", subscription, actor, at, collection=collection, reason=reason)
     return subscription
 
 

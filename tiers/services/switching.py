@@ -53,6 +53,7 @@ def switch_tier(
     option: str | None = None,
     key: str | None = None,
     public_only: bool = False,
+    reason: str = "",
 ) -> SwitchOutcome:
     """Switch to the current version of a tier: a better one now (once paid), a lesser one at the period's end.
 
@@ -68,6 +69,9 @@ def switch_tier(
     if preview.before is not None:
         clear_schedule(preview.before)
     change = _record(organization, preview, actor, key)
+    if reason:
+        change.derivation["reason"] = reason
+        change.save(update_fields=["derivation"])
     if preview.kind == ChangeKind.KEEP:
         conclude(change, ChangeStatus.APPLIED, at=at)
         tell("subscription.reactivated", _present(preview), actor, at)

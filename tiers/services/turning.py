@@ -44,18 +44,18 @@ def open_next_period(*, subscription: Subscription) -> Subscription | None:
 
 @transaction.atomic
 def fall_to_default(
-    *, subscription: Subscription, at: datetime, reason: str, actor: Actor = SYSTEM
+    *, subscription: Subscription, at: datetime, reason: str, actor: Actor = SYSTEM, words: str = ""
 ) -> Subscription | None:
     """End the subscription at ``at`` and go on with its catalogue's free tier or the default one, if there is one.
 
-    ``reason``: canceled, unpaid.
+    ``reason``: canceled, unpaid; ``words``: what an operator says.
     """
     withdraw_pending(organization_id=subscription.organization_id, at=at)
     before = subscription.tier.slug
     tier = Tier.objects.base_of(subscription.tier, at)
     end(subscription, at=at, reason=reason)
     drop_unpaid(subscription.organization_id, at=at, actor=actor.label)
-    tell("subscription.ended", subscription, actor, at, reason=reason)
+    tell("subscription.ended", subscription, actor, at, reason=words or reason)
     if tier is None:
         return None
     after = Subscription.objects.create(
