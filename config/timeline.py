@@ -26,7 +26,14 @@ PAGE = 50
 # The ledger says these itself, with the amount and the balance after it.
 _SAID_BY_THE_LEDGER = ("credits.granted", "credits.refunded", "credits.expired", "credits.reversed", "credits.deducted")
 _MOMENT = re.compile(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d)[\d:.]*(?:Z|\+00:00)$")
-_KEYS, _TIERS, _PEOPLE = ("api_key.",), ("tier.", "subscription."), ("organization.", "member.")
+# Which facts belong to which part, by how their types begin; all others are other news.
+_PARTS: dict[str, tuple[str, ...]] = {
+    "payments": ("payment", "auto_top_up.", "discount."),
+    "tiers": ("tier.", "subscription.", "period.", "statement."),
+    "coupons": ("coupon.",),
+    "keys": ("api_key.",),
+    "people": ("organization.", "member."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class Item:
 
     at: datetime
     id: UUID
-    what: str  # money, payments, tiers, keys, people, usage, other
+    what: str  # a key of WHAT
     title: str
     detail: str
     actor: str
@@ -57,6 +64,7 @@ WHAT = {
     "money": _("Movements"),
     "payments": _("Payments"),
     "tiers": _("Tiers"),
+    "coupons": _("Coupons"),
     "keys": _("Keys"),
     "people": _("Organization and people"),
     "other": _("Other news"),
@@ -105,11 +113,10 @@ def _cut(rows: QuerySet[Any], at: str, position: _Position) -> QuerySet[Any]:
 
 def _facts(organization_id: UUID, what: str, position: _Position) -> Iterator[Item]:
     events = DomainEvent.objects.filter(organization_id=organization_id).exclude(type__in=_SAID_BY_THE_LEDGER)
-    prefixes = {"keys": _KEYS, "tiers": _TIERS, "people": _PEOPLE, "payments": ("payment.",)}
-    if what in prefixes:
-        events = events.filter(_of_type(prefixes[what]))
+    if what in _PARTS:
+        events = events.filter(_of_type(_PARTS[what]))
     elif what == "other":
-        events = events.exclude(_of_type(_KEYS + _TIERS + _PEOPLE + ("payment.",)))
+        events = events.exclude(_of_type(sum(_PARTS.values(), ())))
     for event in _cut(events, "created_at", position):
         yield Item(
             at=event.created_at,
@@ -132,10 +139,7 @@ def _of_type(prefixes: tuple[str, ...]) -> Q:
 
 
 def _group_of(type: str) -> str:
-    for group, prefixes in (("keys", _KEYS), ("tiers", _TIERS), ("people", _PEOPLE), ("payments", ("payment.",))):
-        if type.startswith(prefixes):
-            return group
-    return "other"
+    return next((part for part, prefixes in _PARTS.items() if type.startswith(prefixes)), "other")
 
 
 def _title_of(type: str) -> str:

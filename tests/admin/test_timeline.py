@@ -49,6 +49,8 @@ def customer():
         paid_at=minute[6],
         requested_by="owner@example.com",
     )
+    for type in ("coupon.redeemed", "payment_method.saved", "auto_top_up.set", "thing.happened"):
+        publish(type=type, organization_id=made.id, data={"moment": minute[6], "id": made.id}, actor="x", at=minute[6])
     set_suspended(organization_id=made.id, suspended=True, reason="unpaid", actor=Actor("boss"), at=minute[7])
     return made
 
@@ -58,6 +60,8 @@ def test_every_kind_of_thing_is_told_newest_first(customer):
     assert [item.at for item in items] == sorted((item.at for item in items), reverse=True)
     said = [(item.what, item.title) for item in items]
     assert said[0] == ("people", "Organization suspended") and items[0].detail == "reason unpaid"
+    assert ("payments", "Payment method saved") in said and ("coupons", "Coupon redeemed") in said
+    assert {item.detail for item in items if item.what == "coupons"} == {"moment 2026-03-02 12:06"}
     assert ("payments", "Credits: succeeded") in said and ("keys", "API key created") in said
     assert ("people", "Organization created") in said and any(what == "tiers" for what, _ in said)
     money = [(item.title, str(item.amount.normalize()), item.actor) for item in items if item.what == "money"]
@@ -66,7 +70,7 @@ def test_every_kind_of_thing_is_told_newest_first(customer):
     assert not [item for item in items if "granted" in item.title]  # the ledger says it already
 
 
-@pytest.mark.parametrize("what", ["money", "payments", "tiers", "keys", "people", "other", "usage"])
+@pytest.mark.parametrize("what", ["money", "payments", "tiers", "coupons", "keys", "people", "other", "usage"])
 def test_a_part_is_that_part_and_the_parts_are_the_whole(customer, what):
     part = timeline_of(customer.id, what=what).items
     assert {item.what for item in part} <= {what}
