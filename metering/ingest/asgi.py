@@ -21,7 +21,7 @@ from accounts.ratelimits.policy import api_buckets
 from accounts.ratelimits.throttle import too_many
 from accounts.scopes import Scope as Permission
 from core.asgi import App, ClientGone, Receive, Scope, Send, headers_of, read_body, respond
-from core.errors import DomainError
+from core.errors import DomainError, InvalidRequest
 from core.groupcommit import GroupCommit
 from core.ids import uuid7
 from core.jsonio import dumps
@@ -66,7 +66,9 @@ class Ingest:
         try:
             answer = await self._answer(scope, headers, receive, limits)
         except ClientGone:
-            return
+            # The server says the same of a body whose framing is broken, and that client still listens.
+            detail = "The request's body broke off, or its chunks are not framed as HTTP has it."
+            answer = refusal_answer(InvalidRequest(detail))
         except DomainError as refusal:
             answer = refusal_answer(refusal)
         except Exception as error:

@@ -15,7 +15,7 @@ from openrouter.gateway.admission import admit, authenticate
 from openrouter.gateway.call import Route
 from openrouter.gateway.calls import run_call
 from openrouter.gateway.ending import give_tokens_back
-from openrouter.gateway.errors import CallRefused, internal_error, refusal_of
+from openrouter.gateway.errors import CallRefused, internal_error, invalid, refusal_of
 from openrouter.gateway.estimate import estimate
 from openrouter.gateway.holding import place_hold
 from openrouter.gateway.limits import take_limits
@@ -60,7 +60,8 @@ class GatewayApp:
         try:
             await work
         except ClientGone:
-            return
+            # The server says the same of a body whose framing is broken, and that client still listens.
+            await exchange.refuse(invalid("The request's body broke off, or its chunks are not framed as HTTP has it."))
         except CallRefused as refusal:
             await exchange.refuse(refusal)
         except DomainError as error:

@@ -18,7 +18,7 @@ NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 class ClientGone(Exception):
-    """The client closed the connection before its request was complete."""
+    """The client closed the connection before its request was complete, or broke its framing."""
 
 
 class Exchange:

@@ -112,3 +112,18 @@ def test_the_callers_key_and_cookies_stay_here(customer, sandbox):
     assert buyer.secret not in text
     assert "cookie" not in seen["headers"]
     assert "1.2.3.4" not in text
+
+
+@pytest.mark.parametrize("chunks", [b"zz\r\nabc\r\n0\r\n\r\n", b"3\r\nabcdef\r\n0\r\n\r\n", b"-1\r\nabc\r\n"])
+def test_chunks_that_are_not_framed_as_http_has_it_are_refused(shared_buyer, chunks):
+    before = len(shared_buyer.generations)
+    head = (
+        f"POST /api/v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {shared_buyer.secret}\r\n"
+        "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection((HOST, shared_buyer.port), timeout=10) as connection:
+        connection.sendall(head.encode() + chunks)
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["type"] == "invalid_request"
+    assert len(shared_buyer.generations) == before
