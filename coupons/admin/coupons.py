@@ -1,5 +1,6 @@
 """Coupons: made by type, limited and ended on pages of their own; each with its statistics."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -37,12 +38,26 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.in_state(self.value(), timezone.now()) if self.value() in State.values else queryset  # type: ignore[attr-defined]
 
 
+class SingleFilter(admin.EmptyFieldListFilter):
+    """Codes that stand alone, or those of batches."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.title = "kind of code"
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """In words."""
+        words = ("All", "Single codes", "Codes of batches")
+        for word, choice in zip(words, super().choices(changelist), strict=True):
+            yield {**choice, "display": word}
+
+
 @admin.register(Coupon)
 class CouponAdmin(OperatedAdmin):
     """Coupons. What one gives never changes; its limits do, with a reason."""
 
-    list_display = ["code", "gives", "state", "used", "partner", "ends_at", "created_at"]
-    list_filter = [StateFilter, "kind", "mode", "first_purchase_only"]
+    list_display = ["code", "gives", "state", "used", "partner", "ends"]
+    list_filter = [StateFilter, "kind", ("batch", SingleFilter), "mode"]
     search_fields = ["code__istartswith", "partner", "note"]
     ordering = ["-created_at"]
     list_per_page = 50
@@ -53,7 +68,7 @@ class CouponAdmin(OperatedAdmin):
             "Limits",
             {
                 "fields": [
-                    *("used", "max_uses_per_organization", "starts_at", "ends_at", "shown_tiers"),
+                    *("used", "max_uses", "max_uses_per_organization", "starts_at", "ends_at", "shown_tiers"),
                     *("first_purchase_only", "deactivated_at"),
                 ]
             },
@@ -82,7 +97,12 @@ class CouponAdmin(OperatedAdmin):
     @admin.display(description="uses", ordering="uses")
     def used(self, coupon: Coupon) -> str:
         """Of how many."""
-        return f"{coupon.uses} of {coupon.max_uses}" if coupon.max_uses else f"{coupon.uses}, no limit"
+        return f"{coupon.uses} of {coupon.max_uses}" if coupon.max_uses else str(coupon.uses)
+
+    @admin.display(description="ends", ordering="ends_at")
+    def ends(self, coupon: Coupon) -> str:
+        """The day on which it ends."""
+        return f"{coupon.ends_at:%Y-%m-%d}" if coupon.ends_at else "–"
 
     @admin.display(description="only on")
     def shown_tiers(self, coupon: Coupon) -> str:

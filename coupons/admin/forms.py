@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from accounts.principal import Actor
 from core.admin import MomentInput
 from core.errors import DomainError
 from core.ids import uuid7
-from core.money import USD_DIGITS, USD_PLACES
+from core.money import USD_DIGITS, USD_PLACES, USD_STEP
 from coupons import services
 from coupons.models import AppliesTo, Coupon, CouponBatch, Kind
 from coupons.services.creating import LARGEST_BATCH
@@ -83,6 +84,7 @@ class LimitsForm(GroupedForm):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._tiers = list(Tier.objects.current().order_by("position", "slug").values_list("slug", "name"))
+        self._default = Tier.objects.default()
         if not self._tiers:
             del self.fields["tiers"]
         else:
@@ -99,9 +101,13 @@ class NewCouponForm(LimitsForm):
     """A coupon of one type: only the fields that it has."""
 
     code = forms.CharField(required=False, max_length=40, help_text="Empty: an unguessable one is drawn.")
-    amount = forms.DecimalField(max_digits=USD_DIGITS, decimal_places=USD_PLACES, label="Credit in USD")
+    amount = forms.DecimalField(
+        min_value=USD_STEP, max_digits=USD_DIGITS, decimal_places=USD_PLACES, label="Credit in USD"
+    )
     credit_days = _count("Days until the credit expires", "Empty: it does not.")
-    percent = forms.DecimalField(max_digits=5, decimal_places=2, label="Per cent off")
+    percent = forms.DecimalField(
+        min_value=Decimal("0.01"), max_value=100, max_digits=5, decimal_places=2, label="Per cent off"
+    )
     applies_to = forms.ChoiceField(choices=AppliesTo, initial=AppliesTo.ANY, label="Off what")
     tier = forms.ChoiceField(label="Tier that is lent")
     periods = _count("Months")
@@ -126,7 +132,9 @@ class NewCouponForm(LimitsForm):
             field.label, field.help_text = _PERIODS[self.kind]
             field.required, field.initial = self.kind != Kind.PERCENT, 1
         if "tier" in self.fields:
-            self.fields["tier"].choices = self._tiers  # type: ignore[attr-defined]
+            # Everybody has the default tier: nobody can be lent it.
+            base = self._default.slug if self._default else ""
+            self.fields["tier"].choices = [each for each in self._tiers if each[0] != base]  # type: ignore[attr-defined]
 
     def terms(self) -> Terms:
         """The valid form's."""

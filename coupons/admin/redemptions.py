@@ -14,7 +14,7 @@ from coupons.words import gift_of
 class RedemptionAdmin(LargeTableAdmin):
     """The history of redemptions."""
 
-    list_display = ["redeemed_at", "code", "organization", "gave", "shown_credits", "tier_slug", "actor"]
+    list_display = ["redeemed_at", "code", "organization", "gave", "shown_credits", "actor"]
     list_filter = ["coupon__kind", "redeemed_at", "coupon__mode"]
     search_fields = ["=id", "coupon__code__istartswith", "coupon__partner", "organization__name", "=organization__id"]
     ordering = ["-id"]

@@ -106,7 +106,7 @@ def test_limits_and_a_partner_are_kept(operator):
 @pytest.mark.parametrize(
     ("kind", "fields", "said"),
     [
-        ("bonus", {"amount": "-1"}, "greater than zero"),
+        ("bonus", {"amount": "-1"}, "greater than or equal to"),
         ("bonus", {"amount": "0.0000000000001"}, "no more than 12 decimal places"),
         ("bonus", {"amount": "10", "code": "a b"}, "3 to 40 letters"),
         ("bonus", {"amount": "10", "code": "redeem"}, "word of the API"),
@@ -116,11 +116,12 @@ def test_limits_and_a_partner_are_kept(operator):
         ("bonus", {"amount": "10", "ends_at": "2001-01-01T00:00"}, "The end has passed"),
         ("bonus", {"amount": "10", "starts_at": "2031-01-01T00:00", "ends_at": "2030-01-01T00:00"}, "after the start"),
         ("bonus", {"amount": "10", "tiers": ["gold"]}, "Select a valid choice"),
-        ("percent", {"percent": "101", "applies_to": "any"}, "at most 100"),
-        ("percent", {"percent": "0", "applies_to": "any"}, "More than 0"),
+        ("percent", {"percent": "101", "applies_to": "any"}, "less than or equal to 100"),
+        ("percent", {"percent": "0", "applies_to": "any"}, "greater than or equal to 0.01"),
         ("percent", {"percent": "5", "applies_to": "any", "periods": "121"}, "From 1 to 120"),
         ("free_period", {"periods": ""}, "This field is required"),
         ("tier", {"tier": "gold", "periods": "1"}, "Select a valid choice"),
+        ("tier", {"tier": "free", "periods": "1"}, "Select a valid choice"),
     ],
 )
 def test_what_does_not_fit_is_said_beside_its_field_and_makes_nothing(operator, kind, fields, said):
