@@ -87,7 +87,11 @@ class Lot(models.Model):
     expires_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
     # For indexes: their condition may not name a column that every call changes.
-    is_open = models.GeneratedField(expression=Q(remaining__gt=0), output_field=models.BooleanField(), db_persist=True)
+    is_open = models.GeneratedField(
+        expression=Q(remaining__gt=0),  # type: ignore[arg-type]  # a condition is an expression too
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
 
     objects = LotQuerySet.as_manager()
 
@@ -131,8 +135,8 @@ class LedgerEntry(models.Model):
     """One movement, numbered per account, append-only (a trigger refuses UPDATE and DELETE)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    # No index of its own: the unique keys begin with it. No constraint either, which would look at the account again for
-    # every entry: the functions that insert hold its lock, and a trigger keeps accounts that have entries.
+    # No index of its own: the unique keys begin with it. No constraint either, which would look at the account again
+    # for every entry: the functions that insert hold its lock, and a trigger keeps accounts that have entries.
     account = models.ForeignKey(
         CreditAccount, models.PROTECT, related_name="entries", db_index=False, db_constraint=False
     )

@@ -15,7 +15,7 @@ DROP FUNCTION place_holds, credits_hold_each, settle_holds, release_holds, credi
 DROP TYPE credits_item, credits_request, credits_ending;
 """
 _UNDO_CERTAIN = """
-DROP FUNCTION credits_can_pay, credits_spend, credits_overlap, credits_can_hold, credits_reserve, credits_can_settle,
+DROP FUNCTION credits_can_pay, credits_limited, credits_spend, credits_overlap, credits_can_hold, credits_reserve, credits_can_settle,
     credits_settle;
 """
 

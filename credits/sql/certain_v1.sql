@@ -4,17 +4,17 @@
 --
 -- The caller holds the accounts' locks and has swept what has expired.
 
--- Accounts whose every item is a new spend that free credit covers together with the others.
+-- Accounts whose every item is a new spend that free credit, and every spend limit of it, covers together with the others.
 CREATE FUNCTION credits_can_pay(items credits_item[], p_at timestamptz) RETURNS uuid[] LANGUAGE plpgsql AS $$
 BEGIN
     RETURN ARRAY(
         SELECT asked.account
         FROM (
-            SELECT i.account, sum(i.amount) AS total
+            SELECT i.account, sum(i.amount) AS total, bool_or(i.limits <> '{}') AS is_limited
             FROM unnest(items) i
             LEFT JOIN credits_ledgerentry x ON x.account_id = i.account AND x.key = i.key
             GROUP BY i.account
-            HAVING bool_and(i.type = 'spend' AND i.amount > 0 AND scale(i.amount) <= 12 AND i.limits = '{}' AND x.id IS NULL)
+            HAVING bool_and(i.type = 'spend' AND i.amount > 0 AND scale(i.amount) <= 12 AND x.id IS NULL)
                    AND count(DISTINCT i.key) = count(i.key)
         ) asked
         JOIN credits_creditaccount a ON a.id = asked.account
@@ -22,8 +22,19 @@ BEGIN
             SELECT sum(l.remaining - l.held) FROM credits_lot l
             WHERE l.account_id = a.id AND l.is_open AND l.effective_at <= greatest(p_at, a.last_posted_at)
                   AND (l.expires_at IS NULL OR l.expires_at > greatest(p_at, a.last_posted_at)))
+          AND (NOT asked.is_limited OR NOT EXISTS (
+            SELECT 1 FROM credits_limited(items, ARRAY[asked.account]) d JOIN credits_spendlimit s ON s.id = d.id
+            WHERE s.ceiling + s.excess - s.spent - s.held < d.amount))
     );
 END
+$$;
+
+-- What the items of `accounts` take from each spend limit together.
+CREATE FUNCTION credits_limited(items credits_item[], accounts uuid[]) RETURNS TABLE (id uuid, amount numeric)
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT d.id, sum(d.amount) FROM (
+        SELECT DISTINCT i.ord, i.amount, unnest(i.limits) AS id FROM unnest(items) i WHERE i.account = ANY (accounts)
+    ) d GROUP BY d.id
 $$;
 
 -- Posts the spends of `accounts`, which credits_can_pay has named.
@@ -39,21 +50,23 @@ BEGIN
     WITH wallet AS MATERIALIZED (
         SELECT c.*, greatest(p_at, c.last_posted_at) AS moment FROM credits_creditaccount c WHERE c.id = ANY (accounts)
     ), lot AS MATERIALIZED (
-        SELECT l.account_id, l.id, l.kind, l.remaining - l.held AS free, sum(l.remaining - l.held) OVER burn AS ends
+        SELECT l.account_id, l.id, l.kind, l.remaining - l.held AS free, sum(l.remaining - l.held) OVER burn AS ends,
+               sum(l.remaining - l.held) OVER burn - (l.remaining - l.held) AS starts
         FROM wallet w JOIN credits_lot l ON l.account_id = w.id
         WHERE l.is_open AND l.remaining > l.held AND l.effective_at <= w.moment
               AND (l.expires_at IS NULL OR l.expires_at > w.moment)
         WINDOW burn AS (PARTITION BY l.account_id ORDER BY l.priority, l.expires_at NULLS LAST, l.created_at, l.id)
-    ), ladder AS MATERIALIZED (
-        SELECT l.account_id, array_agg(l.id ORDER BY l.ends) AS lots, array_agg(l.kind::text ORDER BY l.ends) AS kinds,
-               array_agg(l.ends ORDER BY l.ends) AS ends, max(l.ends) AS free
-        FROM lot l GROUP BY l.account_id
     ), item AS MATERIALIZED (
         SELECT i.*, sum(i.amount) OVER turn AS ends, row_number() OVER turn AS nth
         FROM unnest(items) i WHERE i.account = ANY (accounts)
         WINDOW turn AS (PARTITION BY i.account ORDER BY i.ord)
     ), total AS MATERIALIZED (
         SELECT i.account, max(i.ends) AS amount, count(*) AS entries FROM item i GROUP BY i.account
+    ), ladder AS MATERIALIZED (
+        SELECT l.account_id, max(l.ends) AS free, array_agg(l.id ORDER BY l.ends) FILTER (WHERE l.starts < t.amount) AS lots,
+               array_agg(l.kind::text ORDER BY l.ends) FILTER (WHERE l.starts < t.amount) AS kinds,
+               array_agg(l.ends ORDER BY l.ends) FILTER (WHERE l.starts < t.amount) AS ends
+        FROM lot l JOIN total t ON t.account = l.account_id GROUP BY l.account_id
     ), posted AS (
         INSERT INTO credits_ledgerentry (
             id, account_id, number, kind, amount, balance_after, allocations, reason, actor, key, request_hash, event_id,
@@ -68,9 +81,9 @@ BEGIN
                      d.kinds, width_bucket(i.ends - i.amount, d.ends) + 1 AS n
               FROM item i JOIN wallet w ON w.id = i.account JOIN ladder d ON d.account_id = i.account OFFSET 0) i
     ), burned AS (
-        UPDATE credits_lot l SET remaining = l.remaining - least(t.amount - (x.ends - x.free), x.free)
+        UPDATE credits_lot l SET remaining = l.remaining - least(t.amount - x.starts, x.free)
         FROM lot x JOIN total t ON t.account = x.account_id
-        WHERE l.id = x.id AND x.ends - x.free < t.amount
+        WHERE l.id = x.id AND x.starts < t.amount
     ), moved AS (
         UPDATE credits_creditaccount c SET
             balance = w.balance - t.amount, entry_count = w.entry_count + t.entries, last_posted_at = w.moment
@@ -85,6 +98,10 @@ BEGIN
     )
     SELECT i.ord, 'posted', i.id, w.balance - i.ends, w.held, d.free - i.ends - w.overage - w.overage_held
     FROM item i JOIN wallet w ON w.id = i.account JOIN ladder d ON d.account_id = i.account;
+    IF EXISTS (SELECT 1 FROM unnest(items) i WHERE i.limits <> '{}' AND i.account = ANY (accounts)) THEN
+        UPDATE credits_spendlimit s SET spent = s.spent + d.amount
+        FROM credits_limited(items, accounts) d WHERE s.id = d.id;
+    END IF;
 END
 $$;
 
@@ -138,21 +155,23 @@ BEGIN
     WITH wallet AS MATERIALIZED (
         SELECT c.*, greatest(p_at, c.last_posted_at) AS moment FROM credits_creditaccount c WHERE c.id = ANY (accounts)
     ), lot AS MATERIALIZED (
-        SELECT l.account_id, l.id, l.kind, l.remaining - l.held AS free, sum(l.remaining - l.held) OVER burn AS ends
+        SELECT l.account_id, l.id, l.kind, l.remaining - l.held AS free, sum(l.remaining - l.held) OVER burn AS ends,
+               sum(l.remaining - l.held) OVER burn - (l.remaining - l.held) AS starts
         FROM wallet w JOIN credits_lot l ON l.account_id = w.id
         WHERE l.is_open AND l.remaining > l.held AND l.effective_at <= w.moment
               AND (l.expires_at IS NULL OR l.expires_at > w.moment)
         WINDOW burn AS (PARTITION BY l.account_id ORDER BY l.priority, l.expires_at NULLS LAST, l.created_at, l.id)
-    ), ladder AS MATERIALIZED (
-        SELECT l.account_id, array_agg(l.id ORDER BY l.ends) AS lots, array_agg(l.kind::text ORDER BY l.ends) AS kinds,
-               array_agg(l.ends ORDER BY l.ends) AS ends, max(l.ends) AS free
-        FROM lot l GROUP BY l.account_id
     ), item AS MATERIALIZED (
         SELECT r.*, sum(r.amount) OVER turn AS ends
         FROM unnest(requests) r WHERE r.account = ANY (accounts)
         WINDOW turn AS (PARTITION BY r.account ORDER BY r.ord)
     ), total AS MATERIALIZED (
-        SELECT i.account, max(i.ends) AS amount FROM item i GROUP BY i.account HAVING max(i.ends) > 0
+        SELECT i.account, max(i.ends) AS amount FROM item i GROUP BY i.account
+    ), ladder AS MATERIALIZED (
+        SELECT l.account_id, max(l.ends) AS free, array_agg(l.id ORDER BY l.ends) FILTER (WHERE l.starts < t.amount) AS lots,
+               array_agg(l.kind::text ORDER BY l.ends) FILTER (WHERE l.starts < t.amount) AS kinds,
+               array_agg(l.ends ORDER BY l.ends) FILTER (WHERE l.starts < t.amount) AS ends
+        FROM lot l JOIN total t ON t.account = l.account_id GROUP BY l.account_id
     ), placed AS (
         INSERT INTO credits_hold (
             id, account_id, amount, allocations, key, purpose, status, limit_ids, limit_amount, context, placed_at, expires_at)
@@ -166,13 +185,13 @@ BEGIN
         FROM (SELECT i.*, d.ends AS lot_ends, d.lots, d.kinds, width_bucket(i.ends - i.amount, d.ends) + 1 AS n
               FROM item i LEFT JOIN ladder d ON d.account_id = i.account OFFSET 0) i
     ), reserved AS (
-        UPDATE credits_lot l SET held = l.held + least(t.amount - (x.ends - x.free), x.free)
+        UPDATE credits_lot l SET held = l.held + least(t.amount - x.starts, x.free)
         FROM lot x JOIN total t ON t.account = x.account_id
-        WHERE l.id = x.id AND x.ends - x.free < t.amount
+        WHERE l.id = x.id AND x.starts < t.amount
     ), moved AS (
         UPDATE credits_creditaccount c SET held = w.held + t.amount
         FROM wallet w JOIN total t ON t.account = w.id
-        WHERE c.id = w.id
+        WHERE c.id = w.id AND t.amount > 0
         RETURNING c.id, c.balance, c.held, c.low_balance_at,
                   credits_news(w.balance - w.held, c.balance - c.held, c.low_balance_at) AS news
     ), told AS (

@@ -318,6 +318,7 @@ BEGIN
         limit_remaining := NULL;
         IF NOT item.known THEN
             status := 'no_account';
+            balance := NULL; held := NULL; available := NULL;  -- not those of the account before
             RETURN NEXT;
             CONTINUE;
         END IF;
@@ -844,6 +845,7 @@ BEGIN
         ord := item.ord;
         IF NOT item.known THEN
             status := 'no_account';
+            balance := NULL; held := NULL; available := NULL;  -- not those of the account before
             entry_id := NULL;
             RETURN NEXT;
             CONTINUE;

@@ -2,9 +2,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from core.errors import InvalidRequest, KeyReused
+from core.sqlcalls import FigureTooLarge
 from credits import services
 from credits.audit import audit_books
 from credits.balances import balance_at, current_balance
@@ -369,3 +370,20 @@ def test_the_audit_finds_every_kind_of_tampering(account):
         "balance = lots remaining - overage",
         "lot remaining = sum of its movements",
     }
+
+
+def test_a_balance_beyond_what_its_column_holds_is_refused_and_moves_nothing(account):
+    grant(account, "900000000000")
+    with pytest.raises(FigureTooLarge), transaction.atomic():
+        grant(account, "900000000000")
+    assert CreditAccount.objects.get(pk=account).balance == usd("900000000000")
+    assert LedgerEntry.objects.filter(account_id=account).count() == 1
+    assert audit_books(account) == []
+
+
+def test_an_account_with_entries_or_holds_cannot_be_deleted_behind_the_applications_back(account):
+    grant(account, "1")
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM credits_lot WHERE account_id = %s", [account])
+        cursor.execute("DELETE FROM credits_creditaccount WHERE id = %s", [account])
+    assert CreditAccount.objects.filter(pk=account).exists()

@@ -84,7 +84,7 @@ def _books() -> dict[str, Any]:
 
 
 def _answers(function: str, items: list[dict[str, Any]], at: datetime) -> list[dict[str, Any]]:
-    """The rows of a call. An entry's id is new each time: of one that was not there before it says only that it is there."""
+    """The rows of a call. The id of an entry that was not there before is new each time: that it is there counts."""
     known = set(LedgerEntry.objects.values_list("pk", flat=True))
     rows = call_batch(function, items, at)
     for row in rows:
@@ -195,7 +195,7 @@ def _compare(function: str, items: list[dict[str, Any]], at: datetime) -> None:
     call_batch(function, items, at)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_both_ways_give_the_same_answers_entries_and_balances(seed: int) -> None:
     world = _World(seed)
     for _ in range(25):

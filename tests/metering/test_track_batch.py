@@ -3,7 +3,7 @@
 import pytest
 
 from credits.models import CreditAccount, LedgerEntry
-from metering.models import UsageEvent
+from metering.models import UsageDay, UsageEvent
 from tests.builders import usd
 from tests.metering.reporting import Reporter, make_model, make_reporter
 from tests.metering.sums import counted, stored
@@ -156,3 +156,16 @@ def test_the_available_figure_is_that_after_the_whole_batch():
     hold = place_hold(HoldRequest(organization.pk, usd("5"), "k", now + timedelta(minutes=5)), at=now)
     events = [{"name": "x", "cost": "1"}, {"name": "x", "cost": "2", "hold_id": str(hold.hold_id)}]
     assert Reporter(organization).track_batch(events)[1]["available"] == "7"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_sum_beyond_what_its_column_holds_is_a_refusal_and_leaves_no_trace():
+    organization = make_reporter()
+    reporter = Reporter(organization)
+    event = {"name": "x", "cost": "1", "prompt_tokens": 5}
+    assert reporter.track_batch([event])[0] == 200
+    UsageDay.objects.update(prompt_tokens=2**63 - 3)
+    before = balance(organization)
+    status, body = reporter.track_batch([event])
+    assert (status, body["code"]) == (422, "figure_too_large")
+    assert (UsageEvent.objects.count(), balance(organization)) == (1, before)
