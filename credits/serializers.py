@@ -183,7 +183,7 @@ class UsageLineSerializer(serializers.Serializer):
     """What one model or meter was charged for: cost + markup = charge."""
 
     section = serializers.ChoiceField(choices=["model", "meter", "other"])
-    label = serializers.CharField(help_text="The model's id or the event's name.")
+    label = serializers.CharField(help_text="The model's id or the event's name.")  # type: ignore[assignment]
     events = serializers.IntegerField()
     prompt_tokens = serializers.IntegerField()
     completion_tokens = serializers.IntegerField()

@@ -82,12 +82,9 @@ def grant_credits(
 ) -> Posting:
     """Add a lot of ``amount`` USD; a purchase first settles what is owed below zero.
 
-    ``counts_from``: the instant, not after ``at``, from which the entry counts (default: when it is posted).
-
-    Replaying ``key`` with the same grant returns the first posting. Raises InvalidRequest, KeyReused, UnknownAccount.
+    ``counts_from`` is not after ``at``: from when the entry counts (default: when it is posted). Replaying ``key`` with
+    the same grant returns the first posting. Raises InvalidRequest, KeyReused, UnknownAccount.
     """
-    if kind not in LotKind.values:
-        raise InvalidRequest(f"Unknown kind of credit {kind!r}; use one of {', '.join(LotKind.values)}.")
     if expires_at is not None and expires_at <= max(at, effective_at or at):
         raise InvalidRequest("The credit would expire before it can be spent.")
     body = grant_item(
@@ -106,9 +103,14 @@ def grant_credits(
     )
     posting = _post(body, at)
     if not posting.replayed:
-        facts = {"amount": amount, "kind": kind, "entry_id": posting.entry_id, "balance": posting.balance}
-        publish(type="credits.granted", organization_id=organization_id, data=facts, actor=actor, at=at)
+        _announce_grant(body, posting, at)
     return posting
+
+
+def _announce_grant(body: dict[str, Any], posting: Posting, at: datetime) -> None:
+    facts = {"amount": body["amount"], "kind": body["lot_kind"], "entry_id": posting.entry_id}
+    facts["balance"] = posting.balance
+    publish(type="credits.granted", organization_id=body["account"], data=facts, actor=body["actor"], at=at)
 
 
 def grant_item(
@@ -130,6 +132,8 @@ def grant_item(
 
     ``counts_from`` is the instant from which the entry counts when it is posted later; the lot may have ended by then.
     """
+    if kind not in LotKind.values:
+        raise InvalidRequest(f"Unknown kind of credit {kind!r}; use one of {', '.join(LotKind.values)}.")
     item = {
         "type": "grant",
         "kind": entry_kind,

@@ -101,10 +101,13 @@ def _day(figures: Figures, at: datetime) -> str:
 
 
 def _balances(figures: Figures) -> Table:
-    rows = [["Opening balance", figures.opening_balance], *([line.label, line.amount] for line in figures.lines)]
-    rows.append(["Closing balance", figures.closing_balance])
+    rows: list[tuple[str, Decimal]] = [
+        ("Opening balance", figures.opening_balance),
+        *((line.label, line.amount) for line in figures.lines),
+        ("Closing balance", figures.closing_balance),
+    ]
     if figures.overage:
-        rows.append(["of which owed below zero", -figures.overage])
+        rows.append(("of which owed below zero", -figures.overage))
     cells = [[Paragraph(escape(label), _TEXT), _amount(amount)] for label, amount in rows]
     closing = len(figures.lines) + 1
     table = Table(cells, colWidths=[110 * mm, 60 * mm])

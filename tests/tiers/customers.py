@@ -35,7 +35,7 @@ from tiers.models import Subscription
 from tiers.services import cancel_subscription, reactivate_subscription, switch_tier
 
 ACTOR = Actor("customer")
-COMMON = {"reason": "history", "actor": "test"}
+COMMON: Any = {"reason": "history", "actor": "test"}
 
 
 def beat(at: datetime) -> None:
@@ -52,8 +52,8 @@ class Customer:
     """An organization, what it remembers, and what it was told (refusals are part of a history)."""
 
     organization: Any
-    holds: list[UUID] = field(default_factory=list)
-    charges: list[UUID] = field(default_factory=list)
+    holds: list[Any] = field(default_factory=list)
+    charges: list[Any] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
     count: int = 0
 
@@ -174,8 +174,8 @@ def _something(chance: Random, tiers: list[str]) -> tuple[str, Any]:
         lasts = timedelta(hours=chance.randint(1, 400))
         return what, (money(chance, 9), chance.choice(["api", "gateway"]), lasts)
     if what == "grant":
-        lasts = chance.choice([None, timedelta(days=chance.randint(1, 60))])
-        return what, (chance.choice(["bonus", "purchased"]), money(chance, 9), lasts)
+        end = chance.choice([None, timedelta(days=chance.randint(1, 60))])
+        return what, (chance.choice(["bonus", "purchased"]), money(chance, 9), end)
     if what in ("settle", "refund"):
         return what, chance.choice(
             [Decimal(0), Decimal("0.5"), Decimal(1), Decimal("1.5")][: 4 if what == "settle" else 3]
@@ -186,7 +186,7 @@ def _something(chance: Random, tiers: list[str]) -> tuple[str, Any]:
 def check_rules(organization_id: UUID) -> None:
     """What must hold of any history, to the last decimal."""
     lots = {lot.pk: lot for lot in Lot.objects.filter(account_id=organization_id)}
-    placed = dict(Hold.objects.filter(account_id=organization_id).values_list("pk", "placed_at"))
+    placed: dict[Any, datetime] = dict(Hold.objects.filter(account_id=organization_id).values_list("pk", "placed_at"))
     came, used, expired, settled = Decimal(0), Decimal(0), Decimal(0), Decimal(0)
     for entry in LedgerEntry.objects.filter(account_id=organization_id):
         for part in entry.allocations:
