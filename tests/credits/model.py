@@ -34,10 +34,24 @@ class PlainHold:
 
 
 @dataclass
+class PlainCharge:
+    """Where a charge came from, in the order taken, and how much of it was given back."""
+
+    parts: list[tuple[PlainLot | None, Decimal]]
+    refunded: Decimal = ZERO
+
+    @property
+    def amount(self) -> Decimal:
+        return sum((part for _, part in self.parts), ZERO)
+
+
+@dataclass
 class PlainWallet:
     """Amounts in USD; every method returns whether it was accepted."""
 
     overage_limit: Decimal = ZERO
+    excess: Decimal = ZERO
+    charges: dict[str, PlainCharge] = field(default_factory=dict)
     lots: list[PlainLot] = field(default_factory=list)
     holds: dict[str, PlainHold] = field(default_factory=dict)
     overage: Decimal = ZERO
@@ -45,6 +59,7 @@ class PlainWallet:
     granted: Decimal = ZERO
     spent: Decimal = ZERO
     expired: Decimal = ZERO
+    voided: Decimal = ZERO
 
     @property
     def balance(self) -> Decimal:
@@ -68,7 +83,7 @@ class PlainWallet:
         self.sweep(at)
         self.granted += amount
         settled = min(amount, self.overage) if kind == "purchased" else ZERO
-        self.overage -= settled
+        self._owe(-settled)
         self.lots.append(PlainLot(len(self.lots), kind, amount - settled, priority, at, expires_at))
 
     def spendable(self, at: datetime) -> Decimal:
@@ -90,11 +105,50 @@ class PlainWallet:
         self.holds[key] = PlainHold(amount, parts, expires_at)
         return True
 
-    def deduct(self, amount, at) -> bool:
+    def deduct(self, amount, at, key="") -> bool:
         self.sweep(at)
         if amount > self.spendable(at) + self.room():
             return False
-        self._spend(self._take(amount, at))
+        parts = self._take(amount, at)
+        self._spend(parts)
+        self.charges[key] = PlainCharge(parts)
+        return True
+
+    def refund(self, key, amount, at) -> bool:
+        """What was taken last is given back first: to its lot, against what is owed, else as a fresh lot."""
+        self.sweep(at)
+        charge = self.charges[key]
+        if amount > charge.amount - charge.refunded:
+            return False
+        before, fresh, rest = charge.refunded, ZERO, amount
+        charge.refunded += amount
+        self.spent -= amount
+        for lot, part in reversed(charge.parts):
+            skipped = min(before, part)
+            before -= skipped
+            back = min(rest, part - skipped)
+            rest -= back
+            if lot is None:
+                settled = min(back, self.overage)
+                fresh += back - settled
+                if back:
+                    self._owe(-settled)
+            elif lot.expires_at is not None and lot.expires_at <= at:
+                fresh += back
+            else:
+                lot.remaining += back
+        if fresh:
+            self.lots.append(PlainLot(len(self.lots), "refund", fresh, 40, at, None))
+        return True
+
+    def void(self, name, at) -> bool:
+        """Take back what is neither spent nor held of a lot."""
+        self.sweep(at)
+        lot = self.lots[name]
+        if not lot.free:
+            return False
+        self.voided += lot.free
+        lot.remaining = lot.held
         return True
 
     def settle(self, key, amount, at) -> bool:
@@ -102,7 +156,10 @@ class PlainWallet:
         if hold.status != "open":
             return False
         rest = self._give_back(hold, amount)
-        self._spend(self._take(rest, at))
+        parts = self._take(rest, at)
+        self._spend(parts)
+        if parts and parts[-1][0] is None:
+            self.excess = max(self.excess, self.overage + self.overage_held - self.overage_limit)
         hold.status = "settled"
         self._sweep_lots(at)
         return True
@@ -132,6 +189,12 @@ class PlainWallet:
                 parts.append((lot, part))
                 amount -= part
         return parts + ([(None, amount)] if amount > 0 else [])
+
+    def _owe(self, change: Decimal) -> None:
+        """Whoever pays back owes beyond the limit first."""
+        self.overage += change
+        if change < 0:
+            self.excess = max(self.overage + self.overage_held - self.overage_limit, ZERO)
 
     def _spend(self, parts) -> None:
         for lot, part in parts:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from credits import services
 from credits.audit import audit_books
 from credits.balances import current_balance
-from credits.errors import ExceedsCharge, InsufficientCredits
+from credits.errors import ExceedsCharge, InsufficientCredits, NothingLeft
 from credits.models import CreditAccount, LedgerEntry, Lot
 from tests.builders import NOON, make_organization
 from tests.credits.model import PlainWallet
@@ -30,6 +30,7 @@ class Histories(RuleBasedStateMachine):
         self.account = make_organization().pk
         CreditAccount.objects.filter(pk=self.account).update(overage_limit=overage_limit)
         self.holds: dict[str, object] = {}
+        self.entries: dict[str, object] = {}
         self.count = 0
 
     def common(self):
@@ -71,6 +72,16 @@ class Histories(RuleBasedStateMachine):
         assert (outcome.status == "settled") is self.plain.settle(key, within, self.at)
 
     @precondition(lambda self: self.holds)
+    @rule(data=st.data(), amount=amounts)
+    def settle_above(self, data, amount):
+        """A provider billed more than was held: charged in full, below zero if need be."""
+        self.plain.sweep(self.at)
+        key = data.draw(st.sampled_from(sorted(self.holds)))
+        billed = self.plain.holds[key].amount + amount
+        [outcome] = services.settle_holds([services.SettleRequest(self.holds.pop(key), billed)], at=self.at)
+        assert (outcome.status == "settled") is self.plain.settle(key, billed, self.at)
+
+    @precondition(lambda self: self.holds)
     @rule(data=st.data())
     def release(self, data):
         self.plain.sweep(self.at)
@@ -80,10 +91,38 @@ class Histories(RuleBasedStateMachine):
 
     @rule(amount=amounts)
     def deduct(self, amount):
-        accepted = self.plain.deduct(amount, self.at)
+        common = self.common()
+        key = f"charge {self.count}"
+        accepted = self.plain.deduct(amount, self.at, key)
         try:
-            services.deduct_credits(amount=amount, **self.common())
+            self.entries[key] = services.deduct_credits(amount=amount, **common).entry_id
         except InsufficientCredits:
+            assert not accepted
+        else:
+            assert accepted
+
+    @precondition(lambda self: self.entries)
+    @rule(data=st.data(), amount=amounts)
+    def refund(self, data, amount):
+        key = data.draw(st.sampled_from(sorted(self.entries)))
+        accepted = self.plain.refund(key, amount, self.at)
+        try:
+            services.refund_charge(entry_id=self.entries[key], amount=amount, **self.common())
+        except ExceedsCharge:
+            assert not accepted
+        else:
+            assert accepted
+
+    @precondition(lambda self: self.plain.lots)
+    @rule(data=st.data())
+    def void(self, data):
+        """Lots of the plain wallet stand in the order they were made, and so do those of the books."""
+        name = data.draw(st.integers(0, len(self.plain.lots) - 1))
+        lot = Lot.objects.filter(account_id=self.account).order_by("id")[name]
+        accepted = self.plain.void(name, self.at)
+        try:
+            services.void_lot(lot_id=lot.pk, **self.common())
+        except NothingLeft:
             assert not accepted
         else:
             assert accepted
@@ -101,8 +140,10 @@ class Histories(RuleBasedStateMachine):
         self.plain.sweep(self.at)  # what a reader sees now
         seen = current_balance(self.account, self.at)
         assert (seen.balance, seen.held, seen.overage) == (self.plain.balance, self.plain.held, self.plain.overage)
-        assert seen.available == self.plain.balance - self.plain.held >= -self.plain.overage_limit
-        assert self.plain.granted == self.plain.spent + self.plain.expired + self.plain.balance
+        lowest = -self.plain.overage_limit - self.plain.excess
+        assert seen.available == self.plain.balance - self.plain.held >= lowest
+        gone = self.plain.spent + self.plain.expired + self.plain.voided
+        assert self.plain.granted == gone + self.plain.balance
 
     def teardown(self):
         if hasattr(self, "plain"):
