@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from statistics import median
 from typing import Any
 from uuid import UUID
 
 import django
 
+from benchmarks.http.upstream import SLOW_SECONDS
 from benchmarks.report import describe_machine
 
 django.setup()
@@ -41,6 +44,8 @@ COST = Decimal("0.000135")
 CHARGE = COST * Decimal("1.1")
 HOST = "127.0.0.1"
 _SPREAD = 16  # organizations
+MESSAGES = [{"role": "user", "content": "hello world " * 30}]
+_servers: dict[str, int] = {}  # process by address
 
 
 def main(*, quick: bool) -> None:
@@ -48,14 +53,15 @@ def main(*, quick: bool) -> None:
     seconds, rounds = (1.5, 1) if quick else (5.0, 3)
     print(f"\n## Gateway: {describe_machine()}")
     make_partitions(at=timezone.now())
-    customers = [_customer() for _ in range(_SPREAD)]
+    customers = [make_customer() for _ in range(_SPREAD)]
     answered: defaultdict[UUID, int] = defaultdict(int)
+    allow_many_connections()
     with ExitStack() as stack:
-        upstream = stack.enter_context(_running([sys.executable, "-m", "benchmarks.http.upstream"], {}))
-        plain = stack.enter_context(_running(_granian("benchmarks.http.plain:application"), {"UPSTREAM": upstream}))
+        upstream = stack.enter_context(running([sys.executable, "-m", "benchmarks.http.upstream"], {}))
+        plain = stack.enter_context(running(granian("benchmarks.http.plain:application"), {"UPSTREAM": upstream}))
         address = f"{upstream}/api/v1"
         at_upstream = {"OPENROUTER_BASE_URL": address, "OPENROUTER_SANDBOX_URL": address, "LOG_LEVEL": "WARNING"}
-        gateway = stack.enter_context(_running(_granian("config.asgi:application"), at_upstream))
+        gateway = stack.enter_context(running(granian("config.asgi:application"), at_upstream))
         time.sleep(2)
         for streams in (False, True):
             for connections in (1, 32):
@@ -67,14 +73,59 @@ def main(*, quick: bool) -> None:
                         ("gateway, one organization", gateway, customers[:1]),
                         (f"gateway, spread over {_SPREAD}", gateway, customers),
                     ):
-                        result = _load(url, [secret for _, secret in chosen], streams, connections, seconds)
+                        result = load(url, [secret for _, secret in chosen], streams, connections, seconds)
                         found[name].append(result)
                         if url == gateway:
                             for organization_id, secret in chosen:
                                 answered[organization_id] += result["answered"].get(secret, 0)
                 _print("SSE streams of 50 chunks" if streams else "JSON calls", connections, found)
+        _open_slowly(gateway, customers, answered, 200 if quick else 1000)
         time.sleep(1)
     _check(answered)
+
+
+def _open_slowly(url: str, customers: list[tuple[UUID, str]], answered: dict[UUID, int], streams: int) -> None:
+    """Many slow streams at once: the server's memory, and the longest that any of them was kept waiting."""
+    body = json.dumps({"model": MODEL, "stream": True, "max_tokens": 300, "user": "slow", "messages": MESSAGES})
+    options = {
+        "url": f"{url}/api/v1/chat/completions",
+        "secrets": [secret for _, secret in customers],
+        "body": body,
+        "streams": streams,
+    }
+    words = [sys.executable, "-m", "benchmarks.http.slow", json.dumps(options)]
+    found = json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    for number in range(streams):
+        answered[customers[number % len(customers)][0]] += 1
+    first, silence = found["first_ms"], found["silence_ms"]
+    print(f"\n### {streams:,} slow streams open in one process, a piece every {SLOW_SECONDS * 1000:.0f} ms\n")
+    print("| whole | first byte p50 / p99 ms | longest silence of a stream p50 / p99 / most ms | peak memory MB |")
+    print("| ---: | ---: | ---: | ---: |")
+    print(
+        f"| {found['whole']:,} | {first['p50']:.0f} / {first['p99']:.0f} | "
+        f"{silence['p50']:.0f} / {silence['p99']:.0f} / {silence['p100']:.0f} | {_peak_memory(url):.0f} |",
+        flush=True,
+    )
+
+
+def _peak_memory(url: str) -> float:
+    """The most memory, in MB, that the worker behind ``url`` ever had; it is the largest of its family."""
+    family = [Path(f"/proc/{pid}/status") for pid in _family(_servers[url])]
+    return max(int(status.read_text().split("VmHWM:")[1].split()[0]) for status in family) / 1024
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += _family(int(child))
+    return found
+
+
+def allow_many_connections() -> None:
+    """As many open files as the system lets this process and its children have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _print(kind: str, connections: int, found: dict[str, list[dict[str, Any]]]) -> None:
@@ -104,7 +155,7 @@ def _check(answered: dict[UUID, int]) -> None:
     print(f"\nBooks after {sum(answered.values()):,} calls: {'all agree' if not wrong else wrong[:5]}")
 
 
-def _customer() -> tuple[UUID, str]:
+def make_customer(scopes: tuple[str, ...] = (Scope.GATEWAY,)) -> tuple[UUID, str]:
     """An organization with credit, a tier of ten per cent without limits, a key, and a provider key of its own."""
     at = timezone.now()
     tier, _ = Tier.objects.get_or_create(
@@ -128,7 +179,7 @@ def _customer() -> tuple[UUID, str]:
     ProviderAccount.objects.filter(organization=organization).update(
         secret="sk-or-v1-benchmark", hash=organization.pk.hex, status=AccountStatus.ACTIVE, owed="none"
     )
-    terms = KeyTerms(scopes=(Scope.GATEWAY,))
+    terms = KeyTerms(scopes=scopes)
     _, secret = create_api_key(organization=organization, name="benchmark", terms=terms, actor=Actor("bench"), at=at)
     return organization.pk, secret
 
@@ -145,13 +196,12 @@ def _price_book(at: Any) -> None:
         )
 
 
-def _load(url: str, secrets: list[str], streams: bool, connections: int, seconds: float) -> dict[str, Any]:
+def load(url: str, secrets: list[str], streams: bool, connections: int, seconds: float) -> dict[str, Any]:
     """One run of the load generator, in a process of its own; stops at the first answer that is not a success."""
-    messages = [{"role": "user", "content": "hello world " * 30}]
     options = {
         "url": f"{url}/api/v1/chat/completions",
         "secrets": secrets,
-        "body": json.dumps({"model": MODEL, "stream": streams, "max_tokens": 300, "messages": messages}),
+        "body": json.dumps({"model": MODEL, "stream": streams, "max_tokens": 300, "messages": MESSAGES}),
         "connections": connections,
         "seconds": seconds,
     }
@@ -162,13 +212,25 @@ def _load(url: str, secrets: list[str], streams: bool, connections: int, seconds
     return found
 
 
-def _granian(application: str) -> list[str]:
-    words = [sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "asyncio", "--no-ws", "--workers", "1"]
+def granian(application: str, interface: str = "asgi") -> list[str]:
+    """The words that start one worker; its port comes last."""
+    words = [
+        sys.executable,
+        "-m",
+        "granian",
+        "--interface",
+        interface,
+        "--loop",
+        "asyncio",
+        "--no-ws",
+        "--workers",
+        "1",
+    ]
     return [*words, "--log-level", "warning", "--host", HOST, application, "--port"]
 
 
 @contextmanager
-def _running(words: list[str], environment: dict[str, str]) -> Iterator[str]:
+def running(words: list[str], environment: dict[str, str]) -> Iterator[str]:
     """A server on a free port, its number the last word."""
     with socket.socket() as free:
         free.bind((HOST, 0))
@@ -176,7 +238,9 @@ def _running(words: list[str], environment: dict[str, str]) -> Iterator[str]:
     with subprocess.Popen([*words, str(port)], env={**os.environ, **environment}, cwd=settings.BASE_DIR) as server:
         try:
             _wait_for(port)
-            yield f"http://{HOST}:{port}"
+            url = f"http://{HOST}:{port}"
+            _servers[url] = server.pid
+            yield url
         finally:
             server.terminate()
 

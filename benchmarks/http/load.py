@@ -103,32 +103,41 @@ class Results:
 
 
 async def measure(
-    *, url: str, secrets: list[str], body: str, connections: int, seconds: float, warm: float = 1.0
+    *,
+    url: str,
+    secrets: list[str],
+    body: str = "",
+    connections: int,
+    seconds: float,
+    warm: float = 1.0,
+    method: str = "POST",
 ) -> dict[str, object]:
     """Ask for ``warm`` seconds uncounted, then for ``seconds``."""
-    warmed = await _run(url, secrets, body, connections, warm)
+    requests = {secret: request_bytes(method, url, secret, body.encode()) for secret in secrets}
+    warmed = await _run(url, requests, connections, warm)
     began = time.perf_counter()
-    results = await _run(url, secrets, body, connections, seconds)
+    results = await _run(url, requests, connections, seconds)
     elapsed = time.perf_counter() - began
     results.answered.update(warmed.answered)
     return _summary(results, elapsed)
 
 
-async def _run(url: str, secrets: list[str], body: str, connections: int, seconds: float) -> Results:
+async def _run(url: str, requests: dict[str, bytes], connections: int, seconds: float) -> Results:
     done = asyncio.Event()
     results = Results(time.perf_counter() + seconds, connections, done)
-    loop, parts = asyncio.get_running_loop(), urlsplit(url)
+    loop, parts, secrets = asyncio.get_running_loop(), urlsplit(url), list(requests)
     for number in range(connections):
         secret = secrets[number % len(secrets)]
-        client = partial(Connection, secret, _request(url, secret, body.encode()), results)
+        client = partial(Connection, secret, requests[secret], results)
         await loop.create_connection(client, parts.hostname or "", parts.port or 80)
     await asyncio.wait_for(done.wait(), seconds + 60)
     return results
 
 
-def _request(url: str, secret: str, body: bytes) -> bytes:
+def request_bytes(method: str, url: str, secret: str, body: bytes) -> bytes:
+    """A request with its headers."""
     parts = urlsplit(url)
-    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(body)}"]
+    lines = [f"{method} {parts.path} HTTP/1.1", f"host: {parts.netloc}", f"content-length: {len(body)}"]
     lines += ["content-type: application/json", f"authorization: Bearer {secret}"]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
 
@@ -137,14 +146,15 @@ def _summary(results: Results, elapsed: float) -> dict[str, object]:
     whole, first = sorted(results.whole), sorted(results.first)
     return {
         "rate": len(whole) / elapsed,
-        "ms": {f"p{p}": _percentile(whole, p) for p in (50, 95, 99)},
-        "first_ms": {f"p{p}": _percentile(first, p) for p in (50, 95, 99)},
+        "ms": {f"p{p}": percentile(whole, p) for p in (50, 95, 99)},
+        "first_ms": {f"p{p}": percentile(first, p) for p in (50, 95, 99)},
         "statuses": dict(results.statuses),
         "answered": dict(results.answered),
     }
 
 
-def _percentile(ordered: list[float], percent: int) -> float:
+def percentile(ordered: list[float], percent: int) -> float:
+    """Of seconds in ascending order, in milliseconds; 0 of none."""
     return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)] * 1000, 3) if ordered else 0.0
 
 

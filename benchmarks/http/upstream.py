@@ -1,6 +1,7 @@
 """A provider that answers at once: ``python -m benchmarks.http.upstream 4900``. Fixed prices, a new id for each call.
 
-JSON answers have 200 tokens; streams send 50 chunks in five writes, then usage and the end mark.
+JSON answers have 200 tokens; streams send 50 chunks in five writes, then usage and the end mark. A request with
+``"user": "slow"`` gets its 50 chunks one by one, SLOW_SECONDS apart.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ _USAGE = (
 _TEXT = b"the sun saw the old man " * 33
 _CHUNKS = 50
 _WRITES = 5
+SLOW_SECONDS = 0.2
 _ids = itertools.count(1)
 
 
@@ -32,7 +34,7 @@ def json_answer(name: bytes) -> bytes:
     )
 
 
-def stream_pieces(name: bytes) -> list[bytes]:
+def stream_pieces(name: bytes, writes: int = _WRITES) -> list[bytes]:
     """A streamed answer: the headers with the first chunk, the rest in a few writes."""
     head = (
         b'data: {"id":"%b","object":"chat.completion.chunk","created":1795000000,"model":"openai/gpt-4o-mini",'
@@ -40,8 +42,8 @@ def stream_pieces(name: bytes) -> list[bytes]:
     )
     event = head + b'"the sun "},"finish_reason":null}]}\n\n'
     end = head + b'""},"finish_reason":"stop"}]}\n\n' + head + b'""},"finish_reason":"stop"}],' + _USAGE + b"}\n\n"
-    each = _CHUNKS // _WRITES
-    pieces = [_chunk(event * each) for _ in range(_WRITES)]
+    each = _CHUNKS // writes
+    pieces = [_chunk(event * each) for _ in range(writes)]
     pieces[-1] += _chunk(end + b"data: [DONE]\n\n") + b"0\r\n\r\n"
     start = (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-generation-id: %b\r\n"
@@ -76,9 +78,18 @@ class Provider(asyncio.Protocol):
         body, self.received = self.received[end + 4 : end + 4 + length], self.received[end + 4 + length :]
         name = b"gen-1795000000-%020d" % next(_ids)
         if b'"stream":true' in body or b'"stream": true' in body:
-            self.send(stream_pieces(name))
+            if b'"user": "slow"' in body:
+                self.send_slowly(stream_pieces(name, _CHUNKS))
+            else:
+                self.send(stream_pieces(name))
         else:
             self.transport.write(json_answer(name))
+
+    def send_slowly(self, pieces: list[bytes]) -> None:
+        """Write a piece from time to time."""
+        self.transport.write(pieces[0])
+        if len(pieces) > 1:
+            asyncio.get_running_loop().call_later(SLOW_SECONDS, self.send_slowly, pieces[1:])
 
     def send(self, pieces: list[bytes]) -> None:
         """Write one piece in each turn of the loop, as a provider would write them one after the other."""
