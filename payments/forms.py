@@ -32,7 +32,7 @@ class BuyForm(forms.Form):
 class TopUpForm(forms.Form):
     """The rule for automatic top-ups."""
 
-    threshold = _dollars(_("When less than (USD) is available"), min_value=Decimal(0))
+    threshold = _dollars(_("When less is available than (USD)"), min_value=Decimal(0))
     amount = _dollars(_("Buy (USD)"))
     monthly_cap = _dollars(
         _("At most (USD) a month"), required=False, help_text=_("By calendar month. Empty: no limit of its own.")

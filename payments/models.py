@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Organization
+from core import amounts
 from core.ids import uuid7
 from core.money import MoneyField
 from payments.querysets import DiscountQuerySet, IncomingEventQuerySet, PaymentQuerySet
@@ -177,7 +178,7 @@ class Payment(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.purpose} {self.amount} {self.status}"
+        return f"{self.get_purpose_display()} {amounts.readable(self.amount)}, {self.status}"
 
     @property
     def is_unsettled(self) -> bool:

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import Organization
 from payments.models import Payment, Status
+from payments.providers import provider_name_for
 from payments.providers.pages import methods_page, payment_page, read_sandbox_token
 from payments.providers.sandbox import CARDS
 from payments.services import process_incoming_event, receive_event
@@ -26,9 +27,19 @@ def sandbox(request: HttpRequest, token: str) -> HttpResponse:
         kind, identifier = read_sandbox_token(token)
     except signing.BadSignature:
         raise Http404("No such page.") from None
-    if kind == "payment":
-        return _payment(request, get_object_or_404(Payment, pk=identifier, provider="sandbox"))
-    return _saving(request, get_object_or_404(Organization, pk=identifier))
+    if kind == "saving":
+        organization = get_object_or_404(Organization, pk=identifier)
+        return _saving(request, _paying_with_test_cards(organization))
+    payment = get_object_or_404(Payment.objects.select_related("organization"), pk=identifier, provider="sandbox")
+    _paying_with_test_cards(payment.organization)
+    return _payment(request, payment)
+
+
+def _paying_with_test_cards(organization: Organization) -> Organization:
+    """The organization; pages from the time before a real provider was set up are worth nothing. Raises Http404."""
+    if provider_name_for(is_test=organization.is_test) != "sandbox":
+        raise Http404("Test cards are not taken here.")
+    return organization
 
 
 def _payment(request: HttpRequest, payment: Payment) -> HttpResponse:

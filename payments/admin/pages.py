@@ -26,7 +26,7 @@ def action_page(
 ) -> HttpResponse:
     """Show ``form``, or carry ``work`` out; what a service refuses is told beside the fields."""
     opts = row._meta
-    if not request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"):  # type: ignore[union-attr]
+    if not request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"):
         raise PermissionDenied
     back = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
     if request.method == "POST" and form.is_valid():

@@ -147,10 +147,10 @@ def _charge(payment: Payment, at: datetime) -> None:
 
 
 def _leave_page(provider: Provider, payment: Payment, at: datetime) -> bool:
-    """Nobody shall pay on a page while the saved method is charged; False when somebody has paid there."""
+    """Nobody shall pay on a page while the saved method is charged; False when somebody has paid there, or may have."""
     provider.close_checkout(payment)
     page = provider.look_up_page(payment)
-    if page.verdict == Verdict.PAID:
+    if page.verdict in (Verdict.PAID, Verdict.PENDING):
         record_answer(payment.id, page, at=at)
         return False
     payment.checkout_reference = payment.checkout_url = ""
@@ -165,7 +165,7 @@ def _ask_about_page(payment: Payment, at: datetime) -> None:
     """A page that nobody reported about: paid without our hearing of it, or never used."""
     provider = provider_called(payment.provider)
     answer = provider.look_up_page(payment)
-    if answer.verdict != Verdict.PAID and payment.due_at + PAGE_LIFETIME <= at:
+    if answer.verdict == Verdict.UNKNOWN:
         provider.close_checkout(payment)
         answer = Answer(Verdict.CLOSED)
     record_answer(payment.id, answer, at=at)
@@ -201,7 +201,7 @@ def record_answer(payment_id: UUID, answer: Answer, *, at: datetime, actor: str 
     if answer.verdict == Verdict.DECLINED:
         decline(payment, code=answer.code, message=answer.message, actor=actor, at=at)
     elif answer.verdict == Verdict.CLOSED:
-        _record_closed(payment, actor, at)
+        _record_closed(payment, answer, actor, at)
     elif payment.status == Status.PROCESSING or payment.retry_at:
         payment.retry_at = at + PENDING_PAUSE
         payment.save(update_fields=["retry_at"])
@@ -238,10 +238,11 @@ def _kept_method(payment: Payment, answer: Answer, actor: str, at: datetime) -> 
     )
 
 
-def _record_closed(payment: Payment, actor: str, at: datetime) -> None:
+def _record_closed(payment: Payment, answer: Answer, actor: str, at: datetime) -> None:
     """A page for bought credit was left: nobody wants it any more. What is owed stays owed, with a fresh page."""
+    code, message = answer.code or "abandoned", answer.message or "The page was left."
     if payment.collection == Collection.CHECKOUT and payment.purpose == "credits":
-        end_unpaid(payment, Status.CANCELED, code="abandoned", message="The page was left.", actor=actor, at=at)
+        end_unpaid(payment, Status.CANCELED, code=code, message=message, actor=actor, at=at)
         return
     payment.checkout_reference = payment.checkout_url = ""
     if payment.collection == Collection.CHECKOUT:

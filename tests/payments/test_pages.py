@@ -90,6 +90,16 @@ def test_paying_twice_on_an_old_page_moves_nothing(customer, browser):
     assert balance_of(customer) == 25
 
 
+def test_test_cards_are_worth_nothing_once_a_real_provider_collects(customer, browser, settings):
+    checkout, _ = start(browser)
+    saving = path_of(browser.post("/payments/methods/new/")["Location"])
+    settings.PAYMENT_PROVIDER = "stripe"
+    for page in (checkout, saving):
+        assert browser.get(page).status_code == 404
+        assert browser.post(page, {"card": "test_card_ok", "do": "pay"}).status_code == 404
+    assert (balance_of(customer), PaymentMethod.objects.count()) == (0, 0)
+
+
 def test_an_address_that_was_made_up_leads_nowhere(browser):
     assert browser.get("/checkout/test/made-up/").status_code == 404
 

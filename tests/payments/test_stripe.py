@@ -107,6 +107,37 @@ def test_a_page_that_nobody_reported_about_is_asked_about(stripe):
     assert stripe.objects[left.checkout_reference]["status"] == "expired"
 
 
+def test_a_bank_that_says_later_keeps_the_payment_waiting(stripe):
+    organization = make_organization()
+    payment = buy(organization)
+    session = stripe.pay(payment.checkout_reference)
+    session["payment_status"] = "unpaid"
+    services.submit_due(at=NOON + timedelta(hours=26))
+    payment.refresh_from_db()
+    assert (payment.status, payment.retry_at, balance_of(organization)) == ("open", NOON + timedelta(hours=27), 0)
+    send_stripe(stripe_event("checkout.session.completed", session))
+    assert balance_of(organization) == 0
+    session["payment_status"] = "paid"
+    send_stripe(stripe_event("checkout.session.async_payment_succeeded", session))
+    assert balance_of(organization) == 20
+
+
+def test_a_bank_that_says_no_ends_the_purchase_and_leaves_what_is_owed_with_a_fresh_page(stripe):
+    organization = make_organization()
+    bought = buy(organization)
+    owed = ask_for(organization, "30", purpose="overage", credits="0")
+    services.open_checkout(payment_id=owed.id, at=NOON)
+    for payment in (bought, owed):
+        payment.refresh_from_db()
+        session = stripe.pay(payment.checkout_reference)
+        session["payment_status"] = "unpaid"
+        stripe.objects[session["payment_intent"]]["status"] = "requires_payment_method"
+        send_stripe(stripe_event("checkout.session.async_payment_failed", session))
+        payment.refresh_from_db()
+    assert (bought.status, bought.failure_message) == ("canceled", "The bank did not pay.")
+    assert (owed.status, owed.checkout_url) == ("open", "")
+
+
 def test_an_expired_page_cancels_the_purchase_and_an_old_one_does_not(stripe):
     organization = make_organization()
     payment = buy(organization)

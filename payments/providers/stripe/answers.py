@@ -16,6 +16,8 @@ _INTENT_VERDICTS = {
     "canceled": Verdict.DECLINED,
 }
 
+BANK_DECLINED = Answer(Verdict.CLOSED, code="async_payment_failed", message="The bank did not pay.")
+
 
 def answer_of_intent(intent: stripe.PaymentIntent) -> Answer:
     """What became of a PaymentIntent that was confirmed without its payer."""
@@ -35,8 +37,17 @@ def answer_of_session(session: Any) -> Answer:
         return Answer(Verdict.CLOSED)
     intent = session.payment_intent
     if session.payment_status != "paid" or intent is None:
-        return Answer(Verdict.PENDING)
+        return _unpaid(session, intent)
     return Answer(Verdict.PAID, intent.id, from_cents(session.amount_total), method=kept_method(intent))
+
+
+def _unpaid(session: Any, intent: Any) -> Answer:
+    """Open: nobody has paid yet. Complete: a bank says later, or has said no, after which the page is of no use."""
+    if session.status != "complete":
+        return Answer(Verdict.UNKNOWN)
+    if intent is not None and _INTENT_VERDICTS.get(intent.status) == Verdict.DECLINED:
+        return BANK_DECLINED
+    return Answer(Verdict.PENDING)
 
 
 def kept_method(intent: Any) -> MethodFacts | None:

@@ -9,7 +9,7 @@ from payments.money import from_cents
 from payments.providers.port import Answer, Verdict
 from payments.providers.reports import MethodReport, PaymentReport, RefundReport, Report
 from payments.providers.stripe.adapter import ATTEMPT, ORGANIZATION, PAYMENT
-from payments.providers.stripe.answers import answer_of_intent, answer_of_session, facts_of
+from payments.providers.stripe.answers import BANK_DECLINED, answer_of_intent, answer_of_session, facts_of
 from payments.providers.stripe.client import client, our_errors
 
 Subject = dict[str, Any]
@@ -45,8 +45,7 @@ def _method_saved(session: Subject) -> Report | None:
 
 def _session_failed(session: Subject) -> Report | None:
     payment_id = _ours(session)
-    declined = Answer(Verdict.DECLINED, code="async_payment_failed", message="The bank did not pay.")
-    return None if payment_id is None else PaymentReport(payment_id, declined, page=session["id"])
+    return None if payment_id is None else PaymentReport(payment_id, BANK_DECLINED, page=session["id"])
 
 
 def _session_expired(session: Subject) -> Report | None:
