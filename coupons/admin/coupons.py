@@ -56,7 +56,7 @@ class SingleFilter(admin.EmptyFieldListFilter):
 class CouponAdmin(OperatedAdmin):
     """Coupons. What one gives never changes; its limits do, with a reason."""
 
-    list_display = ["code", "gives", "state", "used", "partner", "ends"]
+    list_display = ["shown_code", "gives", "state", "used", "partner", "ends"]
     list_filter = [StateFilter, "kind", ("batch", SingleFilter), "mode"]
     search_fields = ["code__istartswith", "partner", "note"]
     ordering = ["-created_at"]
@@ -83,6 +83,11 @@ class CouponAdmin(OperatedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Coupon]:
         """With the names of the tiers that are lent."""
         return super().get_queryset(request).with_tier_names()  # type: ignore[attr-defined]
+
+    @admin.display(description="code", ordering="code")
+    def shown_code(self, coupon: Coupon) -> str:
+        """Live and test coupons may have the same."""
+        return str(coupon)
 
     @admin.display(description="gives")
     def gives(self, coupon: Coupon) -> str:
