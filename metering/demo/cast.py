@@ -58,6 +58,7 @@ class Company:
     keys: tuple[str, ...] = ()
     night: float = 0.08  # share of the noon volume at night
     failing: float = 0.02
+    plans: tuple[tuple[int, str], ...] = ()  # (days ago, what is done with the subscription)
 
 
 def _tags(**values: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -227,6 +228,7 @@ COMPANIES = (
         ),
         top_up=(Decimal(2), Decimal(10)),
         low_balance=Decimal(3),
+        plans=((0, "cancel"),),
         night=0.25,
         failing=0.035,
     ),
@@ -276,6 +278,7 @@ COMPANIES = (
             ),
         ),
         top_up=(Decimal(20), Decimal(50)),
+        plans=((50, "own key"),),
     ),
     Company(
         name="Atlas Freight",
@@ -364,6 +367,7 @@ COMPANIES = (
         daily=0,
         weekend=0,
         growth=1,
+        plans=((0, "try"),),
     ),
 )
 

@@ -19,18 +19,17 @@ from credits.services import (
     refund_charge,
     void_lot,
 )
-from metering.demo import people
+from metering.demo import people, plans
 from metering.demo.cast import COMPANIES, OPERATOR, Company
 from metering.demo.pricing import Pricer, Terms
 from metering.demo.traffic import DAYS, Use, uses_of
 from metering.records import UsageOutcome, UsageRecord
 from metering.services import record_usage
 from tiers.models import Tier
-from tiers.services import subscribe
 
 _EXACT_FOR = timedelta(hours=36)  # every call has its own hold and instant
 _NEAR_FOR = timedelta(days=7)
-_MONTH = timedelta(days=30)
+_EARLIER = 7  # days by which the oldest company is older than its usage
 _HOLD_FACTOR = Decimal("2.5")  # holds cover the worst case, calls cost less
 
 
@@ -87,6 +86,7 @@ class Story:
             terms = people.make_keys(company, each, at=founded + timedelta(hours=1), first=each is organization)
             terms.components = self._components[terms.tier_slug]
             self._books[each.id] = Books(company, each, terms)
+        plans.begin(organization, company, at=founded)
 
     def _live(self) -> Iterator[Books]:
         return (books for books in self._books.values() if not books.organization.is_test)
@@ -96,7 +96,7 @@ class Story:
     def _money(self) -> Iterator[_Happening]:
         for books in self._live():
             yield from self._tier_changes(books)
-            yield from self._allocations(books)
+            yield from self._plans(books)
         yield from self._corrections()
         for books in self._books.values():
             if books.organization.is_test and books.company.keys:
@@ -107,21 +107,13 @@ class Story:
             yield self._happening(self._ago(days), self._switch, books, slug)
 
     def _switch(self, books: Books, slug: str, at: datetime) -> None:
-        subscribe(organization_id=books.organization.id, tier_slug=slug, at=at)
+        plans.switch(books.organization, books.company, slug, at=at)
         books.terms = replace(books.terms, tier_slug=slug, components=self._components[slug])
 
-    def _allocations(self, books: Books) -> Iterator[_Happening]:
-        """The tier's credit, month by month from the founding on; each lot ends when the next one comes."""
-        founded = self._ago(books.company.tiers[0][0])
-        for month in range(DAYS // _MONTH.days + 2):
-            if (at := founded + month * _MONTH) < self._now:
-                yield self._happening(at + timedelta(seconds=month + 1), self._allocate, books)
-
-    def _allocate(self, books: Books, at: datetime) -> None:
-        tier = Tier.objects.of_organization(books.organization.id).get()
-        if tier.monthly_credit > 0:
-            reason = f"Monthly credit of {tier.name}"
-            self._grant(books, tier.monthly_credit, LotKind.ALLOCATED, reason, at, expires_at=at + _MONTH)
+    def _plans(self, books: Books) -> Iterator[_Happening]:
+        for days, what in books.company.plans:
+            at = self._ago(days) if days else self._now - timedelta(hours=1)
+            yield self._happening(at, plans.ACTS[what], books.organization, books.company)
 
     def _top_up(self, books: Books, at: datetime) -> None:
         if books.company.top_up and not books.organization.is_test and books.available < books.company.top_up[0]:
@@ -190,9 +182,15 @@ class Story:
             )
 
     def _nights(self) -> Iterator[_Happening]:
-        """What the nightly sweep posts."""
-        for day in range(DAYS, -1, -1):
-            yield self._happening(self._ago(day) + timedelta(seconds=1), _sweep, order=2)
+        """What the jobs of a night post, and which invoices an operator finds paid in the morning."""
+        for day in range(DAYS + _EARLIER, -1, -1):
+            yield self._happening(self._ago(day) + timedelta(seconds=1), self._night, order=2)
+
+    def _night(self, at: datetime) -> None:
+        plans.close_months(at=at)
+        expire_lots(at=at)
+        for books in self._live():
+            plans.book_transfers(books.organization, at=at)
 
     # ------------------------------------------------------------ usage
 
@@ -268,7 +266,3 @@ class Story:
 
     def _happening(self, at: datetime, tell: Callable[..., object], *args: object, order: int = 0) -> _Happening:
         return _Happening(at, order, lambda: tell(*args, at=at))
-
-
-def _sweep(at: datetime) -> None:
-    expire_lots(at=at)

@@ -11,11 +11,12 @@ from django.db.models import Sum
 from accounts.directory import authenticate_key, forget_keys
 from accounts.models import Organization, User
 from credits.audit import audit_books
-from credits.models import LedgerEntry, Lot
+from credits.models import LedgerEntry, Lot, Statement
 from metering.demo.cast import COMPANIES, OPERATOR
 from metering.demo.traffic import uses_of
 from metering.models import UsageEvent, UsageHour
 from metering.receipt import receipt_of
+from payments.models import Payment
 from tiers.models import Subscription
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -129,3 +130,24 @@ def test_usage_has_the_rhythm_of_its_company_and_grows():
     early = [use for use in uses if use.occurred_at < NOW - timedelta(days=60)]
     late = [use for use in uses if use.occurred_at > NOW - timedelta(days=30)]
     assert len(late) > len(early) * 5 // 4
+
+
+def test_subscriptions_are_what_a_business_has(note):
+    live = Subscription.objects.open().filter(organization__mode="live").select_related("organization", "tier")
+    rows = {row.organization.name: row for row in live}
+    assert rows["Northwind Research"].period_index == 3 and rows["Northwind Research"].collection == "manual"
+    assert (rows["Kestrel Audio"].option, rows["Kestrel Audio"].tier.slug) == ("byok", "enterprise")
+    assert rows["Lumen Support"].cancel_at_period_end
+    assert (rows["Quiet Pine"].status, rows["Quiet Pine"].tier.slug) == ("trialing", "professional")
+    now = datetime.now(UTC)
+    assert all(row.period_starts_at <= now < row.period_ends_at for row in rows.values())
+    assert {row.zone for row in rows.values()} == {company.zone for company in COMPANIES}
+
+
+def test_months_were_closed_and_paid_for(note):
+    paid = Payment.objects.filter(organization__name="Northwind Research", organization__mode="live")
+    assert paid.filter(purpose="subscription", status="succeeded").count() >= 3
+    [switch] = paid.filter(purpose="switch")
+    assert 0 < switch.amount < 20
+    statements = Statement.objects.filter(organization__name="Northwind Research", organization__mode="live")
+    assert statements.count() == 3
