@@ -42,6 +42,9 @@ MONEY = {
     "payments.IncomingEvent.replay",
 }
 SOLD = {
+    "openrouter.RoutingRule:delete_selected",
+    "openrouter.RoutingRule.delete",
+    "openrouter.RoutingRule.add",
     "metering.LanguageModel.price",
     "metering.LanguageModel.follow",
     "tiers.Tier.add",
@@ -62,7 +65,7 @@ SOLD = {
 }
 MAY: dict[str, set[str]] = {SUPPORT: RETRIES, BILLING: RETRIES | MONEY | SOLD}
 # What everybody who may look at a model's rows may also see.
-LOOKING = {"changelist", "change", "history", "result", "template", "statistics"}
+LOOKING = {"changelist", "change", "history", "result", "template", "statistics", "pdf"}
 # A superuser's alone: not even to be looked at.
 HIDDEN = {"auth.Group"}
 
