@@ -32,7 +32,7 @@ RECORDS = {
 _FEW = {"groups", "tier"}
 POST_ONLY = {"follow", "confirm", "retry", "discard", "withdraw"}
 # Pages of a name of their own that only show something.
-SHOWING = {"result", "statistics", "template"}
+SHOWING = {"pdf", "result", "statistics", "template"}
 # What looking at pages writes; everything else must be as before.
 _TRACES = {"sessions.Session", "axes.AccessLog", "axes.AccessAttempt", "axes.AccessFailureLog"}
 
