@@ -150,7 +150,8 @@ def _move(row: MovementRow, reason: str, actor: str, key: str, at: datetime) -> 
 
 def _note(row: MovementRow, posting: Posting) -> None:
     row.entry_id, row.balance_after = posting.entry_id, posting.balance
-    row.moved = LedgerEntry.objects.filter(pk=posting.entry_id).values_list("amount", flat=True).first()
+    entry: Any = posting.entry_id
+    row.moved = LedgerEntry.objects.values_list("amount", flat=True).get(pk=entry)
 
 
 def _row(batch: MovementBatch, line: Line) -> MovementRow:
