@@ -1,10 +1,10 @@
-"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year …]``: run those named, or all."""
+"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth …]``: those named, or all."""
 
 import argparse
 import importlib
 import os
 
-NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year")
+NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth")
 
 
 def main() -> None:

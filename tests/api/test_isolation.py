@@ -57,17 +57,22 @@ def send(client, route, method, identifier):
     return client.generic(method, route.path(identifier), body, content_type="application/json")
 
 
+def reached(client, route, identifiers):
+    """What does not refuse. A method that the route does not know is not tried with every id: it is refused before."""
+    for method in METHODS:
+        for identifier in identifiers:
+            status = send(client, route, method, identifier).status_code
+            if status == 405:
+                break
+            if status not in REFUSED:
+                yield method, identifier, status
+
+
 @pytest.mark.parametrize("route", WITH_ID, ids=str)
 def test_a_strangers_ids_lead_nowhere(world, route):
     client = client_for(route, world.mine)
     foreign = ids_of(world.theirs) | ids_of(world.theirs.test_twin)
-    reached = [
-        (method, identifier, answer.status_code)
-        for identifier in foreign
-        for method in METHODS
-        if (answer := send(client, route, method, identifier)).status_code not in REFUSED
-    ]
-    assert reached == []
+    assert list(reached(client, route, foreign)) == []
 
 
 @pytest.mark.parametrize("route", WITH_ID, ids=str)
@@ -83,13 +88,7 @@ def test_the_owner_does_reach_something_on_the_same_route(world, route):
 def test_with_a_test_key_nothing_of_the_live_books_is_reachable(world, route):
     client = Caller(world.theirs.test_twin).client
     live = ids_of(world.theirs) - ids_of(world.theirs.test_twin)
-    reached = [
-        (method, identifier)
-        for identifier in live
-        for method in METHODS
-        if send(client, route, method, identifier).status_code not in REFUSED
-    ]
-    assert reached == []
+    assert list(reached(client, route, live)) == []
 
 
 @pytest.mark.parametrize("route", WITHOUT_ID, ids=str)
