@@ -73,13 +73,14 @@ class GroupCommit(Generic[Item, Result]):
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
         self._closing = False
+        self._under_way = 0
         self.batches = 0
         self.items = 0
 
     @property
-    def waiting(self) -> int:
-        """Items that no batch has taken yet."""
-        return self._queue.qsize()
+    def unfinished(self) -> int:
+        """Items that wait, and those of the batch under way."""
+        return self._queue.qsize() + self._under_way
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """Hand ``item`` in; the future has its result once it is committed. Raises BooksUnavailable.
@@ -118,7 +119,9 @@ class GroupCommit(Generic[Item, Result]):
             while batch := self._gather():
                 self.batches += 1
                 self.items += len(batch)
+                self._under_way = len(batch)
                 self._commit(batch)
+                self._under_way = 0
         finally:
             connection.close()
 

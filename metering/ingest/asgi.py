@@ -95,9 +95,9 @@ class Ingest:
         return await self._lane(len(body)).submit(IngestRequest(route, Reporter.of(principal), body, at))
 
     def _lane(self, size: int) -> GroupCommit[IngestRequest, Answer]:
-        """The lane for bodies of ``size`` with the fewest waiting."""
+        """The lane for bodies of ``size`` with the least to do: an idle one before one that works."""
         fitting = next(largest for largest, _ in self._lanes if size <= largest)
-        return min((lane for largest, lane in self._lanes if largest == fitting), key=lambda lane: lane.waiting)
+        return min((lane for largest, lane in self._lanes if largest == fitting), key=lambda lane: lane.unfinished)
 
 
 async def _principal(scope: Scope, headers: dict[bytes, bytes], at: datetime) -> Principal:

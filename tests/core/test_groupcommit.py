@@ -161,3 +161,22 @@ async def test_the_thread_reconnects_when_its_connection_was_cut(commit):
 
     await asyncio.to_thread(cut)
     assert await group.submit(3) != first
+
+
+async def test_a_batch_under_way_counts_as_unfinished(commit):
+    """Whoever chooses between two groups must not take a working one for an idle one."""
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(items):
+        begun.set()
+        go.wait(5)
+        return items
+
+    group = commit(slow)
+    first = group.submit("a")
+    await asyncio.to_thread(begun.wait, 5)
+    assert group.unfinished == 1
+    second = group.submit("b")
+    assert group.unfinished == 2
+    go.set()
+    assert await asyncio.gather(first, second) == ["a", "b"]

@@ -248,3 +248,11 @@ def test_an_organization_without_a_tier_is_refused_alone():
     answers = run(*(("metering/track", b'{"name":"x"}', headers(reporter)) for reporter in reporters))
     assert [status for status, _, _ in answers] == [403, 201]
     assert json.loads(answers[0][2])["code"] == "no_tier"
+
+
+async def test_a_large_batch_does_not_wait_behind_another_while_a_lane_is_idle():
+    app = Ingest(otherwise)
+    working = app._lane(1 << 20)
+    working._under_way = 1
+    assert app._lane(1 << 20) is not working
+    await app.close()
