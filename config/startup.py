@@ -12,6 +12,7 @@ from config.local import load_local_environment
 SHORTEST_SECRET = 32  # characters
 FEWEST_CHARACTERS = 10  # different ones
 _PLACEHOLDERS = ("changeme", "change-me", "change_me", "insecure", "not-secret", "example", "placeholder")
+_PAYMENT_PROVIDERS = ("manual", "stripe", "sandbox")
 _TRUE = ("true", "on", "ok", "y", "yes", "1")
 _HINT = (
     "Put it into the environment or .env (.env.example lists all), then start again.\n"
@@ -46,6 +47,11 @@ def _problems(environment: Mapping[str, str]) -> Iterator[str]:
         yield "DATABASE_URL is not set. Name a PostgreSQL: postgres://user:password@host:5432/name"
     if not environment.get("REDIS_URL"):
         yield "REDIS_URL is not set. Name a Valkey or Redis: redis://:password@host:6379/0"
+    provider = environment.get("PAYMENT_PROVIDER") or "manual"
+    if provider not in _PAYMENT_PROVIDERS:
+        yield f"PAYMENT_PROVIDER is {provider[:40]!r}. Choose one of {', '.join(_PAYMENT_PROVIDERS)}."
+    if provider == "stripe" and not environment.get("STRIPE_SECRET_KEY"):
+        yield "STRIPE_SECRET_KEY is not set. PAYMENT_PROVIDER=stripe needs it."
 
 
 def _secret(name: str, value: str, purpose: str) -> Iterator[str]:

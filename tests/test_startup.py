@@ -87,3 +87,19 @@ def test_whole_and_strong_it_starts(production):
 
 def test_development_needs_nothing(production):
     assert startup.refusal_of({"DEBUG": "1"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"PAYMENT_PROVIDER": "strip"}, ["  PAYMENT_PROVIDER is 'strip'. Choose one of manual, stripe, sandbox."]),
+        (
+            {"PAYMENT_PROVIDER": "stripe"},
+            ["  STRIPE_SECRET_KEY is not set. PAYMENT_PROVIDER=stripe needs it."],
+        ),
+        ({"PAYMENT_PROVIDER": "stripe", "STRIPE_SECRET_KEY": "sk_live_1"}, []),
+        ({}, []),
+    ],
+)
+def test_a_provider_of_payments_must_be_known_and_have_its_key(production, changes, said):
+    assert refusal(**changes) == said
