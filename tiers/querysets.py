@@ -1,6 +1,8 @@
 """Which tier an organization is on, read often and cached for a moment."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
+from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -44,7 +46,30 @@ async def terms_for_async(
     try:
         return _terms.get(organization_id)
     except KeyError:
-        return await (read or _read_in_thread)(organization_id)
+        return await (read or read_terms_in_thread)(organization_id)
+
+
+@cache
+def terms_statement() -> str:
+    """What many organizations are on, for whoever gathers such questions: their subscription in force with its tier.
+
+    Rows are for :func:`terms_of_row`; an organization without a subscription has none.
+    """
+    columns = ", ".join(f'tier."{field.column}"' for field in Tier._meta.concrete_fields)
+    return f"""
+SELECT subscription.organization_id, subscription.id, subscription.option, subscription.period_ends_at, {columns}
+FROM tiers_subscription AS subscription JOIN tiers_tier AS tier ON tier.id = subscription.tier_id
+WHERE subscription.organization_id = ANY ($1::uuid[]) AND subscription.ended_at IS NULL
+"""  # noqa: S608 - names of our own columns
+
+
+def terms_of_row(row: Sequence[Any]) -> TierTerms:
+    """The terms that a row of :func:`terms_statement` stands for; remembered for a moment."""
+    organization_id, subscription_id, option, period_ends_at, *values = row
+    tier = Tier.from_db(None, [field.attname for field in Tier._meta.concrete_fields], values)
+    terms = terms_of(tier, Subscription(id=subscription_id, option=option, period_ends_at=period_ends_at))
+    _terms.put(organization_id, terms)
+    return terms
 
 
 def forget_terms() -> None:
@@ -67,5 +92,6 @@ def _read_with_own_connection(organization_id: UUID) -> TierTerms:
         connection.close()
 
 
-async def _read_in_thread(organization_id: UUID) -> TierTerms:
+async def read_terms_in_thread(organization_id: UUID) -> TierTerms:
+    """The terms, read by the ORM; remembered for a moment. Raises NoTier."""
     return await sync_to_async(_read_with_own_connection, thread_sensitive=False)(organization_id)

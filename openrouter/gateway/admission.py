@@ -43,7 +43,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
     names = candidates_of(body.data)
     require_input(body.data, *route.inputs)
     streams = route.may_stream and flag(body.data, "stream")
-    terms = await present_terms(principal.organization_id)
+    terms = await present_terms(principal.organization_id, lookups.terms)
     keys = await access.value((principal.organization_id, principal.mode), lookups.access)
     key = _choose_key(keys, terms)
     at = datetime.now(UTC)

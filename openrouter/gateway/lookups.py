@@ -11,6 +11,8 @@ from accounts.directory import KEYS_BY_DIGEST
 from core.loopcommit import Batch, LoopCommit
 from core.sqlcalls import Query, Row
 from openrouter.gateway.access import ACCESS_OF_ORGANIZATIONS, Access, access_of
+from tiers.querysets import read_terms_in_thread, terms_of_row, terms_statement
+from tiers.terms import TierTerms
 
 
 class _Question(NamedTuple):
@@ -23,8 +25,8 @@ class _Kind(NamedTuple):
     place: int  # of what was asked for, among the columns
 
 
-_KINDS = (_Kind(KEYS_BY_DIGEST, -1), _Kind(ACCESS_OF_ORGANIZATIONS, 0))
-_KEY, _ACCESS = range(len(_KINDS))
+_KINDS = (_Kind(KEYS_BY_DIGEST, -1), _Kind(ACCESS_OF_ORGANIZATIONS, 0), _Kind(terms_statement(), 0))
+_KEY, _ACCESS, _TERMS = range(len(_KINDS))
 
 
 class Lookups:
@@ -43,6 +45,11 @@ class Lookups:
         organization_id, mode = place
         row = await self._group.submit(_Question(_ACCESS, organization_id))
         return access_of(row or (), mode)
+
+    async def terms(self, organization_id: UUID) -> TierTerms:
+        """The organization's terms. Raises NoTier."""
+        row = await self._group.submit(_Question(_TERMS, organization_id))
+        return await read_terms_in_thread(organization_id) if row is None else terms_of_row(row)
 
     async def close(self, grace: float) -> None:
         """Finish and disconnect."""

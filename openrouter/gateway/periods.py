@@ -3,6 +3,7 @@
 The terms, cached for a moment, tell when the period ends. Only a call that meets the end waits for the close.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -14,13 +15,13 @@ from tiers.querysets import forget_terms, terms_for_async
 from tiers.terms import TierTerms
 
 
-async def present_terms(organization_id: UUID) -> TierTerms:
+async def present_terms(organization_id: UUID, read: Callable[[UUID], Awaitable[TierTerms]]) -> TierTerms:
     """The organization's terms; a period that is over is closed first, since the next may be on another tier."""
-    terms = await terms_for_async(organization_id)
+    terms = await terms_for_async(organization_id, read=read)
     if not is_over(terms):
         return terms
     await close_what_is_over(organization_id)
-    return await terms_for_async(organization_id)
+    return await terms_for_async(organization_id, read=read)
 
 
 def is_over(terms: TierTerms) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from accounts.directory import fetch_key
 from accounts.key_secrets import digest_of
@@ -11,6 +12,8 @@ from core.ids import uuid7
 from openrouter.gateway.access import read_access
 from openrouter.gateway.lookups import Lookups
 from openrouter.models import AccountStatus, ProviderAccount
+from tiers.models import Subscription, Tier
+from tiers.querysets import forget_terms, terms_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -60,3 +63,22 @@ def test_keys_and_access_asked_for_together_do_not_mix(customer):
     digest, place = digest_of(buyer.secret), (buyer.organization.pk, "live")
     found = ask(lambda lookups: lookups.access(place), lambda lookups: lookups.key_row(digest))
     assert found == [read_access(place), fetch_key(digest)]
+
+
+def test_terms_are_what_the_orm_reads(customer):
+    buyers = [customer(tier=tier) for tier in ("paid", "free", "listed", "own-key")]
+    ids = [buyer.organization.pk for buyer in buyers]
+    found = ask(*(lambda lookups, each=each: lookups.terms(each) for each in ids))
+    forget_terms()
+    assert found == [terms_for(each) for each in ids]
+
+
+def test_without_a_subscription_the_default_tier_holds(customer):
+    buyer = customer()
+    Subscription.objects.filter(organization=buyer.organization).update(ended_at=timezone.now(), status="ended")
+    Tier.objects.filter(slug="exact").update(is_default=True)
+    try:
+        [terms] = ask(lambda lookups: lookups.terms(buyer.organization.pk))
+        assert (terms.slug, terms.subscription_id) == ("exact", None)
+    finally:
+        Tier.objects.filter(slug="exact").update(is_default=False)
