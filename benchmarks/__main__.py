@@ -1,4 +1,4 @@
-"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth …]``: those named, or all."""
+"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth …]``: some, or all."""
 
 import argparse
 import importlib
