@@ -41,6 +41,7 @@ RULES: dict[str, Rule] = {
     "credits.Lot": READ,
     "credits.Hold": READ,
     "credits.SpendLimit": READ,
+    "credits.Statement": READ,
     "credits.MovementBatch": READ,  # sending one in and confirming it needs the right to move money
     # payments
     "payments.Payment": OPERATE,  # mark paid, refund, cancel
@@ -51,6 +52,7 @@ RULES: dict[str, Rule] = {
     # tiers
     "tiers.Tier": EDIT,
     "tiers.Subscription": EDIT,
+    "tiers.PeriodClose": READ,
     # coupons
     "coupons.Coupon": EDIT,  # "change": other limits, end it
     "coupons.CouponBatch": EDIT,  # "add" also downloads the codes

@@ -39,6 +39,9 @@ from payments.services import add_discount, receive_event
 from payments.webhooks.sandbox import message_of
 from tests.builders import make_call, make_customer, make_key, make_user, usd
 from tests.payments.building import ask_for, with_card
+from tests.tiers.closing import make_subscription
+from tiers.close.paper import write_due_statements
+from tiers.close.services import close_period
 from tiers.services import create_tier
 
 _numbers = count(1)
@@ -66,6 +69,7 @@ def _furnish_once(number: int) -> list[str]:
     _set_price(number)
     _watch_doors(owner, number)
     _keep_busy(customer, number)
+    _end_a_period()
     _redeem(customer, number)
     _pay(customer, number)
     secrets = [password, owner.password, api_secret, settings.SECRET_KEY, *settings.FIELD_ENCRYPTION_KEYS]
@@ -107,6 +111,13 @@ def _redeem(customer: Organization, number: int) -> None:
     redeem_coupon(organization_id=customer.id, code=f"CODE-{number}", actor=actor, at=now)
     lent = Terms(kind="tier", tier_slug=f"tier-{number}", periods=1)
     generate_batch(prefix=f"B{number}", count=2, terms=lent, actor=actor, at=now)
+
+
+def _end_a_period() -> None:
+    now = timezone.now()
+    subscription = make_subscription(at=now - timedelta(days=40))
+    close_period(subscription_id=subscription.id, at=now)
+    write_due_statements(at=now)
 
 
 def _pay(customer: Organization, number: int) -> None:

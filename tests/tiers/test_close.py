@@ -416,3 +416,16 @@ def test_one_subscription_that_cannot_be_closed_keeps_no_other_waiting(monkeypat
 
     monkeypatch.undo()
     assert close_due(at=FEBRUARY) == 1
+
+
+def test_operators_see_closes_and_statements_and_can_take_the_document(admin_client):
+    begin()
+    close_all(FEBRUARY)
+    statement = Statement.objects.get()
+
+    closes = admin_client.get("/admin/tiers/periodclose/").content.decode()
+    assert "$30.00" in closes
+    assert admin_client.get(f"/admin/tiers/periodclose/{PeriodClose.objects.get().pk}/change/").status_code == 200
+    assert "PDF" in admin_client.get("/admin/credits/statement/").content.decode()
+    assert admin_client.get(f"/admin/credits/statement/{statement.pk}/change/").status_code == 200
+    assert admin_client.get(f"/admin/credits/statement/{statement.pk}/pdf/").content.startswith(b"%PDF")

@@ -1,5 +1,5 @@
 """Operators' pages for tiers and subscriptions."""
 
-from tiers.admin import subscriptions, tiers
+from tiers.admin import closes, subscriptions, tiers
 
-__all__ = ["subscriptions", "tiers"]
+__all__ = ["closes", "subscriptions", "tiers"]
