@@ -9,7 +9,6 @@ from typing import Any
 from core.money import to_wire
 from core.times import utc_text
 
-
 _RUN = ("=", "+", "-", "@", "\t", "\r")
 
 
