@@ -21,7 +21,11 @@ class NewSubscriptionForm(forms.ModelForm):
     class Meta:
         model = Subscription
         fields = ["organization", "tier", "option"]
-        help_texts = {"tier": "From now on. Nothing is charged, now or later; later months bring their credit."}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "tier" in self.fields:
+            self.fields["tier"].help_text = "From now on, without a charge; later months bring their credit."
 
 
 class Act(forms.Form):

@@ -135,6 +135,8 @@ class SubscriptionAdmin(ServiceAdmin):
             organization_id = subscription.organization_id
             changes = TierChange.objects.filter(organization_id=organization_id).select_related("to_tier", "from_tier")
             shown = {
+                "title": f"{subscription.organization}: {subscription.tier.name}",
+                "subtitle": None,
                 "changes": changes.order_by("-created_at")[:_LATEST],
                 "payments": Payment.objects.filter(
                     organization_id=organization_id, purpose__in=["subscription", "switch"]

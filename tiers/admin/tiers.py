@@ -1,5 +1,6 @@
 """Tiers: a saved change is a new version, from now on or from a date."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from accounts.operators import operator
 from core.admin import MomentInput, NamedValuesFilter, ServiceAdmin
 from core.amounts import full
 from core.errors import DomainError, InvalidRequest
+from core.money import to_wire
 from tiers import services
 from tiers.components import checked_components
 from tiers.entitlements import checked_entitlements, features_of
@@ -22,6 +24,7 @@ from tiers.models import Tier
 from tiers.options import checked_options
 
 _EMPTY: dict[str, Any] = {"components": [], "options": [], "entitlements": {}}
+_LONG = ("requests_per_minute", "tokens_per_minute", "free_requests_per_minute")
 _CHECKS = {"components": checked_components, "options": checked_options, "entitlements": checked_entitlements}
 
 
@@ -63,6 +66,14 @@ class TierForm(forms.ModelForm):
         for name in _EMPTY:
             if name in self.fields:
                 self.fields[name].required = False
+        for name in _LONG:
+            if name in self.fields:
+                self.fields[name].widget.attrs["class"] = "vBigIntegerField"
+        # 50, not 50.000000000000; still a number, so that an unchanged field counts as such.
+        self.initial = {
+            name: Decimal(to_wire(value)) if isinstance(value, Decimal) else value
+            for name, value in self.initial.items()
+        }
 
     def clean_components(self) -> Any:
         """The components as they are stored, or what is wrong with them."""

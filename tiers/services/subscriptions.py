@@ -124,15 +124,7 @@ def start_trial(
     else:
         after = succeed(before, at=at, reason="switched", **changes)
     limit_overage(organization_id, tier, strict=True)
-    allocate_credit(
-        subscription=after,
-        amount=tier.trial_credit,
-        reason=f"Trial credit of {tier.name}",
-        key=f"trial:{after.id}",
-        index=-1,
-        at=at,
-        actor=actor.label,
-    )
+    _give_trial_credit(after, at, actor)
     tell("subscription.trial_started", after, actor, at, trial_ends_at=after.trial_ends_at, reason=reason)
     tell("tier.changed", after, actor, at, before=before and before.tier.slug)
     return after
@@ -146,6 +138,18 @@ def _refuse_trial(
         raise NoTrial()
     if days is None and had_trial(organization_id):
         raise NoTrial("This organization has had its trial.")
+
+
+def _give_trial_credit(subscription: Subscription, at: datetime, actor: Actor) -> None:
+    allocate_credit(
+        subscription=subscription,
+        amount=subscription.tier.trial_credit,
+        reason=f"Trial credit of {subscription.tier.name}",
+        key=f"trial:{subscription.id}",
+        index=-1,
+        at=at,
+        actor=actor.label,
+    )
 
 
 def _trial_from(at: datetime, days: int) -> dict[str, object]:
