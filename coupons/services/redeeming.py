@@ -16,6 +16,7 @@ from coupons.eligibility import Reason, Standing, refusal_of, standing_of
 from coupons.errors import CouponNotValid
 from coupons.models import Coupon, Redemption
 from coupons.words import offer_of
+from credits.upkeep import bring_up_to_date
 from outbox.services import publish
 
 
@@ -29,6 +30,8 @@ def redeem_coupon(
     if ``tell_why``), CouponAlreadyRedeemed, KeyReused, NotFound.
     """
     organization = lock_organization(organization_id)
+    # Which tier it is on at ``at`` must not depend on whether the period close was late.
+    bring_up_to_date([organization_id], at)
     if key is not None and (first := _redeemed_with(key, organization_id)):
         if first.coupon.code != canonical_code(code):
             raise KeyReused(key=key)

@@ -13,6 +13,7 @@ from payments.models import Discount, Payment
 from payments.services import cancel_payment, request_payment
 from tests.builders import NOON, make_customer, make_organization, usd
 from tests.coupons.making import ACTOR, books, make_coupon, redeem
+from tiers.close.due import forget_due
 from tiers.close.services import close_period
 from tiers.models import Subscription
 from tiers.services import create_tier, subscribe, switch_tier
@@ -197,3 +198,18 @@ def test_a_subscription_that_an_operator_made_is_no_purchase():
     subscribe(organization_id=organization.id, tier_slug="pro", at=NOON)
     make_coupon("FIRST", first_purchase_only=True)
     assert not redeem(organization, "FIRST").had_purchased
+
+
+def test_a_period_close_that_is_late_changes_nothing_about_who_may_redeem():
+    tiers()
+    organization = make_customer(tier_slug="pro")
+    switch_tier(organization_id=organization.id, tier_slug="starter", at=NOON, actor=ACTOR)
+    assert subscription(organization).tier.slug == "pro"  # until the period's end
+    forget_due([organization.id])  # known for a second of real time, and this test leaps
+    late = NOON + 40 * DAY
+    make_coupon("FORPRO", tiers=("pro",))
+    make_coupon("FORSTARTER", tiers=("starter",))
+    with pytest.raises(CouponNotValid):
+        redeem(organization, "FORPRO", at=late)
+    assert redeem(organization, "FORSTARTER", at=late).tier_slug == "starter"
+    assert audit_books(organization.pk) == []
