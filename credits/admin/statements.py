@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.contrib import admin
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -48,7 +50,7 @@ class StatementAdmin(LargeTableAdmin):
 
     def pdf(self, request: HttpRequest, statement_id: Any) -> HttpResponse:
         """One statement as its customer sees it."""
-        statement = Statement.objects.select_related("organization").filter(pk=statement_id).first()
-        if statement is None or not self.has_view_permission(request, statement):
-            raise Http404("No such statement.")
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        statement = get_object_or_404(Statement.objects.select_related("organization"), pk=statement_id)
         return pdf_answer(figures_of(statement), statement.organization.name)

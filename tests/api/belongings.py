@@ -15,6 +15,7 @@ from coupons.services import create_coupon, redeem_coupon
 from coupons.terms import Terms
 from credits.models import CreditAccount
 from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold
+from credits.statements import StatementRequest, write_statements
 from metering.services import record_usage
 from tests.builders import make_key, make_record, make_user
 from tests.payments.building import ask_for, with_card
@@ -42,6 +43,7 @@ def furnish(organization: Organization) -> None:
     # open, with a rest of its life: what a stranger could cancel, pay or mark as paid
     ask_for(organization, "10", at=now)
     with_card(organization)
+    write_statements([StatementRequest(organization.id, now - timedelta(days=30), now)], at=now)
 
 
 def ids_of(organization: Organization) -> set[UUID]:
