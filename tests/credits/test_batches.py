@@ -3,7 +3,6 @@
 import csv
 import io
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -25,6 +24,7 @@ from tests.concurrency.parallel import run_parallel
 pytestmark = pytest.mark.django_db(transaction=True)
 
 BOSS = Actor("boss@example.com")
+STRANGER = "8c1f0c1e-5f0e-4c59-9a52-0d1a8f6f1b11"  # nobody's id, the same in every test process
 HEAD = "organization,action,amount,kind,expires_at,charge,reason"
 
 
@@ -119,7 +119,7 @@ def test_each_line_is_tried_after_those_before_it(pair):
 WRONG = [
     ("Nobody,grant,1,,,,", "There is no such organization."),
     (",grant,1,,,,", "There is no organization."),
-    (f"{uuid4()},grant,1,,,,", "There is no such organization."),
+    (f"{STRANGER},grant,1,,,,", "There is no such organization."),
     ("Twice,grant,1,,,,", "2 organizations have this name: give the id."),
     ("First,give,1,,,,", "The action is one of grant, deduct, adjust, refund."),
     ("First,grant,,,,,", "There is no amount."),
@@ -147,8 +147,8 @@ WRONG = [
     ("First,deduct,12,,,,", "This needs 12 USD; 11 USD is available."),
     ("First,refund,1,,,,", "A refund needs the charge: the id of a ledger entry."),
     ("First,refund,1,,,nothing,", "The charge is not an id."),
-    (f"First,refund,1,,,{uuid4()},", "No such ledger entry."),
-    (f"First,grant,1,,,{uuid4()},", "Only a refund has a charge."),
+    (f"First,refund,1,,,{STRANGER},", "No such ledger entry."),
+    (f"First,grant,1,,,{STRANGER},", "Only a refund has a charge."),
     ("First,grant,1,,,,,,more", "There are more cells than columns."),
     ("First,grant,1,,,," + "x" * 301, "A reason has at most 300 characters."),
 ]
