@@ -1,6 +1,7 @@
 """What every test may rely on."""
 
 import asyncio
+from functools import wraps
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
@@ -22,21 +23,27 @@ def the_ledger_can_be_emptied_between_tests():
         yield
 
 
-@pytest.fixture(autouse=True, scope="session")
-def an_event_loop_can_be_run_beside_a_browser():
-    """The browser's synchronous driver leaves its own loop marked as running in the thread of the tests."""
-    plain_run = asyncio.run
+def _without_running_loop(plain):
+    """``plain`` as if no loop were running in this thread."""
 
-    def run(main, **options):
+    @wraps(plain)
+    def run(*arguments, **options):
         theirs = asyncio._get_running_loop()
         asyncio._set_running_loop(None)
         try:
-            return plain_run(main, **options)
+            return plain(*arguments, **options)
         finally:
             asyncio._set_running_loop(theirs)
 
+    return run
+
+
+@pytest.fixture(autouse=True, scope="session")
+def an_event_loop_can_be_run_beside_a_browser():
+    """The browser's synchronous driver leaves its own loop marked as running in the thread of the tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(asyncio, "run", run)
+        for owner, name in ((asyncio, "run"), (asyncio.Runner, "run"), (asyncio.Runner, "close")):
+            patch.setattr(owner, name, _without_running_loop(getattr(owner, name)))
         yield
 
 

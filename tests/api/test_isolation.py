@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from django.db import transaction
 from django.test import Client
 
 from metering.price_book import forget_price_book
@@ -33,10 +34,19 @@ class World:
             furnish(customer.test_twin)
 
 
+@pytest.fixture(scope="module")
+def both(django_db_setup, django_db_blocker):
+    """Made once, since it is much work; each test changes it within a savepoint of its own."""
+    with django_db_blocker.unblock(), transaction.atomic(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("openrouter.tasks.soon", lambda *_: None)
+        yield World()
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def world(monkeypatch):
+def world(both, db, monkeypatch):
     monkeypatch.setattr("openrouter.tasks.soon", lambda *_: None)
-    yield World()
+    yield both
     forget_price_book()
 
 
