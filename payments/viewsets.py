@@ -88,6 +88,10 @@ class PaymentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     def cancel(self, request: ApiRequest, pk: UUID) -> Response:
         """Give up a payment that nobody has paid; a discount that it took is given back."""
         own = self._own(pk)
+        owed = self.get_queryset().exclude(purpose="credits").filter(pk=own).first()
+        if owed is not None and not request.auth.has_scope(Scope.ADMIN):
+            # As on the page: credit, or an upgrade, may have been given for it already.
+            raise PaymentNotOpen("Only an operator gives up what is owed.", payment_status=owed.status)
         payment = services.cancel_payment(payment_id=own, actor=request.auth.actor, at=timezone.now())
         return Response(self.get_serializer(payment).data)
 
