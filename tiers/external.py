@@ -49,7 +49,10 @@ def _starts_anew(before: Subscription | None, after: Subscription) -> bool:
 def _end(external: ExternalSubscription, actor: Actor, at: datetime) -> None:
     """At once when nothing more is paid for, else with the running period. Another tier by now is left alone."""
     current = open_subscription(external.organization_id)
-    if current is None or current.is_free or (external.tier and current.tier.slug != external.tier):
+    if current is None or current.is_free:
+        return
+    # While a coupon lends a better tier, the one that is sold elsewhere is the one to come back to.
+    if external.tier and (current.paid_tier or current.tier).slug != external.tier:
         return
     at_once = external.ends_at is None or external.ends_at <= at
     cancel_subscription(organization_id=external.organization_id, at=at, actor=actor, at_once=at_once)
