@@ -262,6 +262,13 @@ def test_somebody_elses_hold_is_as_good_as_none():
     assert (traces(thief)[0], balance(thief), Hold.objects.get(pk=hold_id).status) == (0, usd("10"), "open")
 
 
+def test_an_unknown_hold_is_refused_beside_a_good_one_of_the_same_wallet():
+    organization = make_funded("10")
+    good = make_record(organization, "1", hold_id=hold(organization, "2"))
+    assert statuses(record(good, make_record(organization, "4", hold_id=uuid7()))) == ["recorded", "unknown_hold"]
+    assert (traces(organization)[0], balance(organization)) == (1, usd("9"))
+
+
 def test_settlements_charges_and_refusals_share_a_batch():
     one, other = make_funded("10"), make_funded("1")
     outcomes = record(
