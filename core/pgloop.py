@@ -181,7 +181,10 @@ class LoopConnection:
             return
         rows: list[list[Row]] = []
         if error is None:
-            rows = [self._rows(result) for result in results if result.nfields]
+            try:
+                rows = [self._rows(result) for result in results if result.nfields]
+            except Exception as unreadable:  # committed, but no value of Python's holds it; who waits must hear of it
+                error = unreadable
         done(rows, error)
 
     def _rows(self, result: PGresult) -> list[Row]:

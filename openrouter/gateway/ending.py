@@ -8,6 +8,7 @@ from typing import NamedTuple
 import structlog
 
 from accounts.ratelimits import Decision, correct_async
+from core.groupcommit import BooksUnavailable
 from metering.price_book import BookPrice, card_for_async
 from metering.records import UsageOutcome
 from openrouter.gateway.bill import Bill, bill_from_answer, bill_from_generation
@@ -106,9 +107,13 @@ def give_tokens_back(decision: Decision | None, used: int) -> None:
 
 
 async def _written(gateway: Gateway, call: Call, bill: Bill) -> Settled:
-    settled = gateway.settle(call, bill)
+    try:
+        settled = gateway.settle(call, bill)
+    except BooksUnavailable:  # the answer is paid for all the same and goes out; recovery settles it
+        resolve_later(gateway, call)
+        return PENDING
     outcome = await _wait_briefly(settled)
-    if outcome is None:
+    if outcome is None or outcome.status != "recorded":  # a repetition does not say what the first run charged
         return PENDING
     return Settled(outcome.charged, outcome)
 

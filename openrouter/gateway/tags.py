@@ -24,7 +24,10 @@ def _short_texts(metadata: dict[str, Any]) -> dict[str, str]:
     return {
         name: value
         for name, value in metadata.items()
-        if isinstance(value, str) and len(name) <= LONGEST_NAME and len(value) <= LONGEST_VALUE
+        if isinstance(value, str)
+        and len(name) <= LONGEST_NAME
+        and len(value) <= LONGEST_VALUE
+        and "\0" not in name + value  # which PostgreSQL cannot keep: the hold would fail, and take its batch apart
     }
 
 
