@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import structlog
+from django.db import InterfaceError, OperationalError
 
 from accounts.ratelimits import Decision, correct_async
 from core.groupcommit import BooksUnavailable
@@ -37,7 +38,10 @@ PENDING = Settled(None, None)
 async def settle_answer(gateway: Gateway, call: Call, decision: Decision | None) -> Settled:
     """Settle a call by its own answer; when that does not say enough, by the provider's record, which is then awaited
     in the background."""
-    bill = bill_from_answer(call.ticket, call.reading, await served_price(call))
+    try:
+        bill = bill_from_answer(call.ticket, call.reading, await served_price(call))
+    except (InterfaceError, OperationalError):  # the price book is away: the answer is paid for and goes out
+        bill = None
     if bill is None:
         resolve_later(gateway, call)
         return PENDING
