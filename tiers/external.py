@@ -28,6 +28,8 @@ def _begin(external: ExternalSubscription, actor: Actor, at: datetime) -> None:
     before = open_subscription(external.organization_id)
     if before is not None and before.cancel_at_period_end and before.tier.slug == external.tier:
         reactivate_subscription(organization_id=external.organization_id, at=at, actor=actor)
+    if before is not None and before.paid_tier is not None and before.paid_tier.slug == external.tier:
+        return  # a coupon lends a better one for now; hearing of the own one again ends no loan
     after = subscribe(
         organization_id=external.organization_id,
         tier_slug=external.tier,

@@ -163,8 +163,10 @@ def _apply_discount(payment: Payment, at: datetime) -> None:
         payment.discount = percentage(payment.gross, discount.percent)
     smallest = provider_called(payment.provider).smallest
     if payment.gross - payment.discount < smallest:
-        # Nobody can charge so little: it is waived, and the rest of the terms stand.
-        payment.discount = payment.gross
+        # Nobody can charge so little: it is waived, and the rest of the terms stand. Credit that somebody buys costs
+        # the smallest charge instead: the buyer chooses the amount, and could buy below it for ever.
+        is_bought = payment.purpose in (Purpose.CREDITS, Purpose.TOP_UP) and payment.discount < payment.gross
+        payment.discount = payment.gross - smallest if is_bought and payment.gross > smallest else payment.gross
     if payment.discount:
         payment.amount = payment.gross - payment.discount
         payment.save(update_fields=["discount_used", "discount", "amount"])

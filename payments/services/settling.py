@@ -89,6 +89,9 @@ def succeed(
     reason: str = "",
 ) -> None:
     """The money has arrived: tell who asked for it. The caller holds the lock and has looked at the status."""
+    if payment.discount_used_id is not None and payment.status in (Status.CANCELED, Status.FAILED):
+        # Its discount was given back when it ended, and may be used up by now: it buys what was paid.
+        payment.credits = min(payment.credits, payment.amount)
     payment.status = Status.SUCCEEDED
     payment.paid_at = payment.ended_at = at
     payment.provider_reference = reference

@@ -60,6 +60,8 @@ def evaluate_top_ups(*, at: datetime, limit: int = 200) -> int:
     wallets = AutoTopUp.objects.filter(is_enabled=True, paused_at__isnull=True).annotate(
         left=F("organization__credit_account__balance") - F("organization__credit_account__held")
     )
+    # Who is suspended can neither spend nor take the rule back.
+    wallets = wallets.filter(organization__is_suspended=False)
     short = wallets.filter(left__lt=F("threshold")).values_list("organization_id", flat=True)
     # Rules whose cap stands in the way stay short: they must not keep the others from their turn.
     short = short.order_by(F("capped_at").asc(nulls_first=True), "organization_id")[:limit]

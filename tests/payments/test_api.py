@@ -73,6 +73,15 @@ def test_an_open_payment_is_canceled_paid_or_marked_as_paid(caller, customer):
     assert balance_of(customer) == 10
 
 
+@pytest.mark.parametrize("purpose", ["subscription", "overage", "switch"])
+def test_giving_up_what_is_owed_is_for_operators_keys(customer, purpose):
+    payment = ask_for(customer, purpose=purpose)
+    caller = Caller(customer, scopes=("credits:read", "credits:write"))
+    status, problem = caller.ask("POST", f"payments/{payment.pk}/cancel")
+    payment.refresh_from_db()
+    assert (status, problem["code"], payment.status) == (409, "payment_not_open", "open")
+
+
 def test_marking_as_paid_is_for_operators_keys(customer):
     payment = ask_for(customer)
     caller = Caller(customer, scopes=("credits:read", "credits:write"))

@@ -7,6 +7,7 @@ import pytest
 from core.errors import InvalidRequest, KeyReused
 from payments import services
 from payments.models import Discount
+from payments.services.settling import succeed
 from tests.builders import NOON, make_organization, usd
 from tests.payments.building import ask_for, balance_of
 
@@ -148,3 +149,24 @@ def test_what_is_too_little_to_be_charged_is_waived(settings):
         (0, "succeeded"),
         (usd("0.50"), "open"),
     ]
+
+
+def test_bought_credit_costs_the_smallest_charge_however_high_the_discount(settings):
+    settings.PAYMENT_PROVIDER = "stripe"
+    organization = make_organization()
+    add(organization, "90", uses=None)
+    payment = ask_for(organization, "4")
+    assert (payment.amount, payment.discount, payment.status) == (usd("0.50"), usd("3.50"), "open")
+    waived = ask_for(organization, "4", purpose="subscription", credits="0")
+    assert (waived.amount, waived.status) == (0, "succeeded")
+
+
+def test_money_for_a_canceled_payment_buys_what_was_paid_since_its_discount_went_back():
+    organization = make_organization()
+    discount = add(organization, "50")
+    payment = ask_for(organization, "100")
+    services.cancel_payment(payment_id=payment.pk, actor="test", at=NOON)
+    assert left(discount) == 1
+    payment.refresh_from_db()
+    succeed(payment, reference="late", actor="test", at=NOON)
+    assert (payment.credits, balance_of(organization)) == (50, 50)
