@@ -66,6 +66,6 @@ def balance(organization: Organization) -> Decimal:
 
 
 def told(organization: Organization) -> list[str]:
-    """What was announced of its tier, in order."""
-    events = DomainEvent.objects.filter(organization_id=organization.id).order_by("created_at", "id")
+    """What was announced of its tier, in order of time; what was said at one instant by name."""
+    events = DomainEvent.objects.filter(organization_id=organization.id).order_by("created_at", "type")
     return [type for type in events.values_list("type", flat=True) if type.startswith(("tier.", "subscription."))]
