@@ -112,6 +112,12 @@ DATABASES["default"]["OPTIONS"] = {
     # Transaction pooling (PgBouncer) hands a connection on after each transaction: no session state, no cursors.
     "prepare_threshold": None if env.bool("DATABASE_BEHIND_PGBOUNCER", default=False) else 5,
     "application_name": "farebox",
+    # A server that falls silent, without closing the connection, is given up after half a minute, not after hours.
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
 }
 DATABASES["default"]["DISABLE_SERVER_SIDE_CURSORS"] = True
 if TESTING:

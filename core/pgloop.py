@@ -48,8 +48,9 @@ class LoopConnection:
         """Connect. Raises psycopg.OperationalError."""
         options = _parameters()
         self._prepares = options.pop("prepare_threshold") is not None
-        if self._prepares:  # a pooler in between would not pass this wish on
-            options["options"] = f"{options.get('options', '')} -c plan_cache_mode=force_generic_plan".strip()
+        if self._prepares:  # a pooler in between would not pass these wishes on
+            wishes = "-c plan_cache_mode=force_generic_plan -c timezone=UTC"
+            options["options"] = f"{options.get('options', '')} {wishes}".strip()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 made = await psycopg.AsyncConnection.connect(**options, autocommit=True)

@@ -18,7 +18,7 @@ from credits.services import HoldOutcome, HoldRequest, hold_outcomes, place_hold
 from credits.upkeep import bring_up_to_date
 from metering.records import UsageOutcome, UsageRecord
 from metering.services import record_usage_query, usage_outcomes
-from openrouter.gateway.call import Try
+from openrouter.gateway.call import Call, Try
 from openrouter.gateway.ticket import Ticket
 
 _ATTEMPTS = """
@@ -129,3 +129,15 @@ def attempt_rows(tries: Iterable[Try], ticket: Ticket) -> list[dict[str, Any]]:
         }
         for attempt in tries
     ]
+
+
+def unresolved_facts(call: Call) -> dict[str, object]:
+    """What recovery must know of a call that has ended without a bill."""
+    return {
+        "ended_at": datetime.now(UTC),
+        "status": call.status,
+        "generation": call.reading.generation_id,
+        "served": call.reading.model,
+        "provider": call.reading.provider,
+        "attempts": attempt_rows(call.tries, call.ticket),
+    }

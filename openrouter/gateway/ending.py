@@ -1,7 +1,6 @@
 """How a call ends in the books, whatever became of its answer."""
 
 import asyncio
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from core.groupcommit import BooksUnavailable
 from metering.price_book import BookPrice, card_for_async
 from metering.records import UsageOutcome
 from openrouter.gateway.bill import Bill, bill_from_answer, bill_from_generation
-from openrouter.gateway.books import attempt_rows
+from openrouter.gateway.books import unresolved_facts
 from openrouter.gateway.call import Call
 from openrouter.gateway.lookup import find_generation
 from openrouter.gateway.runtime import Gateway
@@ -66,18 +65,6 @@ def resolve_later(gateway: Gateway, call: Call) -> None:
     gateway.note(call, **unresolved_facts(call))
     if call.reading.generation_id:
         gateway.spawn(_resolve(gateway, call))
-
-
-def unresolved_facts(call: Call) -> dict[str, object]:
-    """What recovery must know of a call that has ended without a bill."""
-    return {
-        "ended_at": datetime.now(UTC),
-        "status": call.status,
-        "generation": call.reading.generation_id,
-        "served": call.reading.model,
-        "provider": call.reading.provider,
-        "attempts": attempt_rows(call.tries, call.ticket),
-    }
 
 
 async def _resolve(gateway: Gateway, call: Call) -> None:

@@ -112,10 +112,16 @@ def _answer_of(exchange: Exchange) -> Answer | None:
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in exchange.sent_headers}
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
     content_type = headers.get("content-type", "application/json")
+    if not exchange.started:  # something of ours failed after the provider had answered, and may have billed
+        return _without_answer("The first request with this key was carried out, but its answer was lost.", kept)
     if len(exchange.recording) > _LARGEST_KEPT:
-        too_long = CallRefused(409, "The first answer to this request was too long to be kept.", "answer_not_kept")
-        return Answer(409, too_long.body(), "application/json", kept)
+        return _without_answer("The first answer to this request was too long to be kept.", kept)
     return Answer(exchange.sent_status, bytes(exchange.recording), content_type, kept)
+
+
+def _without_answer(why: str, headers: dict[str, str]) -> Answer:
+    """In place of an answer that cannot be replayed: the call must not be made, and billed, again."""
+    return Answer(409, CallRefused(409, why, "answer_not_kept").body(), "application/json", headers)
 
 
 async def _replay(exchange: Exchange, answer: Answer) -> None:

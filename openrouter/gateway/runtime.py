@@ -16,7 +16,7 @@ from credits.services import HoldOutcome, HoldRequest
 from metering.records import UsageOutcome
 from metering.tokens import preload
 from openrouter.gateway.bill import NOTHING, Bill, Ending, record_of
-from openrouter.gateway.books import HOLDS, NOTES, SETTLEMENTS, Note, Settlement, attempt_rows
+from openrouter.gateway.books import HOLDS, NOTES, SETTLEMENTS, Note, Settlement, attempt_rows, unresolved_facts
 from openrouter.gateway.call import Call
 from openrouter.gateway.lookups import Lookups
 from openrouter.gateway.periods import close_what_is_over, is_over
@@ -30,8 +30,9 @@ log = structlog.get_logger(__name__)
 # settlement of a shorter one is there as soon; a process that dies before is recovered by sums.
 NOTE_AFTER = 0.05
 _ALERT_EVERY = 60.0  # seconds, for the same alert
-# Settlements outlast a restart of the database: what the provider has billed is not forgotten for an outage.
-_SETTLEMENT_PATIENCE = 300.0
+# What the provider has billed is not forgotten for an outage of the database: meanwhile no call is admitted, so that
+# little can pile up.
+_PATIENCE = 3600.0
 
 
 class Gateway:
@@ -40,10 +41,8 @@ class Gateway:
     def __init__(self) -> None:
         self.process = this_process()
         self.holds = LoopCommit(HOLDS, name="holds")
-        self.settlements = LoopCommit(
-            SETTLEMENTS, name="settlements", longest_queue=50_000, patience=_SETTLEMENT_PATIENCE
-        )
-        self.notes = LoopCommit(NOTES, name="notes", patience=30)
+        self.settlements = LoopCommit(SETTLEMENTS, name="settlements", longest_queue=50_000, patience=_PATIENCE)
+        self.notes = LoopCommit(NOTES, name="notes", patience=_PATIENCE)
         self.lookups = Lookups()
         self._upstream: Upstream | None = None
         self._running: set[asyncio.Task[Any]] = set()
@@ -144,6 +143,7 @@ class Gateway:
         error = settled.exception()
         if error is not None:
             log.error("gateway.settlement_lost", call=str(call.id), error=repr(error))
+            self.note(call, **unresolved_facts(call))  # for recovery, which asks the provider
         elif not settled.result().is_known:
             status = settled.result().status
             log.error("gateway.settlement_refused", call=str(call.id), status=status)

@@ -85,3 +85,18 @@ def test_a_malformed_key_is_refused_or_ignored_when_empty(customer, key):
     buyer = customer()
     answer = buyer.chat(headers={"idempotency-key": key})
     assert answer.status == (200 if not key else 400)
+
+
+def test_a_call_whose_answer_was_lost_is_not_made_again(customer, monkeypatch):
+    """Something of ours breaks between the provider's answer and the client's."""
+
+    def broken(*arguments, **options):
+        raise ValueError("a fault of ours")
+
+    buyer = customer()
+    with monkeypatch.context() as broken_for_a_while:
+        broken_for_a_while.setattr("openrouter.gateway.calls.charge_headers", broken)
+        assert buyer.chat(headers=KEY).status == 500
+    again = buyer.chat(headers=KEY)
+    assert (again.status, again.error["type"]) == (409, "answer_not_kept")
+    assert len(buyer.generations) == 1

@@ -128,6 +128,24 @@ def test_a_difference_above_what_was_held_is_never_charged_whole(customer):
     assert 0 < 10 - buyer.account.balance <= held
 
 
+def test_a_settlement_that_the_books_refuse_for_good_is_recovered_from_the_providers_record(
+    customer, served, monkeypatch
+):
+    def refused(settlement):
+        future = served.loop.create_future()
+        future.set_exception(ValueError("a fault of ours"))
+        return future
+
+    buyer = customer()
+    with monkeypatch.context() as broken_for_a_while:
+        broken_for_a_while.setattr(served.app.gateway.settlements, "submit", refused)
+        assert buyer.chat().status == 200
+    wait_for(lambda: "ended_at" in buyer.holds[0].context, 5)
+    recover(timedelta(seconds=60))
+    settled_exactly(buyer)
+    assert (buyer.event.cost_source, buyer.event.status) == ("provider", "ok")
+
+
 def test_shares_are_exact_and_within_their_bounds():
     bounds = [Decimal("0.3"), Decimal("0.1"), Decimal("0.2")]
     amount = Decimal("0.100000000001")
