@@ -8,17 +8,25 @@ from typing import Any
 from django.conf import settings
 
 from core.errors import DomainError, InvalidRequest
-from metering.bounds import Bound, CallFacts, output_cap, upper_bound
-from metering.call_facts import chat_facts, embedding_facts, speech_facts
-from metering.errors import UnpriceableCall
-from metering.prices import PriceCard
+from metering.bounds import Bound, CallFacts
+from metering.sizing import (
+    CHAT,
+    EMBEDDING,
+    SPEECH,
+    CallShape,
+    Priced,
+    Sized,
+    affordable_answer,
+    bound_of,
+    longest_answer,
+    size_call,
+)
 from openrouter.gateway.call import Call
 from openrouter.gateway.parse import RequestBody, asked_output, provider_preferences
 from openrouter.gateway.routing import drop_fallbacks
 
 # An answer shorter than this is not worth making.
 SHORTEST_OUTPUT = 64
-_BYTES_PER_TOKEN = 3  # of a prompt, for its likely length
 
 
 def estimate(call: Call) -> None:
@@ -51,10 +59,14 @@ def do_without_fallbacks(call: Call) -> bool:
 
 
 def _size(call: Call) -> None:
+    shape = _shape(call)
     if call.route.may_stream:
-        call.ticket.output_cap = _cap(call)
-    call.facts = _facts(call)
-    _reserve(call, _bound(call, call.facts))
+        call.ticket.output_cap = longest_answer(shape)
+    sized = size_call(shape, call.terms.components, call.ticket.at)
+    if call.route.is_audio:
+        call.ticket.characters = sized.facts.characters
+    call.facts = sized.facts
+    _reserve(call, sized.bound)
     _limit(call)
 
 
@@ -69,79 +81,39 @@ def fit_into(call: Call, available: Decimal) -> bool:
     if cap is None or cap < SHORTEST_OUTPUT:
         return False
     call.ticket.output_cap = cap
-    _reserve(call, _bound_with(call, call.facts, cap))
+    _reserve(call, _bound(call, replace(call.facts, completion_tokens=cap)))
     _limit(call)
     return call.reserved <= available
 
 
 def affordable_output(call: Call, available: Decimal) -> int | None:
     """The longest answer in tokens that ``available`` USD can pay, at most the call's cap; None when not even one."""
-    longest, facts = call.ticket.output_cap, call.facts
-    if call.bound is None or longest is None or facts is None:
+    if call.bound is None or call.facts is None:
         return None
-    least, most = _bound_with(call, facts, 1).amount, call.bound.amount
-    if least > available:
-        return None
-    if most <= least:
-        return longest
-    cap = 1 + int((longest - 1) * (available - least) / (most - least))
-    while cap > 1 and _bound_with(call, facts, cap).amount > available:
-        cap -= max(cap // 50, 1)
-    return cap
+    sized = Sized(call.ticket.output_cap, call.facts, call.bound)
+    return affordable_answer(sized, _models(call), call.terms.components, call.ticket.at, available)
 
 
 def _reserve(call: Call, bound: Bound) -> None:
     call.bound, call.ticket.cost_bound = bound, bound.cost
 
 
-def _bound_with(call: Call, facts: CallFacts, cap: int) -> Bound:
-    return _bound(call, replace(facts, completion_tokens=cap))
-
-
 def _bound(call: Call, facts: CallFacts) -> Bound:
-    return upper_bound(facts, _cards(call), call.terms.components, call.ticket.at)
+    return bound_of(facts, _models(call), call.terms.components, call.ticket.at)
 
 
-def _cards(call: Call) -> list[PriceCard]:
-    cards = []
-    for candidate in call.candidates:
-        if candidate.price is None:
-            raise UnpriceableCall(f"No price is known for {candidate.name}.", model=candidate.name)
-        cards.append(candidate.price.card)
-    return cards
+def _models(call: Call) -> list[Priced]:
+    return [Priced(candidate.name, candidate.price) for candidate in call.candidates]
 
 
-def _facts(call: Call) -> CallFacts:
-    data, raw = call.body.data, call.body.raw
-    names = [candidate.name for candidate in call.candidates]
-    if call.route.is_audio:
-        facts = speech_facts(data)
-        call.ticket.characters = facts.characters
-        return facts
-    if not call.route.may_stream:
-        return embedding_facts(data, raw, models=names)
-    cap = call.ticket.output_cap or 0
-    return chat_facts(data, raw, models=names, completion_cap=cap, context_length=_context_length(call))
-
-
-def _context_length(call: Call) -> int | None:
-    """The largest context among the candidates; None as soon as one is unknown."""
-    lengths = [candidate.price.model.context_length for candidate in call.candidates if candidate.price is not None]
-    known = [length for length in lengths if length]
-    return max(known) if known and len(known) == len(lengths) else None
-
-
-def _cap(call: Call) -> int:
-    maxima = [
-        candidate.price.model.max_completion_tokens for candidate in call.candidates if candidate.price is not None
-    ]
-    known = [most for most in maxima if most]
-    return output_cap(
-        asked=call.asked_output,
-        default=settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
-        model_max=max(known) if known and len(known) == len(maxima) else None,
-        context_length=_context_length(call),
-        prompt_tokens=len(call.body.raw) // _BYTES_PER_TOKEN if call.asked_output is None else 0,
+def _shape(call: Call) -> CallShape:
+    return CallShape(
+        kind=CHAT if call.route.may_stream else SPEECH if call.route.is_audio else EMBEDDING,
+        data=call.body.data,
+        raw=call.body.raw,
+        models=_models(call),
+        asked_output=call.asked_output,
+        default_output=settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
     )
 
 
