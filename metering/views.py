@@ -15,6 +15,7 @@ from accounts.first_call import first_call
 from accounts.models import ApiKey, Membership
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
+from core.charts import Chart, ChartRow
 from core.keyset import read_page
 from credits.wallet import change_mark, wallet_of
 from metering.dashboard import Spend, pace_of, recent_events, spend_of
@@ -75,16 +76,13 @@ def _mark(request: PageRequest) -> str:
     return f"{change_mark(request.organization.id)}.{latest}"
 
 
-def _chart(spend: Spend) -> dict[str, Any]:
-    return {
-        "type": "bar",
-        "label": _("Spend by day and model"),
-        "axis": _("Day"),
-        "names": [name or _("Other models") for name in spend.names],
-        "rows": [
-            {"label": date_format(day.day, "M j"), "values": day.values, "total": day.total} for day in spend.days
-        ],
-    }
+def _chart(spend: Spend) -> Chart:
+    return Chart(
+        label=_("Spend by day and model"),
+        axis=_("Day"),
+        names=[name or _("Other models") for name in spend.names],
+        rows=[ChartRow(date_format(day.day, "M j"), day.values) for day in spend.days],
+    )
 
 
 @require_safe

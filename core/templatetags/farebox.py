@@ -96,6 +96,34 @@ def compact(number: int) -> str | SafeString:
 
 
 @register.filter
+def chart_figure(value: Decimal | int | None, unit: str) -> str | SafeString:
+    """A figure of a chart's table: an amount or a count; a dash where there is nothing to say."""
+    if value is None:
+        return _dash()
+    if unit == "money":
+        return _money(value, "") if value else "$0"
+    return f"{int(value):,}"
+
+
+@register.filter
+def chart_wire(value: Decimal | int | None) -> str:
+    """The same for the script that draws; empty where there is nothing to draw."""
+    return "" if value is None else to_wire(Decimal(value))
+
+
+@register.filter
+def percent_change(change: int) -> str:
+    """``12``, ``−7``, ``1,240``: whole per cent without the sign of growth."""
+    return f"{change:,}".replace("-", "\u2212")
+
+
+@register.simple_tag
+def series(number: int) -> int:
+    """The colour of a chart's line by its place; from the last one on they share it."""
+    return min(number, _LINES)
+
+
+@register.filter
 def moment(at: datetime | None, style: str = "short") -> str | SafeString:
     """A time in the reader's zone; ``short`` (Mar 2, 14:03), ``long`` (with year, seconds and zone) or ``day``."""
     if at is None:

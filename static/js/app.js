@@ -36,6 +36,19 @@
     if (region) region.textContent = text;
   };
 
+  /* A word about something that just happened: document.dispatchEvent(new CustomEvent("toast", {detail: {text, tone}})). */
+  const TOAST = 6000;
+  const toast = ({ text, tone = "" }) => {
+    const holder = document.getElementById("toasts");
+    if (!holder) return;
+    const note = document.createElement("p");
+    note.className = `toast ${tone && `toast-${tone}`}`.trim();
+    note.textContent = text;
+    holder.append(note);
+    setTimeout(() => note.remove(), TOAST);
+  };
+  document.addEventListener("toast", (event) => toast(event.detail));
+
   const copy = async (button) => {
     const source = document.getElementById(button.dataset.copy);
     const label = button.querySelector("[data-label]");
@@ -90,7 +103,7 @@
 
   /* ---------------------------------------------------------------- live parts
      A region with data-live asks for news while its page is visible; a hidden tab costs nothing. */
-  const EVERY = 2000;
+  const EVERY = 1500; // with the answer's own time, a change shows within two seconds
   const region = () => document.querySelector("[data-live]");
   const ask = () => { if (!document.hidden && region()) htmx.trigger(region(), "live"); };
   const pause = (paused) => {

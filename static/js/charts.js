@@ -13,6 +13,8 @@
     return value;
   };
 
+  const number = (text) => (text === "" ? null : Number(text));
+
   const read = (table) => {
     const rows = [...table.tBodies[0].rows];
     const names = [...table.tHead.rows[0].cells].slice(1).filter((cell) => "series" in cell.dataset);
@@ -20,37 +22,49 @@
       labels: rows.map((row) => row.cells[0].textContent.trim()),
       series: names.map((cell) => ({
         name: cell.textContent.trim(),
-        values: rows.map((row) => Number(row.cells[cell.cellIndex].dataset.value)),
+        dashed: "dashed" in cell.dataset,
+        values: rows.map((row) => number(row.cells[cell.cellIndex].dataset.value)),
         texts: rows.map((row) => row.cells[cell.cellIndex].textContent.trim()),
       })),
       totals: rows.map((row) => row.querySelector("[data-total]")?.textContent.trim() ?? ""),
     };
   };
 
+  const counts = (value) => value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 1 });
+
   const dollars = (value) => {
     if (value === 0) return "$0";
-    const digits = Math.abs(value) >= 1 ? 2 : Math.min(8, 1 - Math.floor(Math.log10(Math.abs(value))));
-    return `$${value.toLocaleString("en-US", { maximumFractionDigits: digits })}`;
+    const size = Math.abs(value);
+    const digits = size >= 1 ? 2 : Math.min(12, 1 - Math.floor(Math.log10(size)));
+    const least = size >= 1 && !Number.isInteger(value) ? 2 : 0;
+    return `${value < 0 ? "\u2212" : ""}$${size.toLocaleString("en-US", { minimumFractionDigits: least, maximumFractionDigits: digits })}`;
   };
 
-  const options = (data) => ({
+  const options = (data, { isLine, unit }) => ({
     animation: false,
     maintainAspectRatio: false,
     interaction: { mode: "index", intersect: false },
     font: { family: getComputedStyle(document.body).fontFamily },
     scales: {
       x: {
-        stacked: true,
+        stacked: !isLine,
         border: { color: colour("--line") },
         grid: { display: false },
         ticks: { color: colour("--muted"), maxRotation: 0, autoSkipPadding: 16, font: { size: 12 } },
       },
       y: {
-        stacked: true,
+        stacked: !isLine,
         beginAtZero: true,
+        suggestedMax: 0,
         border: { display: false },
         grid: { color: colour("--line") },
-        ticks: { color: colour("--muted"), maxTicksLimit: 5, callback: dollars, font: { size: 12 } },
+        ticks: {
+          color: colour("--muted"),
+          maxTicksLimit: 5,
+          precision: unit === "money" ? undefined : 0,
+          callback: unit === "money" ? dollars : counts,
+          font: { size: 12 },
+        },
       },
     },
     plugins: {
@@ -65,22 +79,49 @@
         padding: 12,
         boxPadding: 6,
         usePointStyle: true,
-        filter: (item) => item.raw !== 0,
+        filter: (item) => item.raw !== null && (isLine || item.raw !== 0),
         itemSort: (a, b) => b.raw - a.raw,
         callbacks: {
           label: (item) => ` ${item.dataset.label}  ${data.series[item.datasetIndex].texts[item.dataIndex]}`,
-          footer: ([item]) => (item ? `Total  ${data.totals[item.dataIndex]}` : ""),
+          footer: ([item]) => (item && data.totals[item.dataIndex] ? `\u2211  ${data.totals[item.dataIndex]}` : ""),
         },
       },
     },
   });
 
+  /* A lone point has no line: it is drawn as a dot. */
+  const line = (each, tone) => ({
+    borderColor: tone,
+    backgroundColor: `color-mix(in srgb, ${tone} 12%, transparent)`,
+    borderWidth: 2,
+    borderDash: each.dashed ? [5, 4] : [],
+    fill: !each.dashed,
+    stepped: false,
+    tension: 0,
+    pointRadius: each.values.filter((value) => value !== null).length === 1 ? 4 : 0,
+    pointHoverRadius: 5,
+    pointBackgroundColor: tone,
+    pointHitRadius: 12,
+  });
+
+  const column = (tone, edge) => ({
+    backgroundColor: tone,
+    borderColor: edge,
+    borderWidth: { top: 1 },
+    borderRadius: 2,
+    maxBarThickness: 28,
+    categoryPercentage: 0.86,
+    barPercentage: 0.92,
+  });
+
   const draw = (figure) => {
     const data = read(figure.querySelector("table"));
     const canvas = figure.querySelector("canvas");
+    const isLine = figure.dataset.chart === "line";
     Chart.getChart(canvas)?.destroy();
     Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
     const edge = colour("--surface");
+    const tone = (index) => colour(`--series-${Math.min(index + 1, SERIES)}`);
     return new Chart(canvas, {
       type: figure.dataset.chart,
       data: {
@@ -88,16 +129,10 @@
         datasets: data.series.map((each, index) => ({
           label: each.name,
           data: each.values,
-          backgroundColor: colour(`--series-${Math.min(index + 1, SERIES)}`),
-          borderColor: edge,
-          borderWidth: { top: 1 },
-          borderRadius: 2,
-          maxBarThickness: 28,
-          categoryPercentage: 0.86,
-          barPercentage: 0.92,
+          ...(isLine ? line(each, tone(each.dashed ? 0 : index)) : column(tone(index), edge)),
         })),
       },
-      options: options(data),
+      options: options(data, { isLine, unit: figure.dataset.unit }),
     });
   };
 
@@ -111,13 +146,16 @@
     const now = Number(figure.dataset.at ?? (event.key === "ArrowLeft" ? count : -1));
     const at = Math.min(Math.max(now + steps[event.key], 0), count - 1);
     figure.dataset.at = at;
-    const active = chart.data.datasets.map((_, datasetIndex) => ({ datasetIndex, index: at }));
+    const active = chart.data.datasets
+      .map((set, datasetIndex) => ({ datasetIndex, index: at, value: set.data[at] }))
+      .filter(({ value }) => value !== null);
     chart.setActiveElements(active);
     chart.tooltip.setActiveElements(active, { x: chart.scales.x.getPixelForValue(at), y: chart.chartArea.top });
     chart.update();
     const region = document.getElementById("spoken");
     const data = read(figure.querySelector("table"));
-    if (region) region.textContent = `${data.labels[at]}: ${data.totals[at]}`;
+    const parts = data.series.filter((each) => each.values[at] !== null).map((each) => `${each.name} ${each.texts[at]}`);
+    if (region) region.textContent = `${data.labels[at]}: ${data.totals[at] || parts.join(", ")}`;
   };
 
   const prepare = (figure) => {
