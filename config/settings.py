@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "tiers",
     "coupons",
     "metering",
+    "billing",
     "openrouter",
     "config.apps.FareboxConfig",
 ]

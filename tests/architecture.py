@@ -12,7 +12,8 @@ _CHAIN = ("core", "accounts", "outbox", "credits", "payments", "tiers", "meterin
 MAY_IMPORT: dict[str, set[str]] = {
     **{name: set(_CHAIN[:place]) for place, name in enumerate(_CHAIN)},
     "coupons": {"core", "accounts", "outbox", "credits", "payments", "tiers"},
-    "billing_api": {*_CHAIN, "coupons"},
+    "billing": {*_CHAIN[:-1], "coupons"},
+    "billing_api": {*_CHAIN, "coupons", "billing"},
     "sandbox": {"core"},
     "sdk": set(),
     "tools": {"config"},  # config.local alone: the one part of it that needs nothing installed
@@ -21,7 +22,8 @@ OURS = {*MAY_IMPORT, "config"}
 # A command is an edge: this one hands over to the stand-in and needs an installed app to be found in.
 COMMANDS = {("openrouter/management/commands/openrouter_sandbox.py", "sandbox")}
 MONEY_FOLDERS = (
-    *("accounts", "billing_api", "core", "coupons", "credits", "metering", "openrouter", "outbox", "payments", "tiers"),
+    *("accounts", "billing", "billing_api", "core", "coupons", "credits", "metering", "openrouter", "outbox"),
+    *("payments", "tiers"),
 )
 HTTP_CLIENTS = {"requests", "aiohttp", "httpx", "httpx2", "urllib3", "http.client", "urllib.request"}
 HTTP_FOLDERS = {"openrouter", "sandbox", "sdk", "tools", "benchmarks", "tests"}

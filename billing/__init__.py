@@ -1,0 +1,1 @@
+"""What organizations, as merchants, sell to customers of their own."""
