@@ -36,7 +36,8 @@ class ExternalSubscription:
     """A subscription that is sold and collected elsewhere, as its sender reports it.
 
     ``event``: ``active`` (also for a paid period) or ``canceled``; then ``ends_at`` is the end of what has been paid
-    (None: at once). ``reference`` is the sender's own id of the subscription or order.
+    (None: at once). ``reference`` is the sender's own id of the subscription, empty for an order that names none.
+    ``said_at`` orders what is said of one subscription, whatever the order in which it arrives.
     """
 
     organization_id: UUID
@@ -46,13 +47,14 @@ class ExternalSubscription:
     source: str
     reference: str
     ends_at: datetime | None
+    said_at: datetime
 
 
 class SubscriptionHandler(Protocol):
     """Called as ``handler(subscription, at=at)``."""
 
-    def __call__(self, subscription: ExternalSubscription, *, at: datetime) -> None:
-        """Follow what the sender says."""
+    def __call__(self, subscription: ExternalSubscription, /, *, at: datetime) -> str:
+        """Follow what the sender says; what became of it in words."""
 
 
 _settled: dict[str, list[PaymentHandler]] = {}
@@ -103,11 +105,9 @@ def tell_declined(payment: Payment, *, at: datetime) -> None:
         handler(payment, at=at)
 
 
-def tell_subscription(subscription: ExternalSubscription, *, at: datetime) -> bool:
-    """Tell everybody concerned of an external subscription; False when nobody is."""
-    for handler in _subscriptions:
-        handler(subscription, at=at)
-    return bool(_subscriptions)
+def tell_subscription(subscription: ExternalSubscription, *, at: datetime) -> str:
+    """Tell everybody concerned of an external subscription; what they made of it, empty when nobody is."""
+    return " ".join([handler(subscription, at=at) for handler in _subscriptions])
 
 
 def _registering(table: dict[str, list[H]], purposes: tuple[str, ...]) -> Callable[[H], H]:

@@ -50,6 +50,30 @@ class PaymentDue(DomainError):
     title = "A payment of this subscription is due; a better tier begins once it is paid."
 
 
+class SoldElsewhere(DomainError):
+    """The subscription is sold and collected elsewhere; ``source`` says where it is changed and cancelled."""
+
+    code = "sold_elsewhere"
+    status = 409
+    title = "This subscription was bought elsewhere; change or cancel it there."
+
+
+class SaleEnded(DomainError):
+    """A sender reports a subscription that has ended here; a new one needs an id of its own."""
+
+    code = "sale_ended"
+    status = 409
+    title = "This subscription has ended; it does not begin again."
+
+
+class SaleOfAnother(DomainError):
+    """A sender's subscription belongs to another organization."""
+
+    code = "sale_of_another"
+    status = 409
+    title = "This subscription was reported for another organization before."
+
+
 class NothingToCancel(DomainError):
     """The organization pays for nothing."""
 

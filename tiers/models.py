@@ -141,6 +141,9 @@ class Subscription(models.Model):
     paid_tier = models.ForeignKey(Tier, models.PROTECT, null=True, blank=True, related_name="+")
     paid_option = models.CharField(max_length=20, blank=True)
     lent_until = models.IntegerField(null=True, blank=True)
+    # Sold and collected elsewhere: the sender that reports it, and its own id there (empty while it has named none).
+    sold_by = models.CharField(max_length=60, blank=True, default="", db_default="")
+    sold_reference = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     objects = SubscriptionQuerySet.as_manager()
 
@@ -189,6 +192,23 @@ class Subscription(models.Model):
     def is_free(self) -> bool:
         """Whether its tier has no price."""
         return not self.price
+
+
+class ExternalSale(models.Model):
+    """A subscription that a sender sells and collects, by its own id. One that has ended never begins again."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="external_sales")
+    source = models.CharField(max_length=60)
+    reference = models.CharField(max_length=200)
+    told_at = models.DateTimeField()  # when the sender said what was followed last
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["source", "reference"], name="external_sale_once")]
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.reference}"
 
 
 class ChangeKind(models.TextChoices):

@@ -207,6 +207,15 @@ class LentSerializer(serializers.Serializer):
     until_period = serializers.IntegerField(source="lent_until", help_text="The period in which it comes back.")
 
 
+class SaleSerializer(serializers.Serializer):
+    """Where a subscription was bought that is not collected here."""
+
+    source = serializers.CharField(  # type: ignore[assignment]
+        source="sold_by", help_text="The shop that sells it; change or cancel it there."
+    )
+    reference = serializers.CharField(source="sold_reference", help_text="Its id there; empty while unknown.")
+
+
 class SubscriptionSerializer(serializers.Serializer):
     """The subscription in force; without one, the default tier applies and most fields are null."""
 
@@ -227,6 +236,7 @@ class SubscriptionSerializer(serializers.Serializer):
     cancel_at_period_end = serializers.BooleanField()
     pending = PendingSerializer(allow_null=True)
     lent = LentSerializer(allow_null=True)
+    sold_elsewhere = SaleSerializer(allow_null=True)
 
 
 def subscription_document(
@@ -241,6 +251,7 @@ def subscription_document(
     }
     if subscription is None:
         empty = dict.fromkeys(("id", "started_at", "anchor_at", "time_zone", "period", "trial_ends_at", "lent"))
+        empty["sold_elsewhere"] = None
         option = options_of(tier)[0]
         return {
             **empty,
@@ -263,4 +274,5 @@ def subscription_document(
             "ends_at": subscription.period_ends_at,
         },
         "lent": subscription if subscription.paid_tier_id else None,
+        "sold_elsewhere": subscription if subscription.sold_by else None,
     }

@@ -26,6 +26,7 @@ from tiers.errors import (
     NoTrial,
     OverageOwed,
     PaymentDue,
+    SoldElsewhere,
     TierNotOffered,
     UnknownOption,
     UnknownTier,
@@ -66,7 +67,7 @@ class SwitchView(APIView):
         request=shapes.SwitchRequestSerializer,
         responses={200: shapes.SwitchSerializer},
     )
-    @refuses(UnknownTier, UnknownOption, TierNotOffered, AlreadyOnTier, PaymentDue, OverageOwed)
+    @refuses(UnknownTier, UnknownOption, TierNotOffered, AlreadyOnTier, PaymentDue, OverageOwed, SoldElsewhere)
     @idempotent(atomic=False)
     def post(self, request: ApiRequest) -> Response:
         """A better tier once the difference is paid, a lesser one at the month's end; ``dry_run`` only computes."""
@@ -143,13 +144,16 @@ class CancelView(APIView):
     scope = MANAGE
 
     @extend_schema(operation_id="tiers_cancel", request=None, responses={200: shapes.SubscriptionSerializer})
-    @refuses(NothingToCancel)
+    @refuses(NothingToCancel, SoldElsewhere)
     @idempotent
     def post(self, request: ApiRequest) -> Response:
         """Let the subscription end with its month; until then it can be taken back."""
         _refuse_body(request)
         services.cancel_subscription(
-            organization_id=request.auth.organization_id, at=timezone.now(), actor=request.auth.as_actor
+            organization_id=request.auth.organization_id,
+            at=timezone.now(),
+            actor=request.auth.as_actor,
+            by_customer=True,
         )
         return _subscription(request.auth.organization_id)
 
@@ -160,13 +164,16 @@ class ReactivateView(APIView):
     scope = MANAGE
 
     @extend_schema(operation_id="tiers_reactivate", request=None, responses={200: shapes.SubscriptionSerializer})
-    @refuses(NothingToReactivate)
+    @refuses(NothingToReactivate, SoldElsewhere)
     @idempotent
     def post(self, request: ApiRequest) -> Response:
         """Go on after the month's end with what one has."""
         _refuse_body(request)
         services.reactivate_subscription(
-            organization_id=request.auth.organization_id, at=timezone.now(), actor=request.auth.as_actor
+            organization_id=request.auth.organization_id,
+            at=timezone.now(),
+            actor=request.auth.as_actor,
+            by_customer=True,
         )
         return _subscription(request.auth.organization_id)
 

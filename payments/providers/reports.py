@@ -40,7 +40,10 @@ class RefundReport:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """Money that a sender collected by itself: it settles ``payment_id``, or buys ``credits`` or a ``tier``."""
+    """Money that a sender collected by itself: it settles ``payment_id``, or buys ``credits`` or a ``tier``.
+
+    ``subscription`` is the sender's id of the subscription that the order is for, if it names one.
+    """
 
     source: str
     reference: str
@@ -50,6 +53,8 @@ class OrderReport:
     credits: Decimal | None = None
     tier: str = ""
     option: str | None = None
+    subscription: str = ""
+    said_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class SubscriptionReport:
     organization_id: UUID
     event: str
     tier: str
+    said_at: datetime
     option: str | None = None
     ends_at: datetime | None = None
 

@@ -105,10 +105,12 @@ def _(report: SubscriptionReport, *, at: datetime) -> Result:
         source=report.source,
         reference=report.reference,
         ends_at=report.ends_at,
+        said_at=report.said_at,
     )
-    if not tell_subscription(subscription, at=at):
+    note = tell_subscription(subscription, at=at)
+    if not note:
         return Result(Outcome.IGNORED, "Nobody follows subscriptions.", organization_id=report.organization_id)
-    return Result(Outcome.DONE, f"{report.tier or 'Subscription'} {report.event}.", None, report.organization_id)
+    return Result(Outcome.DONE, note, None, report.organization_id)
 
 
 def _is_about_now(report: PaymentReport, payment: Payment) -> bool:
@@ -182,8 +184,9 @@ def _follow(report: OrderReport, at: datetime) -> None:
         tier=report.tier,
         option=report.option,
         source=report.source,
-        reference=report.reference,
+        reference=report.subscription,
         ends_at=None,
+        said_at=report.said_at or at,
     )
     tell_subscription(subscription, at=at)
 

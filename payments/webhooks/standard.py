@@ -28,6 +28,7 @@ from payments.providers.reports import OrderReport, Report, SubscriptionReport
 from payments.services.incoming import Message
 
 Data = dict[str, Any]
+Reader = Callable[[str, Data, datetime], Report]
 
 
 def read_message(source: str, body: bytes, headers: dict[str, str]) -> Message:
@@ -60,10 +61,15 @@ def read_event(event: IncomingEvent) -> Report | None:
     """The report in a stored event; None for types that we do not use. Raises UnreadableEvent, InvalidPaymentAmount."""
     reader = _READERS.get(event.type)
     payload: Data = event.payload or {}
-    return None if reader is None else reader(event.provider.partition(":")[2], payload["data"])
+    if reader is None:
+        return None
+    data: Data = payload["data"]
+    # Of two messages about one thing the later one counts, whatever the order in which they arrive.
+    said_at = _moment(payload.get("timestamp")) or _moment(data.get("modified_at")) or event.received_at
+    return reader(event.provider.partition(":")[2], data, said_at)
 
 
-def _order_paid(source: str, data: Data) -> Report:
+def _order_paid(source: str, data: Data, said_at: datetime) -> Report:
     if str(data.get("currency", "usd")).lower() != "usd":
         raise InvalidPaymentAmount("Only USD is kept.")
     return OrderReport(
@@ -75,16 +81,26 @@ def _order_paid(source: str, data: Data) -> Report:
         credits=_credits(data),
         tier=_named(data, "tier"),
         option=_named(data, "option") or None,
+        subscription=_subscription_of(data),
+        said_at=said_at,
     )
 
 
-def _subscription(event: str) -> Callable[[str, Data], Report]:
-    def read(source: str, data: Data) -> Report:
+def _subscription_of(order: Data) -> str:
+    """The id of the subscription that an order is for; empty without one."""
+    nested = order.get("subscription")
+    found = order.get("subscription_id") or (nested.get("id") if isinstance(nested, dict) else "")
+    return found[:200] if isinstance(found, str) else ""
+
+
+def _subscription(event: str) -> Reader:
+    def read(source: str, data: Data, said_at: datetime) -> Report:
         return SubscriptionReport(
             source=source,
-            reference=_text(data, "id"),
+            reference=_text(data, "id")[:200],
             organization_id=_organization(data),
             event=event,
+            said_at=said_at,
             tier=_named(data, "tier"),
             option=_named(data, "option") or None,
             ends_at=_moment(data.get("ends_at") or data.get("ended_at") or data.get("current_period_end")),
@@ -93,7 +109,7 @@ def _subscription(event: str) -> Callable[[str, Data], Report]:
     return read
 
 
-_READERS: dict[str, Callable[[str, Data], Report]] = {
+_READERS: dict[str, Reader] = {
     "order.paid": _order_paid,
     "subscription.active": _subscription("active"),
     "subscription.canceled": _subscription("canceled"),

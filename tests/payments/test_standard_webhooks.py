@@ -25,7 +25,7 @@ def sender(settings):
 def followed(monkeypatch):
     """What a follower of external subscriptions hears."""
     heard = []
-    monkeypatch.setattr(registry, "_subscriptions", [lambda subscription, *, at: heard.append(subscription)])
+    monkeypatch.setattr(registry, "_subscriptions", [lambda said, *, at: heard.append(said) or "Heard."])
     return heard
 
 

@@ -66,6 +66,7 @@ class SubscriptionAdmin(ServiceAdmin):
             ),
             ("At its end", {"fields": ["cancel_at_period_end", "next_tier", "next_option"]}),
             ("Lent by a coupon", {"fields": ["paid_tier", "paid_option", "lent_until"]}),
+            ("Sold and collected elsewhere", {"fields": ["sold_by", "sold_reference"]}),
             ("Dates", {"fields": ["started_at", "ended_at", "end_reason"]}),
         ]
 

@@ -16,7 +16,7 @@ from credits.models import CreditAccount
 from credits.services import set_overage_limit
 from credits.upkeep import bring_up_to_date
 from outbox.services import publish
-from tiers.errors import OverageOwed, UnknownOption, UnknownTier
+from tiers.errors import OverageOwed, SoldElsewhere, UnknownOption, UnknownTier
 from tiers.models import Subscription, SubscriptionStatus, Tier
 from tiers.options import options_of
 from tiers.querysets import forget_terms
@@ -85,6 +85,8 @@ _TAKEN_OVER = (
     "period_starts_at",
     "period_ends_at",
     "trial_ends_at",
+    "sold_by",
+    "sold_reference",
 )
 _LEFT_BEHIND: dict[str, Any] = {
     "cancel_at_period_end": False,
@@ -144,6 +146,16 @@ def refuse_if_owed(organization_id: UUID, tier: Tier) -> None:
     owed = account.overage + account.overage_held - account.excess if account else 0
     if owed > tier.overage_limit:
         raise OverageOwed(owed=owed, limit=tier.overage_limit)
+
+
+def refuse_if_sold_elsewhere(subscription: Subscription | None) -> None:
+    """Raises SoldElsewhere: whoever collects the money decides what is in force."""
+    if subscription is not None and subscription.sold_by:
+        raise SoldElsewhere(
+            f"This subscription was bought from {subscription.sold_by}; change or cancel it there.",
+            source=subscription.sold_by,
+            reference=subscription.sold_reference,
+        )
 
 
 def tell(type: str, subscription: Subscription, actor: Actor, at: datetime, **facts: Any) -> None:

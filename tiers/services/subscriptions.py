@@ -22,6 +22,7 @@ from tiers.services.rows import (
     open_subscription,
     option_slug,
     periods_from,
+    refuse_if_sold_elsewhere,
     succeed,
     tell,
 )
@@ -173,17 +174,25 @@ def had_trial(organization_id: UUID) -> bool:
 
 @transaction.atomic
 def cancel_subscription(
-    *, organization_id: UUID, at: datetime, actor: Actor, at_once: bool = False, reason: str = ""
+    *,
+    organization_id: UUID,
+    at: datetime,
+    actor: Actor,
+    at_once: bool = False,
+    reason: str = "",
+    by_customer: bool = False,
 ) -> Subscription | None:
     """End a paid subscription at the end of its period; then the default tier begins. Doing it again changes nothing.
 
     ``at_once`` ends it now: nothing is paid back, and the credit that came with it stays until it expires. Returns what
-    is in force then. Raises NothingToCancel, NotFound.
+    is in force then. Raises NothingToCancel, NotFound; SoldElsewhere when it is the customer's word (``by_customer``).
     """
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
     if subscription is None or subscription.is_free:
         raise NothingToCancel()
+    if by_customer:
+        refuse_if_sold_elsewhere(subscription)
     if at_once:
         return fall_to_default(subscription=subscription, at=at, reason="canceled", actor=actor, words=reason)
     if subscription.cancel_at_period_end:
@@ -197,12 +206,19 @@ def cancel_subscription(
 
 
 @transaction.atomic
-def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor, reason: str = "") -> Subscription:
-    """Take back a cancellation, or a change that waits for the period's end. Raises NothingToReactivate, NotFound."""
+def reactivate_subscription(
+    *, organization_id: UUID, at: datetime, actor: Actor, reason: str = "", by_customer: bool = False
+) -> Subscription:
+    """Take back a cancellation, or a change that waits for the period's end.
+
+    Raises NothingToReactivate, NotFound, and SoldElsewhere when it is the customer's word (``by_customer``).
+    """
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
     if subscription is None or not (subscription.cancel_at_period_end or subscription.next_tier_id):
         raise NothingToReactivate()
+    if by_customer:
+        refuse_if_sold_elsewhere(subscription)
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)
     clear_schedule(subscription)
     tell("subscription.reactivated", subscription, actor, at, reason=reason)
@@ -213,13 +229,18 @@ def reactivate_subscription(*, organization_id: UUID, at: datetime, actor: Actor
 def set_collection(
     *, organization_id: UUID, collection: str, at: datetime, actor: Actor, reason: str = ""
 ) -> Subscription:
-    """An operator's word on how later periods are paid for. Raises NothingToCancel on a tier without a price."""
+    """An operator's word on how later periods are paid for; what is collected here is no longer sold elsewhere.
+
+    Raises NothingToCancel on a tier without a price.
+    """
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
     if subscription is None or subscription.is_free:
         raise NothingToCancel("There is no paid subscription.")
     subscription.collection = Collection(collection)
-    subscription.save(update_fields=["collection"])
+    if subscription.collection != Collection.NONE:
+        subscription.sold_by = subscription.sold_reference = ""
+    subscription.save(update_fields=["collection", "sold_by", "sold_reference"])
     tell("subscription.collection_changed", subscription, actor, at, collection=collection, reason=reason)
     return subscription
 

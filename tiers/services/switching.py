@@ -19,7 +19,15 @@ from tiers.planning import AT_PERIOD_END, WHEN_PAID, SwitchPreview, plan_switch
 from tiers.services.applying import apply_change
 from tiers.services.paying import asking
 from tiers.services.pending import clear_schedule, conclude, withdraw_pending
-from tiers.services.rows import current_tier, lock_up_to_date, open_subscription, option_slug, refuse_if_owed, tell
+from tiers.services.rows import (
+    current_tier,
+    lock_up_to_date,
+    open_subscription,
+    option_slug,
+    refuse_if_owed,
+    refuse_if_sold_elsewhere,
+    tell,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ def preview_switch(
 ) -> SwitchPreview:
     """What :func:`switch_tier` would do at ``at``; nothing is kept.
 
-    Raises UnknownTier, TierNotOffered, UnknownOption, AlreadyOnTier, PaymentDue, OverageOwed, NotFound.
+    Raises UnknownTier, TierNotOffered, UnknownOption, AlreadyOnTier, PaymentDue, OverageOwed, SoldElsewhere, NotFound.
     """
     return _preview(lock_up_to_date(organization_id, at), tier_slug, option, at, public_only)
 
@@ -87,6 +95,7 @@ def _preview(
 ) -> SwitchPreview:
     tier = current_tier(tier_slug, at)
     before = open_subscription(organization.id)
+    refuse_if_sold_elsewhere(before)
     if public_only and not tier.is_public:
         raise TierNotOffered()
     awaits_payment = before is None or before.collection != Collection.MANUAL

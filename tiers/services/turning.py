@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from accounts.principal import Actor
-from tiers.models import ChangeStatus, Collection, Subscription, SubscriptionStatus, Tier
+from tiers.models import ChangeStatus, Collection, ExternalSale, Subscription, SubscriptionStatus, Tier
 from tiers.options import options_of
 from tiers.querysets import forget_terms
 from tiers.services.paying import drop_unpaid
@@ -54,6 +54,7 @@ def fall_to_default(
     before = subscription.tier.slug
     tier = Tier.objects.base_of(subscription.tier, at)
     end(subscription, at=at, reason=reason)
+    _end_sale(subscription, at)
     drop_unpaid(subscription.organization_id, at=at, actor=actor.label)
     tell("subscription.ended", subscription, actor, at, reason=words or reason)
     if tier is None:
@@ -84,6 +85,13 @@ def mark_paid(*, subscription: Subscription, at: datetime) -> None:
     if subscription.status == SubscriptionStatus.PAST_DUE:
         _set_status(subscription, SubscriptionStatus.ACTIVE)
         tell("subscription.recovered", subscription, SYSTEM, at)
+
+
+def _end_sale(subscription: Subscription, at: datetime) -> None:
+    """What was sold elsewhere is over: nothing that its sender says later brings it back."""
+    if subscription.sold_reference:
+        sales = ExternalSale.objects.filter(source=subscription.sold_by, reference=subscription.sold_reference)
+        sales.filter(ended_at__isnull=True).update(ended_at=at)
 
 
 def _change(subscription: Subscription, tier: Tier, option: str, following: dict[str, Any]) -> Subscription:
