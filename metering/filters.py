@@ -35,6 +35,9 @@ class EventFilter(django_filters.FilterSet):
             "hold_id",
             "is_free",
             "is_byok",
+            "customer_id",
+            "external_customer_id",
+            "parent_id",
         ]
 
     @classmethod

@@ -136,11 +136,35 @@ class UsageEvent(models.Model):
     derivation = models.JSONField(default=dict)  # how the charge came about; enough to compute it again
     corrects_id = models.UUIDField(null=True)  # the voided event that this one replaces
     voided_at = models.DateTimeField(null=True)  # counts no longer; its charge was reversed
+    # Whose use it was among the organization's own customers, by our id or by the organization's, as it was reported;
+    # and the event it is part of, by our id or by the organization's, perhaps not known yet.
+    customer_id = models.UUIDField(null=True)
+    external_customer_id = models.CharField(max_length=255, null=True)  # noqa: DJ001  (absent differs from empty)
+    parent_id = models.CharField(max_length=255, null=True)  # noqa: DJ001
 
     class Meta:
         managed = True
         db_table = "metering_usageevent"
         ordering = ["-occurred_at", "-id"]
+        indexes = [
+            # a customer's usage of a period; events of nobody's customer are in neither
+            models.Index(
+                fields=["organization", "external_customer_id", "received_at"],
+                name="usage_event_by_ext_customer",
+                condition=Q(external_customer_id__isnull=False),
+            ),
+            models.Index(
+                fields=["organization", "customer_id", "received_at"],
+                name="usage_event_by_customer",
+                condition=Q(customer_id__isnull=False),
+            ),
+            # an event's children
+            models.Index(
+                fields=["organization", "parent_id"],
+                name="usage_event_by_parent",
+                condition=Q(parent_id__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.model or self.name} {full(self.charge)}"
@@ -161,6 +185,16 @@ class UsageKey(models.Model):
 
     def __str__(self) -> str:
         return self.external_id
+
+
+class UsageCutoff(models.Model):
+    """The last cut between periods of an organization's customers: what is recorded now was received after it."""
+
+    organization = models.OneToOneField(Organization, models.CASCADE, primary_key=True, related_name="+")
+    not_before = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.organization_id} from {self.not_before:%Y-%m-%d %H:%M:%S}"
 
 
 class UsageCorrection(models.Model):

@@ -57,6 +57,10 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     metadata: dict[str, Any] | msgspec.Raw = {}  # Raw: JSON that keeps the digits of its numbers
     derivation: dict[str, Any] = {}
     corrects_id: UUID | None = None
+    received_at: datetime | None = None  # of the event that this one replaces; None: when it is recorded
+    customer_id: UUID | None = None
+    external_customer_id: str | None = None
+    parent_id: str | None = None
     # what the ledger is told beside the event
     content_hash: UUID | None = None
     actor: str = ""

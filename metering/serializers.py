@@ -182,6 +182,9 @@ class EventSerializer(serializers.Serializer):
     metadata = serializers.JSONField()
     corrects_id = serializers.UUIDField(allow_null=True, help_text="The voided event that this one replaces.")
     voided_at = serializers.DateTimeField(allow_null=True, help_text="Since when it counts no longer.")
+    customer_id = serializers.UUIDField(allow_null=True, help_text="Which of your own customers used it.")
+    external_customer_id = serializers.CharField(allow_null=True, help_text="The same by your own id.")
+    parent_id = serializers.CharField(allow_null=True, help_text="The event that it is part of, as reported.")
 
 
 class ReasonSerializer(StrictSerializer):

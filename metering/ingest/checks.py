@@ -68,6 +68,8 @@ def _problems(event: TrackedEvent, at: datetime) -> Iterator[Problem]:
         yield "name", "required", "An event of kind custom needs a name."
     if event.external_id is not None and event.external_id.startswith(RESERVED_IDS):
         yield "external_id", "reserved", f"Ids that begin with {' or '.join(RESERVED_IDS)} are Farebox's own."
+    if event.customer_id is not None and event.external_customer_id is not None:
+        yield "customer_id", "inconsistent", "Give customer_id or external_customer_id, not both."
     if event.cost is not None:
         yield from _amount("cost", event.cost, USD_STEP, MOST_USD)
     if event.quantity is not None:

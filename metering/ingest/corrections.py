@@ -55,4 +55,7 @@ def replacement_of(event: UsageEvent, asked: CorrectionRequest, reporter: Report
     record.source = event.source
     record.api_key_id = event.api_key_id
     record.member_id = asked.event.member_id or event.member_id
+    if record.customer_id is None and record.external_customer_id is None:
+        record.customer_id, record.external_customer_id = event.customer_id, event.external_customer_id
+    record.parent_id = record.parent_id or event.parent_id
     return record

@@ -80,6 +80,9 @@ def _plain_record(event: TrackedEvent, reporter: Reporter, at: datetime) -> Usag
         metadata=msgspec.Raw(_encode(event.metadata)) if event.metadata else {},
         actor=reporter.actor,
         limit_ids=reporter.limit_ids,
+        customer_id=event.customer_id,
+        external_customer_id=event.external_customer_id,
+        parent_id=event.parent_id,
     )
 
 

@@ -20,6 +20,9 @@ _NOTES = {
     "hold_id": "An open hold: it is settled to this event's charge, and the rest is released.",
     "tags": "Up to 20 labels, each summed by day.",
     "metadata": "Anything else, up to 16 KiB.",
+    "customer_id": "Which of your own customers used it, by Farebox's id of the customer.",
+    "external_customer_id": "The same by your own id; give one of the two.",
+    "parent_id": "The event that this one is part of: our id of it, or its `external_id`.",
     "available": "What the wallet can still spend, USD; null when it was not touched.",
 }
 _MONEY = {"type": "string", "format": "decimal"}

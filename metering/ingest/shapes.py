@@ -57,6 +57,9 @@ class TrackedEvent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omi
     latency_ms: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
     tags: Annotated[dict[Text40, Text200], Meta(max_length=MOST_TAGS)] = {}
     metadata: dict[str, Any] = {}
+    customer_id: UUID | None = None
+    external_customer_id: ExternalId | None = None
+    parent_id: ExternalId | None = None
 
     def __post_init__(self) -> None:
         """Know the caller's id by one name."""

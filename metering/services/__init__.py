@@ -1,6 +1,7 @@
 """Every write of the meter."""
 
 from metering.services.corrections import Corrected, correct_event, void_event
+from metering.services.customer_events import cut_off_usage, ingest_events
 from metering.services.partitions import make_partitions
 from metering.services.recording import record_usage, record_usage_query, usage_outcomes
 from metering.services.rollups import rebuild_rollups
@@ -8,6 +9,8 @@ from metering.services.rollups import rebuild_rollups
 __all__ = [
     "Corrected",
     "correct_event",
+    "cut_off_usage",
+    "ingest_events",
     "make_partitions",
     "rebuild_rollups",
     "record_usage",

@@ -62,6 +62,7 @@ def correct_event(
                 raise AlreadyCorrected(replacement_id=known.replacement_id)
             first = UsageOutcome(status="duplicate", event_id=known.replacement_id)
             return Corrected(known, replayed=True, replacement=first)
+        replacement.received_at = event.received_at  # it stays in its period
         correction = _correct(
             event, reason=reason, actor=actor, at=at, replacement_id=replacement.id, content_hash=content
         )

@@ -1,0 +1,84 @@
+"""Recording what the customers of an organization use, and cutting their periods."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from core.errors import InvalidRequest
+from metering.customer_events import CustomerEvent, IngestResult, usage_of
+from metering.ingest.checks import RESERVED_IDS
+from metering.records import UsageRecord
+from metering.refusals import refuse
+from metering.services.recording import record_usage
+
+MOST_IN_A_STATEMENT = 2_000
+_NUL = b"\\u0000"
+
+
+@transaction.atomic
+def ingest_events(*, organization_id: UUID, events: Sequence[CustomerEvent], at: datetime) -> IngestResult:
+    """Record events of the organization's customers, received at ``at``: all or none.
+
+    An ``external_id`` that the organization has used before, also earlier in ``events``, makes the event a duplicate,
+    whatever it says; the first one stays. Raises InvalidRequest for text that cannot be kept and for ids that are
+    Farebox's own, and what the ledger refuses where the organization's tier charges for such events.
+    """
+    for place, event in enumerate(events):
+        _refuse_reserved(place, event)
+    records = [usage_of(event, organization_id, at=at) for event in events]
+    for place, record in enumerate(records):
+        _refuse_nul(place, record)
+    result = IngestResult(inserted=0, duplicates=0, event_ids=[])
+    for start in range(0, len(records), MOST_IN_A_STATEMENT):
+        _record(records[start : start + MOST_IN_A_STATEMENT], at, result)
+    return result
+
+
+def cut_off_usage(*, organization_id: UUID, at: datetime) -> datetime:
+    """The instant at which periods of the organization's customers can be cut; call it first in a transaction.
+
+    Events that are on their way into the books are waited for. Until the transaction ends no event of the
+    organization's customers is recorded, and those recorded afterwards count as received at the answered instant or
+    later: what ``received_at`` puts before it is complete. The answer is ``at``, or an earlier call's if that was
+    later.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT metering_cut_off(%s, %s)", [organization_id, at])
+        cut: datetime = cursor.fetchone()[0]
+    return cut
+
+
+def _record(records: Sequence[UsageRecord], at: datetime, result: IngestResult) -> None:
+    for record, outcome in zip(records, record_usage(records, at=at), strict=True):
+        if outcome.status == "recorded":
+            result.inserted += 1
+        elif outcome.status in ("duplicate", "key_reused"):
+            result.duplicates += 1
+        else:
+            refuse(record, outcome)
+        result.event_ids.append(outcome.event_id)
+
+
+def _refuse_reserved(place: int, event: CustomerEvent) -> None:
+    if event.external_id is not None and event.external_id.startswith(RESERVED_IDS):
+        detail = f"Ids that begin with {' or '.join(RESERVED_IDS)} are Farebox's own."
+        raise InvalidRequest(detail, index=place, field="external_id")
+
+
+def _refuse_nul(place: int, record: UsageRecord) -> None:
+    texts = (
+        record.name,
+        record.external_id,
+        record.external_customer_id,
+        record.parent_id,
+        record.model,
+        record.provider,
+    )
+    if any(text and "\x00" in text for text in texts) or _has_nul(record):
+        raise InvalidRequest("Text must not contain the NUL character.", index=place)
+
+
+def _has_nul(record: UsageRecord) -> bool:
+    return bool(record.metadata) and _NUL in bytes(record.metadata).replace(b"\\\\", b"")  # type: ignore[arg-type]
