@@ -121,7 +121,7 @@ class ApiKey(models.Model):
     )
     last_four = models.CharField(max_length=4, editable=False)
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    scopes = ArrayField(models.CharField(max_length=20))
+    scopes = ArrayField(models.CharField(max_length=40))
     allowed_models = ArrayField(models.CharField(max_length=120), default=list, blank=True)  # empty: all
     allowed_networks = ArrayField(models.CharField(max_length=49), default=list, blank=True)  # CIDR; empty: all
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True)  # null: the tier's

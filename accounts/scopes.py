@@ -18,6 +18,27 @@ class Scope(models.TextChoices):
 
 ALL_SCOPES: frozenset[str] = frozenset(Scope.values)
 
+# The words of the usage-billing clients for what a token may do at ``/v1/``; such a token may do nothing else.
+WIRE_SCOPES: frozenset[str] = frozenset(
+    f"{name}:{right}"
+    for name, rights in {
+        "organizations": ("read",),
+        "organization_access_tokens": ("read", "write"),
+        "events": ("read", "write"),
+        "meters": ("read", "write"),
+        "customers": ("read", "write"),
+        "customer_meters": ("read",),
+        "customer_sessions": ("write",),
+        "products": ("read", "write"),
+        "benefits": ("read", "write"),
+        "checkouts": ("read", "write"),
+        "orders": ("read",),
+        "subscriptions": ("read", "write"),
+        "webhooks": ("read", "write"),
+    }.items()
+    for right in rights
+)
+
 # Managing people and keys. Never stored on a key: owners and admins have it, and so has a key with ``admin``.
 MANAGE = "organization:manage"
 # Paying in the browser: buying credit, saving cards. Never stored on a key, which has ``credits:write``.

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
     "coupons",
     "metering",
     "billing",
+    "billing_api",
     "openrouter",
     "config.apps.FareboxConfig",
 ]
@@ -257,6 +258,12 @@ STRIPE_API_BASE = env("STRIPE_API_BASE", default="https://api.stripe.com").rstri
 PAYMENT_PAGE_ORIGINS = env.list("PAYMENT_PAGE_ORIGINS", default=["https://checkout.stripe.com"])
 # Senders of Standard Webhooks, each with its secrets: polar=whsec_…,shop=whsec_…
 STANDARD_WEBHOOK_SECRETS = env.dict("STANDARD_WEBHOOK_SECRETS", default={})
+
+# ---------------------------------------------------------------- webhooks to customers
+# Endpoints on this machine, and over plain HTTP: for development, and a sandbox of one's own.
+WEBHOOKS_ALLOW_LOOPBACK = env.bool("WEBHOOKS_ALLOW_LOOPBACK", default=False)
+# Runs of the sender at a time; each serves 64 endpoints at once.
+WEBHOOKS_SENDERS = env.int("WEBHOOKS_SENDERS", default=1)
 
 # What Prometheus sends as its bearer token to /metrics/; without one there is no such page.
 METRICS_TOKEN = env("METRICS_TOKEN", default="")

@@ -4,6 +4,7 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path, re_path
 
+from billing_api.urls import wire_urls
 from config.errors import api_not_found
 from config.health import health, live
 from config.metrics.views import metrics
@@ -24,10 +25,13 @@ urlpatterns = [
     path("api/docs/errors/", error_reference, name="api-errors"),
     path("api/v1/", include("config.api")),
     re_path("^api/", api_not_found),
+    path("v1/", include(wire_urls(is_sandbox=False))),
+    path("sandbox/v1/", include(wire_urls(is_sandbox=True))),
     path("", include("accounts.urls")),
     path("", include("credits.urls")),
     path("", include("coupons.urls")),
     path("", include("payments.urls")),
+    path("", include("tiers.urls")),
     path("", include("metering.urls")),
 ]
 

@@ -14,7 +14,7 @@ from accounts.errors import InsufficientScope, KeyNotActive
 from accounts.key_secrets import PREFIX_LENGTH, digest_of, new_secret
 from accounts.models import ApiKey, Membership, Organization
 from accounts.principal import Actor
-from accounts.scopes import ALL_SCOPES
+from accounts.scopes import ALL_SCOPES, WIRE_SCOPES
 from accounts.services.organizations import checked_name, tell
 from accounts.signals import api_key_saved
 from core.errors import InvalidRequest, NotFound
@@ -197,7 +197,7 @@ def _check(terms: KeyTerms, organization: Organization, at: datetime) -> None:
 
 
 def _problems(terms: KeyTerms, organization: Organization, at: datetime) -> Iterator[tuple[str, str]]:
-    unknown = set(terms.scopes) - ALL_SCOPES
+    unknown = set(terms.scopes) - ALL_SCOPES - WIRE_SCOPES
     if not terms.scopes or unknown:
         yield "scopes", f"Name at least one scope, each one of {', '.join(sorted(ALL_SCOPES))}."
     if terms.expires_at is not None and terms.expires_at <= at:

@@ -1,0 +1,3 @@
+"""The modules that declare endpoints."""
+
+from billing_api import tokens  # noqa: F401

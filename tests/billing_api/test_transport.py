@@ -1,0 +1,218 @@
+"""What holds for every path of the wire: tokens, statuses, bodies, pages, isolation."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from accounts.ratelimits.windows import Bucket, BucketState, Decision
+from billing_api import calls
+from billing_api.documents import document
+from billing_api.endpoints import ENDPOINTS
+from tests.builders import make_customer, make_key
+
+TOKENS = "organization-access-tokens/"
+
+
+class Wire:
+    """A client of the wire with one token."""
+
+    def __init__(self, secret=None, prefix="/v1/"):
+        self.secret = secret
+        self.prefix = prefix
+        self.http = Client(raise_request_exception=False)
+
+    def send(self, method, path, body=None, **options):
+        headers = {"authorization": f"Bearer {self.secret}"} if self.secret else {}
+        data = body if isinstance(body, bytes | str) else b"" if body is None else json.dumps(body)
+        options.setdefault("content_type", "application/json")
+        return self.http.generic(method, self.prefix + path, data, headers=headers, **options)
+
+    def get(self, path):
+        return self.send("GET", path)
+
+    def post(self, path, body=None):
+        return self.send("POST", path, body)
+
+
+@pytest.fixture
+def merchant(db):
+    return make_customer()
+
+
+@pytest.fixture
+def wire(merchant):
+    return Wire(make_key(merchant)[1])
+
+
+def refused(answer, status, error, detail=None):
+    found = answer.json()
+    assert (answer.status_code, found["error"]) == (status, error), found
+    assert answer["Content-Type"] == "application/json"
+    assert detail is None or found["detail"] == detail
+    return found["detail"]
+
+
+def places(answer):
+    return [problem["loc"] for problem in refused(answer, 422, "RequestValidationError")]
+
+
+@pytest.mark.parametrize("secret", [None, "nonsense", "fbx_live_" + "a" * 43])
+def test_without_a_valid_token_every_path_is_refused_alike(db, secret):
+    for prefix in ("/v1/", "/sandbox/v1/"):
+        answer = Wire(secret, prefix).get(TOKENS)
+        assert isinstance(refused(answer, 401, "Unauthorized"), str) and answer["WWW-Authenticate"] == "Bearer"
+
+
+def test_another_scheme_is_no_token(merchant):
+    headers = {"authorization": f"Basic {make_key(merchant)[1]}"}
+    refused(Client().get(f"/v1/{TOKENS}", headers=headers), 401, "Unauthorized", "Invalid token")
+
+
+def test_a_path_is_served_as_it_is_listed_and_no_other(wire):
+    assert wire.get(TOKENS).status_code == 200
+    for other in (TOKENS.rstrip("/"), f"{TOKENS}/", "nothing", ""):
+        refused(wire.get(other), 404, "ResourceNotFound", "Not found")
+    answer = wire.send("PUT", TOKENS, {})
+    refused(answer, 405, "MethodNotAllowed")
+    assert answer["Allow"] == "GET, POST"
+
+
+def test_ids_of_another_form_are_refused_at_their_place(wire):
+    assert places(wire.send("DELETE", f"{TOKENS}nonsense")) == [["path", "id"]]
+    refused(wire.send("DELETE", f"{TOKENS}0191f6f0-0000-7000-8000-000000000000"), 404, "ResourceNotFound", "Not found")
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b"{", ["body"]),
+        (b"\xff\xfe", ["body"]),
+        (b"[" * 100_000, ["body"]),
+        (b'{"comment": NaN}', ["body"]),
+        (b'{"comment": "a\\u0000", "scopes": ["events:read"]}', ["body"]),
+        (b'{"scopes": ["events:read"]}', ["body", "comment"]),
+        (b'{"comment": "a", "scopes": ["events:read", 7]}', ["body", "scopes", 1]),
+        (b'{"comment": "a", "scopes": ["gateway"]}', ["body", "scopes", 0]),
+        (b"7", ["body"]),
+    ],
+)
+def test_a_body_that_does_not_fit_is_answered_with_where_and_why(wire, body, place):
+    assert places(wire.post(TOKENS, body)) == [place]
+
+
+def test_a_body_is_json_and_no_larger_than_the_path_takes(wire):
+    refused(
+        wire.send("POST", TOKENS, b"a=b", content_type="application/x-www-form-urlencoded"), 415, "UnsupportedMediaType"
+    )
+    refused(wire.post(TOKENS, b" " * (1024 * 1024 + 1)), 413, "PayloadTooLarge")
+    made = {"comment": "a", "scopes": ["events:read"]}
+    assert wire.send("POST", TOKENS, made, content_type="application/json; charset=utf-8").status_code == 201
+
+
+def test_pages_are_counted_from_one_and_hold_a_hundred_at_most(wire, merchant):
+    for number in range(11):
+        wire.post(TOKENS, {"comment": f"t{number:02}", "scopes": ["events:read"]})
+    first, second = wire.get(TOKENS).json(), wire.get(f"{TOKENS}?page=2").json()
+    assert first["pagination"] == second["pagination"] == {"total_count": 12, "max_page": 2}
+    assert (len(first["items"]), len(second["items"])) == (10, 2)
+    assert wire.get(f"{TOKENS}?page=9").json()["items"] == []
+    assert len(wire.get(f"{TOKENS}?limit=5000").json()["items"]) == 12
+    names = [each["comment"] for each in wire.get(f"{TOKENS}?sorting=-comment&limit=3").json()["items"]]
+    assert names == ["test", "t10", "t09"]
+    assert places(wire.get(f"{TOKENS}?page=0")) == [["query", "page"]]
+    assert places(wire.get(f"{TOKENS}?limit=ten")) == [["query", "limit"]]
+    assert places(wire.get(f"{TOKENS}?sorting=digest")) == [["query", "sorting", 0]]
+    assert places(wire.get(f"{TOKENS}?organization_id=me")) == [["query", "organization_id", 0]]
+
+
+def test_an_empty_list_has_no_page(wire):
+    nobody = "organization_id=0191f6f0-0000-7000-8000-000000000000"
+    assert wire.get(f"{TOKENS}?{nobody}").json() == {"items": [], "pagination": {"total_count": 0, "max_page": 0}}
+
+
+def test_a_token_does_what_its_scopes_name_and_nothing_else(wire, merchant):
+    made = wire.post(TOKENS, {"comment": "reads", "scopes": ["organization_access_tokens:read"]}).json()
+    assert made["organization_access_token"]["scopes"] == ["organization_access_tokens:read"]
+    reader = Wire(made["token"])
+    assert reader.get(TOKENS).status_code == 200
+    refused(reader.post(TOKENS, {"comment": "a", "scopes": ["events:write"]}), 403, "InsufficientScope")
+    native = Client().get("/api/v1/credits/balance", headers={"authorization": f"Bearer {made['token']}"})
+    assert native.status_code == 403
+
+
+def test_a_token_hands_out_no_more_than_it_has(wire):
+    scopes = ["organization_access_tokens:read", "organization_access_tokens:write"]
+    keeper = Wire(wire.post(TOKENS, {"comment": "keeper", "scopes": scopes}).json()["token"])
+    assert keeper.post(TOKENS, {"comment": "same", "scopes": scopes}).status_code == 201
+    refused(keeper.post(TOKENS, {"comment": "more", "scopes": ["events:write"]}), 403, "InsufficientScope")
+
+
+def test_a_token_is_changed_expires_and_is_revoked(wire):
+    body = {"comment": "old", "scopes": ["organization_access_tokens:read"], "expires_in": "PT1H"}
+    made = wire.post(TOKENS, body).json()
+    path = f"{TOKENS}{made['organization_access_token']['id']}"
+    changed = wire.send("PATCH", path, {"comment": "new"}).json()
+    assert changed["comment"] == "new" and changed["expires_at"] == made["organization_access_token"]["expires_at"]
+    answer = wire.send("DELETE", path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    refused(Wire(made["token"]).get(TOKENS), 401, "Unauthorized")
+    refused(wire.send("DELETE", path), 404, "ResourceNotFound")
+
+
+def test_the_sandbox_takes_sandbox_tokens_only_and_sees_nothing_of_the_live_organization(merchant, wire):
+    live, test = wire, make_key(merchant.test_twin)[1]
+    refused(Wire(live.secret, "/sandbox/v1/").get(TOKENS), 401, "Unauthorized")
+    for prefix in ("/v1/", "/sandbox/v1/"):
+        found = Wire(test, prefix).get(TOKENS).json()["items"]
+        assert [each["organization_id"] for each in found] == [str(merchant.test_twin.pk)]
+    theirs = live.get(TOKENS).json()["items"][0]["id"]
+    refused(Wire(test).send("DELETE", f"{TOKENS}{theirs}"), 404, "ResourceNotFound")
+    assert live.get(TOKENS).status_code == 200
+
+
+def test_a_suspended_organization_is_refused(wire, merchant):
+    merchant.is_suspended = True
+    merchant.save()
+    refused(wire.get(TOKENS), 403, "OrganizationSuspended")
+
+
+def test_too_many_requests_say_when_to_come_back(wire, monkeypatch):
+    full = BucketState(Bucket("k", "api", "requests", 1000), remaining=0, retry_ms=2500, reset_ms=60_000, slot=0)
+    monkeypatch.setattr(calls, "take", lambda buckets: Decision(admitted=False, states=(full,)))
+    answer = wire.get(TOKENS)
+    refused(answer, 429, "RateLimited")
+    assert answer["Retry-After"] == "3"
+
+
+def test_a_fault_is_a_500_that_says_nothing(wire, monkeypatch):
+    def fails(*_args, **_options):
+        raise RuntimeError("secret words")
+
+    monkeypatch.setattr(calls, "take", fails)
+    answer = wire.get(TOKENS)
+    assert refused(answer, 500, "InternalServerError") == "Something went wrong on our side."
+
+
+def test_no_cookie_counts(wire):
+    client = Client(enforce_csrf_checks=True)
+    answer = client.generic(
+        "POST",
+        f"/v1/{TOKENS}",
+        json.dumps({"comment": "a", "scopes": ["events:read"]}),
+        content_type="application/json",
+        headers={"authorization": f"Bearer {wire.secret}"},
+    )
+    assert answer.status_code == 201
+
+
+def test_every_endpoint_is_documented_with_an_example_that_it_takes():
+    found = document()
+    for each in ENDPOINTS:
+        operation = found["paths"][f"/v1/{each.path}"][each.method.lower()]
+        assert operation["summary"] and str(each.status) in operation["responses"]
+        if each.body is not None:
+            assert each.example is not None, each.path
+    names = [operation["operationId"] for path in found["paths"].values() for operation in path.values()]
+    assert len(set(names)) == len(names)
+    assert Client().get("/v1/openapi.json").json()["openapi"] == "3.1.0"
