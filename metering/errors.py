@@ -1,6 +1,6 @@
 """What metering refuses."""
 
-from core.errors import DomainError, NotFound
+from core.errors import DomainError, InvalidRequest, NotFound
 
 
 class InvalidPrice(DomainError):
@@ -64,3 +64,55 @@ class ByokNotIncluded(DomainError):
     code = "byok_not_allowed"
     status = 403
     title = "Your plan does not include using your own provider key."
+
+
+class NoSuchModel(DomainError):
+    """No model of that name has a price: an unknown price is never free."""
+
+    code = "model_not_found"
+    status = 404
+    title = "There is no such model."
+
+
+class ModelNotIncluded(DomainError):
+    """The tier, or the API key's own list, does not include the model."""
+
+    code = "model_not_allowed"
+    status = 403
+    title = "Your tier or your key does not include this model."
+
+
+class InvalidMeter(InvalidRequest):
+    """A definition that is no meter's; ``problems`` has (place, code, words) for each thing that is wrong with it."""
+
+    code = "invalid_meter"
+    title = "This does not define a meter."
+
+    def __init__(self, problems: "list[tuple[tuple[str | int, ...], str, str]]") -> None:
+        self.problems = problems
+        errors = [
+            {"field": ".".join(map(str, place)), "code": code, "detail": words} for place, code, words in problems
+        ]
+        super().__init__("; ".join(f"{one['field']}: {one['detail']}" for one in errors), errors=errors)
+
+
+class UnknownMeter(NotFound):
+    """No such meter in this organization."""
+
+    code = "unknown_meter"
+    title = "No such meter."
+
+
+class MeterInUse(DomainError):
+    """What a meter counts is fixed once it has counted something, or once a tier's price rests on it."""
+
+    code = "meter_in_use"
+    status = 409
+    title = "This meter has events already: make another one, and archive this."
+
+
+class TooFineGrained(InvalidRequest):
+    """More buckets, or more groups, than an answer holds."""
+
+    code = "too_fine_grained"
+    title = "This divides the range into too many parts."

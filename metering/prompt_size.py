@@ -83,6 +83,13 @@ def prompt_upper_bound(
     return PromptSize(tokens, basis, parts.images, image_tokens, parts.audio_tokens, parts.files)
 
 
+def prompt_texts(body: Mapping[str, Any]) -> list[str]:
+    """Every text of the prompt, in order: what counting counts."""
+    parts = _Parts()
+    parts.read(body)
+    return parts.texts
+
+
 def _image_tokens(model: str) -> int:
     for prefix, tokens in IMAGE_TOKENS:
         if model.startswith(prefix):

@@ -4,11 +4,13 @@ from django.urls import path
 
 from metering.ingest.views import TrackBatchView, TrackView
 from metering.viewsets import sums
+from metering.viewsets.estimate import EstimateView
 from metering.viewsets.events import EventViewSet
 
 urlpatterns = [
     path("metering/track", TrackView.as_view(), name="metering-track"),
     path("metering/track/batch", TrackBatchView.as_view(), name="metering-track-batch"),
+    path("metering/estimate", EstimateView.as_view(), name="metering-estimate"),
     path("metering/summary", sums.SummaryView.as_view(), name="metering-summary"),
     path("metering/by-model", sums.ByModelView.as_view(), name="metering-by-model"),
     path("metering/by-date", sums.ByDateView.as_view(), name="metering-by-date"),

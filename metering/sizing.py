@@ -41,7 +41,8 @@ class Sized:
 class CallShape:
     """A request: the decoded ``data`` of ``raw``, and all ``models`` that may serve it.
 
-    ``kind`` is CHAT, EMBEDDING or SPEECH, ``asked_output`` is the length that the client names, ``default_output`` what is taken when it names none (tokens).
+    ``kind`` is CHAT, EMBEDDING or SPEECH, ``asked_output`` the length that the client names, ``default_output`` what is
+    taken when it names none (tokens).
     """
 
     kind: str

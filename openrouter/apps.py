@@ -17,9 +17,12 @@ class OpenRouterConfig(AppConfig):
         import openrouter.handlers  # noqa: F401  (registers them)
         from accounts.signals import organization_created
         from metering.attempts import read_attempts_by
+        from metering.estimates import plan_by
         from openrouter.attempts import attempts_of_call
+        from openrouter.call_plans import plan_call
 
         read_attempts_by(attempts_of_call)
+        plan_by(plan_call)
         organization_created.connect(_open_accounts, dispatch_uid="openrouter")
 
 

@@ -9,12 +9,13 @@ from accounts.directory import authenticate_key_async
 from accounts.errors import InsufficientScope, InvalidApiKey
 from accounts.principal import Principal
 from accounts.scopes import Scope
+from metering.call_request import candidates_of, require_input
 from metering.price_book import book, card_for_async
 from openrouter.gateway.access import OWN, Access, Key, access
 from openrouter.gateway.call import Call, Candidate, Route
 from openrouter.gateway.errors import CallRefused
 from openrouter.gateway.lookups import Lookups
-from openrouter.gateway.parse import RequestBody, candidates_of, flag, require_input
+from openrouter.gateway.parse import RequestBody, flag
 from openrouter.gateway.periods import present_terms
 from openrouter.gateway.routing import add_fallbacks, add_preferences, fallbacks_of, rule_facts, rule_for
 from openrouter.gateway.tags import read_tags
@@ -94,7 +95,7 @@ async def _follow_rule(
     fallbacks: list[Candidate] = []
     if not body.data.get("models"):
         found = await fallbacks_of(rule, first, at)
-        fallbacks = [each for each in found if _model_is_allowed(each, principal, terms)]
+        fallbacks = [each for each in found if may_use(each, principal, terms)]
     if fallbacks:
         add_fallbacks(body, fallbacks)
         candidates += fallbacks
@@ -112,7 +113,8 @@ def _choose_key(keys: Access, terms: TierTerms) -> Key:
     return keys.ours
 
 
-def _model_is_allowed(candidate: Candidate, principal: Principal, terms: TierTerms) -> bool:
+def may_use(candidate: Candidate, principal: Principal, terms: TierTerms) -> bool:
+    """Whether key and tier include the model."""
     try:
         _check_model(candidate, principal, terms)
     except CallRefused:

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from core.errors import DomainError, InvalidRequest
 from metering.bounds import Bound, CallFacts
+from metering.call_request import asked_output
 from metering.sizing import (
     CHAT,
     EMBEDDING,
@@ -22,7 +23,7 @@ from metering.sizing import (
     size_call,
 )
 from openrouter.gateway.call import Call
-from openrouter.gateway.parse import RequestBody, asked_output, provider_preferences
+from openrouter.gateway.parse import RequestBody, provider_preferences
 from openrouter.gateway.routing import drop_fallbacks
 
 # An answer shorter than this is not worth making.

@@ -64,11 +64,14 @@ async def fallbacks_of(rule: RoutingRule, first: Candidate, at: datetime) -> lis
     """The rule's fallbacks for a call of ``first`` that can be held for: their prices are certain, and none costs
     anything when ``first`` is free."""
     found = [Candidate(name, await card_for_async(name, at)) for name in rule.fallbacks if name not in first.names]
-    return [
-        each
-        for each in found
-        if each.price is not None and not each.price.card.is_dynamic() and (each.is_free or not first.is_free)
-    ]
+    return [each for each in found if can_fall_back(each, first)]
+
+
+def can_fall_back(candidate: Candidate, first: Candidate) -> bool:
+    """Whether a rule may add ``candidate`` to a call of ``first``."""
+    if candidate.price is None or candidate.price.card.is_dynamic():
+        return False
+    return candidate.is_free or not first.is_free
 
 
 def rule_facts(rule: RoutingRule, fallbacks: Sequence[Candidate], *, prefers: bool) -> dict[str, Any]:

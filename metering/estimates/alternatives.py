@@ -1,0 +1,111 @@
+"""Cheaper models that could serve the same request: fitting by what goes in and out, by context, tier and key."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from accounts.principal import Principal
+from metering.bounds import CallFacts
+from metering.errors import UnpriceableCall
+from metering.estimates.pricing import cost_of, expected_usage
+from metering.estimates.tokens import Prompt
+from metering.price_book import BookModel, BookPrice, card_for, listed_models
+from metering.tokens import UNKNOWN
+from tiers.terms import TierTerms
+
+MOST = 5
+_TRIED = 40  # of the cheapest by their base prices, these are priced exactly
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A model and the likely charge with it, USD; ``saving`` against the model asked for."""
+
+    model: BookModel
+    charge: Decimal
+    saving: Decimal
+    is_free: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The call as it was asked for. ``charge`` is its likely one, ``answer_tokens`` its likely answer."""
+
+    data: Mapping[str, Any]
+    prompt: Prompt
+    facts: CallFacts
+    price: BookPrice
+    charge: Decimal
+    answer_tokens: int
+
+
+def cheaper_models(wanted: Wanted, principal: Principal, terms: TierTerms, at: datetime) -> list[Alternative]:
+    """At most MOST models with a lower likely charge, each of another author, the greatest saving first.
+
+    Prompts are counted with one stand-in vocabulary for all of them: loading each model's own would cost more than
+    the difference tells.
+    """
+    tokens = wanted.prompt.tokens(UNKNOWN).likely
+    found: dict[str, Alternative] = {}
+    for price in _cheapest_first(wanted, tokens, principal, terms, at)[:_TRIED]:
+        usage = expected_usage(wanted.facts, tokens, wanted.answer_tokens)
+        try:
+            charge = cost_of(usage, price, terms.components, at, service_tier=None, is_byok=False).charge
+        except UnpriceableCall:
+            continue
+        author = price.model.id.partition("/")[0]
+        if charge < wanted.charge and (author not in found or charge < found[author].charge):
+            found[author] = Alternative(price.model, charge, wanted.charge - charge, price.is_free)
+    return sorted(found.values(), key=lambda each: (each.charge, each.model.id))[:MOST]
+
+
+def _cheapest_first(
+    wanted: Wanted, tokens: int, principal: Principal, terms: TierTerms, at: datetime
+) -> Sequence[BookPrice]:
+    def rough(price: BookPrice) -> Decimal:
+        prices = price.card.prices
+        return tokens * prices["prompt"] + wanted.answer_tokens * prices["completion"]
+
+    limit = rough(wanted.price)
+    fitting = _fitting(wanted, tokens, principal, terms, at)
+    return sorted((each for each in fitting if rough(each) <= limit), key=lambda each: (rough(each), each.model.id))
+
+
+def _fitting(wanted: Wanted, tokens: int, principal: Principal, terms: TierTerms, at: datetime) -> Iterator[BookPrice]:
+    own = wanted.price.model
+    needs_in = _inputs(wanted)
+    room = tokens + wanted.facts.image_tokens + wanted.facts.audio_tokens + wanted.answer_tokens
+    for model in listed_models():
+        if model.id == own.id or not needs_in <= set(model.input_modalities or ("text",)):
+            continue
+        if not set(own.output_modalities or ("text",)) <= set(model.output_modalities or ("text",)):
+            continue
+        if model.context_length is not None and model.context_length < room:
+            continue
+        price = card_for(model.id, at)
+        if price is None or price.card.is_dynamic() or not _is_permitted(price, principal, terms):
+            continue
+        if _answers_in_text(price):
+            yield price
+
+
+def _answers_in_text(price: BookPrice) -> bool:
+    """Of a model whose record does not say: those that charge for input alone make embeddings, not answers."""
+    prices = price.card.prices
+    return bool(price.model.output_modalities or prices["completion"] or price.is_free)
+
+
+def _is_permitted(price: BookPrice, principal: Principal, terms: TierTerms) -> bool:
+    name = price.model.id
+    return principal.may_use_model(name) and terms.may_use_model(name, is_free=price.is_free)
+
+
+def _inputs(wanted: Wanted) -> set[str]:
+    needs = {"text"}
+    if wanted.facts.images:
+        needs.add("image")
+    if wanted.facts.audio_tokens:
+        needs.add("audio")
+    return needs

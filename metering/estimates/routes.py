@@ -1,0 +1,35 @@
+"""How a call would be routed, told by whoever routes calls: that is known further right."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from accounts.principal import Principal
+from metering.sizing import Priced
+from tiers.terms import TierTerms
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlan:
+    """Whether the customer's own provider key pays, and the models that the operator's rule adds as fallbacks."""
+
+    uses_own_key: bool = False
+    fallbacks: tuple[Priced, ...] = ()
+
+
+Planner = Callable[[Principal, TierTerms, list[Priced], Mapping[str, Any], datetime], CallPlan]
+
+_planners: list[Planner] = []
+
+
+def plan_by(planner: Planner) -> None:
+    """Ask ``planner`` from now on; registered once, while the apps start."""
+    _planners[:] = [planner]
+
+
+def plan_of(
+    principal: Principal, terms: TierTerms, models: list[Priced], data: Mapping[str, Any], at: datetime
+) -> CallPlan:
+    """How the gateway would carry out a call of ``models``."""
+    return _planners[0](principal, terms, models, data, at) if _planners else CallPlan()

@@ -1,0 +1,113 @@
+"""JSON shapes of estimates."""
+
+from rest_framework import serializers
+
+from core.serializers import AmountField, StrictSerializer
+from metering.estimates.answers import ASSUMED, GIVEN, HISTORY, NONE
+from metering.estimates.content import CLASSES
+from metering.estimates.tokens import RATIO, VOCABULARY
+from metering.sizing import CHAT, EMBEDDING, SPEECH
+
+_LONGEST_ANSWER = 2_000_000
+
+
+class EstimateQuerySerializer(StrictSerializer):
+    """What the request's body cannot say."""
+
+    kind = serializers.ChoiceField(
+        choices=[CHAT, EMBEDDING, SPEECH],
+        default=CHAT,
+        help_text="Which route the body is for: `chat` (also text completions), `embedding` or `speech`.",
+    )
+    expected_tokens = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=_LONGEST_ANSWER,
+        help_text="The answer's length in tokens as you expect it; otherwise that of your own recent calls.",
+    )
+
+
+class _PromptTokensSerializer(serializers.Serializer):
+    likely = serializers.IntegerField()
+    p95 = serializers.IntegerField(help_text="Exceeded once in twenty times.")
+    worst = serializers.IntegerField(help_text="What the hold is sized for.")
+    basis = serializers.ChoiceField(
+        choices=[VOCABULARY, RATIO], help_text="Counted with the model's own vocabulary, or with another times a ratio."
+    )
+    vocabulary = serializers.CharField()
+    content = serializers.ChoiceField(choices=CLASSES, help_text="What most of the text is; the ratio depends on it.")
+
+
+class _AnswerTokensSerializer(serializers.Serializer):
+    likely = serializers.IntegerField()
+    p95 = serializers.IntegerField()
+    worst = serializers.IntegerField(help_text="Of all answers asked for.")
+    basis = serializers.ChoiceField(
+        choices=[GIVEN, HISTORY, ASSUMED, NONE],
+        help_text="`given` by you, from your `history` with the model, `assumed`, or `none` (no answer in tokens).",
+    )
+
+
+class EstimateLineSerializer(serializers.Serializer):
+    """One class of the provider's cost: quantity times price."""
+
+    price_class = serializers.CharField()
+    quantity = serializers.CharField()
+    unit_price = AmountField()
+    amount = AmountField()
+
+
+class EstimatedCostSerializer(serializers.Serializer):
+    """USD; with your own provider key the charge is 0."""
+
+    provider_cost = AmountField()
+    markup = AmountField()
+    charge = AmountField()
+    lines = EstimateLineSerializer(many=True)
+
+
+class _WorstCaseSerializer(serializers.Serializer):
+    charge = AmountField(help_text="What is set aside while the call runs. The real charge is never more.")
+
+
+class _CostsSerializer(serializers.Serializer):
+    likely = EstimatedCostSerializer()
+    p95 = EstimatedCostSerializer()
+    worst = _WorstCaseSerializer()
+
+
+class _WalletSerializer(serializers.Serializer):
+    available = AmountField(help_text="USD now, holds taken off.")
+    after_likely = AmountField()
+    after_worst = AmountField()
+    covers_worst_case = serializers.BooleanField()
+    affordable_tokens = serializers.IntegerField(
+        allow_null=True,
+        help_text="The longest answer that the wallet can pay. Null: not even the prompt, or no answer in tokens.",
+    )
+
+
+class AlternativeSerializer(serializers.Serializer):
+    """A cheaper model that can serve the same request."""
+
+    model = serializers.CharField(source="model.id")
+    name = serializers.CharField(source="model.name")
+    charge = AmountField(help_text="The likely charge with it.")
+    saving = AmountField(help_text="USD less than with the model asked for.")
+    is_free = serializers.BooleanField()
+
+
+class EstimateSerializer(serializers.Serializer):
+    """What the call would cost."""
+
+    model = serializers.CharField()
+    name = serializers.CharField()
+    price_id = serializers.UUIDField()
+    tier = serializers.CharField()
+    is_free = serializers.BooleanField()
+    uses_own_key = serializers.BooleanField(help_text="Your own OpenRouter key pays: no credits are spent.")
+    prompt_tokens = _PromptTokensSerializer()
+    answer_tokens = _AnswerTokensSerializer()
+    cost = _CostsSerializer()
+    wallet = _WalletSerializer()
+    alternatives = AlternativeSerializer(many=True)

@@ -1,0 +1,88 @@
+"""An estimate and the call that it is of: the worst case is the hold, and no charge is above it."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from openrouter.gateway.routing import forget_rules
+from openrouter.models import ByokCredential
+from openrouter.services import save_routing_rule
+
+pytestmark = pytest.mark.django_db
+
+BODIES = [
+    {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100},
+    {"messages": [{"role": "user", "content": "[[tokens=40]] What a long story this is. " * 300}]},
+    {
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "你好"}],
+        "max_tokens": 7,
+        "n": 2,
+    },
+    {"prompt": "Once upon a time", "max_tokens": 20},
+]
+
+
+def estimate(buyer, raw: bytes) -> dict:
+    client = Client(headers={"authorization": f"Bearer {buyer.secret}"})
+    answer = client.post("/api/v1/metering/estimate", raw, content_type="application/json")
+    assert answer.status_code == 200, answer.content
+    return json.loads(answer.content, parse_float=Decimal)
+
+
+@pytest.mark.parametrize("number", range(len(BODIES)))
+@pytest.mark.parametrize("tier", ["paid", "exact"])
+def test_the_worst_case_is_what_the_call_sets_aside_and_covers_its_charge(customer, number, tier):
+    buyer = customer(tier=tier)
+    raw = json.dumps({"model": "sandbox/chat", **BODIES[number]}).encode()
+    told = estimate(buyer, raw)
+    path = "/completions" if "prompt" in BODIES[number] else "/chat/completions"
+    answer = buyer.request("POST", path, raw)
+    assert answer.status == 200, answer.body
+    worst = Decimal(told["cost"]["worst"]["charge"])
+    assert worst == Decimal(answer.headers["x-farebox-hold"])
+    assert answer.charge <= worst
+    assert Decimal(told["cost"]["likely"]["charge"]) <= Decimal(told["cost"]["p95"]["charge"]) <= worst
+
+
+def test_with_fallbacks_of_a_routing_rule_the_dearest_counts(customer):
+    buyer = customer()
+    raw = json.dumps({"model": "sandbox/chat", **BODIES[0]}).encode()
+    plain = Decimal(estimate(buyer, raw)["cost"]["worst"]["charge"])
+    rule = save_routing_rule(
+        rule_id=None,
+        match="sandbox/chat",
+        organization_id=buyer.organization.id,
+        fallbacks=["openai/gpt-4o"],
+        at=timezone.now(),
+    )
+    forget_rules()
+    try:
+        told = Decimal(estimate(buyer, raw)["cost"]["worst"]["charge"])
+        assert told == Decimal(buyer.request("POST", "/chat/completions", raw).headers["x-farebox-hold"])
+        assert told >= plain
+    finally:
+        rule.delete()
+        forget_rules()
+
+
+def test_with_the_customers_own_key_no_credit_is_spent(customer):
+    buyer = customer(tier="own-key")
+    now = timezone.now()
+    ByokCredential.objects.create(
+        organization=buyer.organization, secret=buyer.key_string, last_four="abcd", verified_at=now
+    )
+    told = estimate(buyer, json.dumps({"model": "sandbox/chat", **BODIES[0]}).encode())
+    assert told["uses_own_key"] and told["cost"]["worst"]["charge"] == "0"
+    assert told["cost"]["likely"]["charge"] == "0" and Decimal(told["cost"]["likely"]["provider_cost"]) > 0
+
+
+def test_estimate_and_gateway_refuse_the_same_models(customer):
+    buyer = customer(tier="listed")
+    raw = json.dumps({"model": "openai/gpt-4o", **BODIES[0]}).encode()
+    client = Client(headers={"authorization": f"Bearer {buyer.secret}"})
+    told = client.post("/api/v1/metering/estimate", raw, content_type="application/json")
+    refused = buyer.request("POST", "/chat/completions", raw)
+    assert (told.status_code, told.json()["code"]) == (refused.status, refused.error["type"])
