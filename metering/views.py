@@ -18,11 +18,13 @@ from accounts.scopes import Scope
 from core.charts import Chart, ChartRow
 from core.keyset import read_page
 from credits.wallet import change_mark, wallet_of
+from metering.burn_down import burn_down, forecast_of
 from metering.dashboard import Spend, pace_of, recent_events, spend_of
 from metering.forms import EventFilterForm
 from metering.models import UsageEvent
 from metering.positions import ByTime
 from metering.receipt import receipt_of
+from tiers.querysets import subscription_of
 
 RANGES = (7, 30, 90)
 PAGE_SIZE = 50
@@ -34,17 +36,20 @@ _NO_NEWS = 204
 def dashboard(request: PageRequest) -> HttpResponse:
     """The wallet, live; spend by day and model; the latest calls."""
     days = int(chosen) if (chosen := request.GET.get("days", "")) in map(str, RANGES) else 30
-    spend = spend_of(
-        request.organization.id, at=timezone.now(), days=days, zone=ZoneInfo(request.organization.time_zone)
-    )
+    now, zone, organization_id = timezone.now(), ZoneInfo(request.organization.time_zone), request.organization.id
+    spend = spend_of(organization_id, at=now, days=days, zone=zone)
+    live = _live_context(request)
     context = {
-        **_live_context(request),
+        **live,
+        "balances": burn_down(organization_id, wallet=live["wallet"], pace=live["pace"], at=now, days=days, zone=zone),
+        "subscription": subscription_of(organization_id),
+        "zone": request.organization.time_zone,
         "spend": spend,
         "chart": _chart(spend),
         "days": days,
         "ranges": RANGES,
-        "has_key": ApiKey.objects.filter(organization=request.organization).usable(timezone.now()).exists(),
-        "snippets": first_call(request, request.organization.id),
+        "has_key": ApiKey.objects.filter(organization=request.organization).usable(now).exists(),
+        "snippets": first_call(request, organization_id),
     }
     return render(request, "metering/dashboard.html", context)
 
@@ -62,10 +67,12 @@ def _live_context(request: PageRequest) -> dict[str, Any]:
     now, organization_id = timezone.now(), request.organization.id
     mark = _mark(request)  # read first: what changes meanwhile is news next time
     wallet = wallet_of(organization_id, now)
+    pace = pace_of(organization_id, available=wallet.balance.available, at=now)
     return {
         "mark": mark,
         "wallet": wallet,
-        "pace": pace_of(organization_id, available=wallet.balance.available, at=now),
+        "pace": pace,
+        "forecast": forecast_of(wallet, pace, at=now, days=0) if pace.charge else None,
         "recent": recent_events(organization_id),
     }
 

@@ -205,6 +205,12 @@ def without_placeholder(field: BoundField) -> SafeString:
 
 
 @register.filter
+def money_whole(amount: Decimal) -> str:
+    """A price tag: ``$30``, and cents only where there are some."""
+    return amounts.readable(amount).removesuffix(".00")
+
+
+@register.filter
 def money_text(amount: Decimal) -> str:
     """A readable amount as bare text, for sentences and labels."""
     return amounts.readable(amount)
