@@ -4,9 +4,12 @@ A task's return value is the number of rows it dealt with. One row a task says w
 own when it did something, went wrong, or was asked for by an operator.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import structlog
 from django.db import DatabaseError, connection
@@ -22,12 +25,27 @@ GOOD_RUNS_KEPT = timedelta(days=14)
 BAD_RUNS_KEPT = timedelta(days=90)
 ASKED_BY = "farebox_requested_by"  # the header that carries who asked for a run
 _LONGEST = 2000
+_MOST_PROBLEMS = 10  # said of one run; the log has all
 _problems: ContextVar[tuple[str, ...]] = ContextVar("problems", default=())
 
 
 def note_problem(text: str) -> None:
     """Say, from inside a task, that something went wrong though the task goes on: the run counts as troubled."""
     _problems.set((*_problems.get(), text))
+
+
+@contextmanager
+def apart(what: str, about: UUID) -> Iterator[None]:
+    """Let one of many go wrong without keeping the others: it is logged as ``what`` and counts as a problem of the run.
+
+    Put it around a transaction, never inside one.
+    """
+    try:
+        yield
+    except Exception as error:
+        log.warning(what, about=str(about), exc_info=True)
+        if len(_problems.get()) < _MOST_PROBLEMS:
+            note_problem(f"{about}: {_words(error)[:200]}")
 
 
 def record_run(

@@ -20,7 +20,7 @@ def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, act
 
     A rule for automatic top-ups that a declined card had paused goes on.
     """
-    _lock(organization_id)
+    lock_owner(organization_id)
     _others(organization_id).update(is_default=False)
     method, is_new = PaymentMethod.objects.update_or_create(
         organization_id=organization_id,
@@ -44,7 +44,7 @@ def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, act
 @transaction.atomic
 def set_default_method(*, organization_id: UUID, method_id: UUID, actor: str, at: datetime) -> PaymentMethod:
     """Charge this one from now on. Raises UnknownPaymentMethod."""
-    _lock(organization_id)
+    lock_owner(organization_id)
     method = _kept(organization_id, method_id)
     if not method.is_default:
         _others(organization_id).update(is_default=False)
@@ -59,7 +59,7 @@ def set_default_method(*, organization_id: UUID, method_id: UUID, actor: str, at
 @transaction.atomic
 def remove_method(*, organization_id: UUID, method_id: UUID, actor: str, at: datetime) -> None:
     """Never charge it again; the newest other one becomes the default. Raises UnknownPaymentMethod."""
-    _lock(organization_id)
+    lock_owner(organization_id)
     method = _kept(organization_id, method_id)
     was_default = method.is_default
     method.is_default, method.removed_at = False, at
@@ -92,8 +92,11 @@ def customer_of(organization_id: UUID, provider: str) -> str:
     return known.order_by("-created_at").values_list("customer", flat=True).first() or ""
 
 
-def _lock(organization_id: UUID) -> None:
-    """One change at a time: of two new methods one is the default."""
+def lock_owner(organization_id: UUID) -> None:
+    """One change of an organization's methods and top-ups at a time, until the transaction ends.
+
+    Locked before the rule for top-ups and before the wallet; not a full lock, so whatever only refers to it goes on.
+    """
     Organization.objects.select_for_update(no_key=True).only("id").get(pk=organization_id)
 
 

@@ -14,6 +14,7 @@ import structlog
 from django.db import transaction
 
 from outbox.services import publish
+from outbox.taskruns import apart
 from payments.errors import PaymentNotOpen, ProviderRefused, ProviderUnavailable
 from payments.models import Collection, Payment, PaymentMethod, Status
 from payments.providers import provider_called
@@ -63,11 +64,9 @@ def submit_due(*, at: datetime, limit: int = 100) -> int:
     """
     done = 0
     for payment_id in Payment.objects.due(at).values_list("id", flat=True)[:limit]:
-        try:
+        # The lease keeps one that fails for later; the others need not wait for it.
+        with apart("payments.submission_failed", payment_id):
             submit_payment(payment_id=payment_id, at=at)
-        except Exception:
-            # The lease keeps it for later; the others need not wait for it.
-            log.warning("payments.submission_failed", payment_id=str(payment_id), exc_info=True)
         done += 1
     return done
 

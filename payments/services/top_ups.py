@@ -6,7 +6,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 
 from accounts.models import Organization
 from core.errors import InvalidRequest
@@ -14,11 +14,12 @@ from core.money import ZERO
 from core.periods import calendar_month
 from credits.balances import current_balance
 from outbox.services import publish
+from outbox.taskruns import apart
 from payments.errors import NoAutoTopUp, NoPaymentMethod
 from payments.models import AutoTopUp, Collection, Payment, Purpose, Status
 from payments.money import CENT
 from payments.providers import provider_name_for
-from payments.services.methods import default_method
+from payments.services.methods import default_method, lock_owner
 from payments.services.requests import request_payment
 
 SMALLEST = Decimal(1)
@@ -56,25 +57,40 @@ def remove_auto_top_up(*, organization_id: UUID, actor: str, at: datetime) -> No
 
 
 def evaluate_top_ups(*, at: datetime, limit: int = 200) -> int:
-    """Look at every organization that may be short of credit; the number of top-ups asked for."""
+    """Look at every organization that may be short of credit; ask for up to ``limit`` top-ups; how many it were.
+
+    One that fails keeps no other from its turn.
+    """
+    asked = 0
+    for organization_id in _short():
+        with apart("payments.top_up_failed", organization_id):
+            asked += evaluate_top_up(organization_id=organization_id, at=at) is not None
+        if asked >= limit:
+            break
+    return asked
+
+
+def _short() -> QuerySet[AutoTopUp, UUID]:
+    """Organizations with less than their threshold and nothing on its way."""
     wallets = AutoTopUp.objects.filter(is_enabled=True, paused_at__isnull=True).annotate(
         left=F("organization__credit_account__balance") - F("organization__credit_account__held")
     )
     # Who is suspended can neither spend nor take the rule back.
     wallets = wallets.filter(organization__is_suspended=False)
-    short = wallets.filter(left__lt=F("threshold")).values_list("organization_id", flat=True)
-    # Rules whose cap stands in the way stay short: they must not keep the others from their turn.
-    short = short.order_by(F("capped_at").asc(nulls_first=True), "organization_id")[:limit]
-    return sum(evaluate_top_up(organization_id=each, at=at) is not None for each in short)
+    on_its_way = Payment.objects.unsettled().filter(organization_id=OuterRef("organization_id"), purpose=Purpose.TOP_UP)
+    short = wallets.filter(~Exists(on_its_way), left__lt=F("threshold")).values_list("organization_id", flat=True)
+    return short.order_by(F("capped_at").asc(nulls_first=True), "organization_id")
 
 
 @transaction.atomic
 def evaluate_top_up(*, organization_id: UUID, at: datetime) -> Payment | None:
     """Ask for a top-up when less than the threshold is available and none is on its way; the payment, or None.
 
-    The rule's row is locked, so that of any number of callers one asks. The next top-up can come when this one has been
-    paid: until then the shortage is the same.
+    The rule's row is locked, so that of any number of callers one asks; the organization before it, as everywhere:
+    a top-up that costs nothing moves the wallet at once. The next top-up can come when this one has been paid: until
+    then the shortage is the same.
     """
+    lock_owner(organization_id)
     rule = _rule(organization_id)
     if rule is None or not rule.is_enabled or rule.paused_at:
         return None

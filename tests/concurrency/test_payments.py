@@ -5,6 +5,7 @@ from datetime import timedelta
 from time import sleep
 
 import pytest
+from django.db import OperationalError
 from django.db.models import QuerySet
 
 from credits.models import LedgerEntry
@@ -16,6 +17,8 @@ from tests.builders import NOON, make_funded, make_organization, usd
 from tests.concurrency.parallel import run_parallel
 from tests.payments.building import ask_for, balance_of, with_card
 from tests.payments.signing import SECRET, send_standard
+from tiers.close.due import forget_due
+from tiers.models import Subscription, Tier
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -153,6 +156,7 @@ def test_control_without_the_rules_lock_it_is_topped_up_often(short, monkeypatch
         sleep(0.1)
         return found
 
+    monkeypatch.setattr(top_ups, "lock_owner", lambda organization_id: None)
     monkeypatch.setattr(top_ups, "_rule", unlocked)
     monkeypatch.setattr(QuerySet, "exists", slow)
     # The key of a top-up counts shortages: without the lock all of them count the same one, so it is made different.
@@ -189,3 +193,43 @@ def test_a_refund_asked_for_by_many_is_made_once():
     results = run_parallel(refund * N)
     assert {result.refunded for result in results} == {5}
     assert balance_of(organization) == 15
+
+
+@pytest.fixture
+def at_its_boundary(short):
+    """Short of credit, with a period to close and a discount of all: its top-up moves the wallet at once."""
+    tier = Tier.objects.create(slug="pro", name="Pro", monthly_credit=0)
+    Subscription.objects.begin(organization=short, tier=tier, at=NOON - timedelta(days=40))
+    forget_due({short.pk})
+    services.add_discount(
+        organization_id=short.pk, percent=usd("100"), applies_to="credits", uses=1, key="d", source="X", at=NOON
+    )
+    return short
+
+
+def top_up_while_a_card_is_saved(organization, monkeypatch):
+    """The rule is looked at for a moment; in that moment its owner saves a card."""
+    plain = top_ups._within_cap
+
+    def slow(rule, at):
+        sleep(0.4)
+        return plain(rule, at)
+
+    monkeypatch.setattr(top_ups, "_within_cap", slow)
+
+    def save():
+        sleep(0.1)
+        return with_card(organization, "test_card_later")
+
+    return run_parallel([lambda: services.evaluate_top_up(organization_id=organization.pk, at=NOON), save])
+
+
+def test_a_top_up_and_a_new_card_at_once_do_not_stand_in_each_others_way(at_its_boundary, monkeypatch):
+    payment, method = top_up_while_a_card_is_saved(at_its_boundary, monkeypatch)
+    assert (payment.status, method.is_default, balance_of(at_its_boundary)) == ("succeeded", True, 21)
+
+
+def test_control_without_the_owners_lock_first_one_of_them_is_killed(at_its_boundary, monkeypatch):
+    monkeypatch.setattr(top_ups, "lock_owner", lambda organization_id: None)
+    results = top_up_while_a_card_is_saved(at_its_boundary, monkeypatch)
+    assert [type(each) for each in results].count(OperationalError) == 1

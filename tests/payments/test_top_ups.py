@@ -1,16 +1,19 @@
 """Automatic top-ups: once for each shortage, within the monthly cap, paused by a declined card."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from core.errors import InvalidRequest
 from credits.services import HoldRequest, deduct_credits, place_hold
-from outbox.models import DomainEvent
+from outbox import taskruns
+from outbox.models import DomainEvent, TaskRun
 from outbox.services import dispatch_events
 from payments import services
 from payments.errors import NoAutoTopUp, NoPaymentMethod
 from payments.models import AutoTopUp, Payment
+from payments.services import top_ups
 from tests.builders import NOON, make_funded, make_organization, usd
 from tests.payments.building import balance_of, with_card
 
@@ -149,3 +152,24 @@ def test_terms_that_make_no_sense_are_refused(terms):
     with pytest.raises(InvalidRequest):
         set_rule(organization, **terms)
     assert not AutoTopUp.objects.exists()
+
+
+def test_one_that_fails_keeps_no_other_from_its_top_up_and_is_told_of(monkeypatch):
+    broken, well = sorted([short(), short()], key=lambda each: each.pk)
+    for organization in (broken, well):
+        spend(organization, "9")
+    plain = top_ups.request_payment
+
+    def request_payment(*, organization_id, **fields):
+        if organization_id == broken.pk:
+            raise RuntimeError("the disk is on fire")
+        return plain(organization_id=organization_id, **fields)
+
+    monkeypatch.setattr(top_ups, "request_payment", request_payment)
+    taskruns.on_start(task=(task := SimpleNamespace(name="top_up", request=SimpleNamespace(is_eager=False))))
+    asked = services.evaluate_top_ups(at=NOON, limit=1)
+    taskruns.on_end(task=task, retval=asked, state="SUCCESS")
+    assert [payment.organization_id for payment in Payment.objects.all()] == [well.pk]
+    assert AutoTopUp.objects.get(pk=broken.pk).count == 0
+    run = TaskRun.objects.get()
+    assert (run.outcome, run.rows, run.error) == ("troubled", 1, f"{broken.pk}: RuntimeError: the disk is on fire")

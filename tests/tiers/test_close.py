@@ -9,6 +9,7 @@ from accounts.principal import Actor
 from credits.audit import audit_books
 from credits.models import CreditAccount, LedgerEntry, Lot, Statement
 from credits.services import HoldRequest, SettleRequest, grant_credits, place_hold, release_hold, settle_hold
+from outbox import taskruns
 from outbox.models import DomainEvent
 from payments.models import Payment
 from payments.services import add_discount, mark_paid
@@ -24,10 +25,12 @@ from tests.tiers.closing import (
     make_tier,
     spend,
 )
+from tiers import tasks
+from tiers.close import waiting
 from tiers.close.models import PeriodClose
 from tiers.close.paper import write_due_statements
 from tiers.close.rollover import rolled_over
-from tiers.close.services import close_due, close_period
+from tiers.close.services import CloseFailed, close_due, close_period
 from tiers.close.waiting import finish_all_waiting
 from tiers.models import Subscription
 from tiers.services import begin_period, cancel_subscription
@@ -207,12 +210,12 @@ def test_a_hold_across_the_boundary_keeps_what_it_reserved_and_the_rollover_wait
     def settle(hold):
         settle_hold(SettleRequest(hold, usd("4")), at=FEBRUARY + timedelta(hours=1))
 
-    waiting = begin(tier)
-    place_hold(HoldRequest(waiting.organization_id, usd("10"), "k", MARCH, purpose="gateway"), at=FEBRUARY - DAY)
+    held = begin(tier)
+    place_hold(HoldRequest(held.organization_id, usd("10"), "k", MARCH, purpose="gateway"), at=FEBRUARY - DAY)
     close_all(FEBRUARY)
     close = PeriodClose.objects.get()
     assert (close.is_waiting, close.expired, close.statement) == (True, None, None)
-    assert balance(waiting.organization_id) == 10 + 30
+    assert balance(held.organization_id) == 10 + 30
 
     on_time = history(([FEBRUARY], [FEBRUARY + DAY]), settle)
     late = history(([], [FEBRUARY + 2 * DAY]), settle)
@@ -429,3 +432,45 @@ def test_operators_see_closes_and_statements_and_can_take_the_document(admin_cli
     assert "PDF" in admin_client.get("/admin/credits/statement/").content.decode()
     assert admin_client.get(f"/admin/credits/statement/{statement.pk}/change/").status_code == 200
     assert admin_client.get(f"/admin/credits/statement/{statement.pk}/pdf/").content.startswith(b"%PDF")
+
+
+def test_closes_that_go_on_waiting_or_fail_keep_no_other_from_its_end(monkeypatch):
+    tier = make_tier(rollover_percent=50)
+    stuck, broken, ready = (begin(tier, at=JANUARY + timedelta(minutes=m)).organization_id for m in range(3))
+    holds = {}
+    for organization in (stuck, broken, ready):
+        request = HoldRequest(organization, usd("10"), "k", MARCH, purpose="gateway")
+        holds[organization] = place_hold(request, at=FEBRUARY - DAY).hold_id
+    close_due(at=FEBRUARY + timedelta(minutes=5))
+    for organization in (broken, ready):
+        release_hold(holds[organization], at=FEBRUARY + timedelta(hours=1))
+    plain = waiting.sweep_wallets
+
+    def sweep(organizations, at):
+        if broken in organizations:
+            raise RuntimeError("no")
+        return plain(organizations, at)
+
+    monkeypatch.setattr(waiting, "sweep_wallets", sweep)
+    told = []
+    monkeypatch.setattr(taskruns, "note_problem", told.append)
+    assert finish_all_waiting(at=FEBRUARY + timedelta(hours=2), limit=1) == 1
+    left = PeriodClose.objects.waiting().values_list("organization_id", flat=True)
+    assert set(left) == {stuck, broken}
+    assert told == [f"{broken}: RuntimeError: no"]
+
+
+def test_a_subscription_that_cannot_be_closed_keeps_no_old_close_waiting(monkeypatch):
+    subscription = begin(make_tier(rollover_percent=50))
+    request = HoldRequest(subscription.organization_id, usd("10"), "k", MARCH, purpose="gateway")
+    hold = place_hold(request, at=FEBRUARY - DAY).hold_id
+    close_due(at=FEBRUARY)
+    release_hold(hold, at=FEBRUARY + timedelta(hours=1))
+
+    def fail(*, at):
+        raise CloseFailed("1 not closed")
+
+    monkeypatch.setattr(tasks, "close_due", fail)
+    with pytest.raises(CloseFailed):
+        tasks.close_periods()
+    assert not PeriodClose.objects.waiting().exists()

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from credits.endings import read_endings, sweep_wallets
+from outbox.taskruns import apart
 from tiers.close.batch import give, settle_rollover
 from tiers.close.models import PeriodClose
 from tiers.close.rollover import rollover_item, rule_of
@@ -46,11 +47,16 @@ def _has_ended(close: PeriodClose) -> bool:
 
 
 def finish_all_waiting(*, at: datetime, limit: int) -> int:
-    """The same for up to ``limit`` organizations."""
-    waiting = PeriodClose.objects.waiting().order_by("ends_at").values_list("organization_id", flat=True)
+    """The same for every organization, until ``limit`` closes wait no longer.
+
+    Those that must go on waiting, or fail, keep no other from its turn.
+    """
+    waiting = PeriodClose.objects.waiting().order_by("ends_at", "id").values_list("organization_id", flat=True)
     done = 0
-    for organization_id in dict.fromkeys(waiting[:limit]):
-        with transaction.atomic():
+    for organization_id in dict.fromkeys(waiting):
+        with apart("close_not_finished", organization_id), transaction.atomic():
             lock_organization(organization_id)
             done += finish_waiting(organization_id, at)
+        if done >= limit:
+            break
     return done
