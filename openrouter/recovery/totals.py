@@ -18,7 +18,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from core.ids import first_uuid7_at
-from core.money import USD_STEP, ZERO, quantize
+from core.money import ZERO, quantize
 from credits.models import Hold, HoldPurpose
 from openrouter.client import ProviderError, client_for
 from openrouter.gateway.access import SHARED, hash_of_key
@@ -30,6 +30,9 @@ from outbox.services import publish
 
 log = structlog.get_logger(__name__)
 RESOLVED_BY = "provider total"
+# Shares are this round, so that a markup of whole hundredths of a percent leaves nothing of them to be rounded; the
+# odd rest is one call's.
+_SHARE_STEP = Decimal("1e-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def share_out(amount: Decimal, bounds: Sequence[Decimal]) -> list[Decimal]:
     room = sum(bounds, ZERO)
     if amount >= room:
         return list(bounds)
-    shares = [(amount * bound / room).quantize(USD_STEP, rounding=ROUND_DOWN) for bound in bounds]
+    shares = [(amount * bound / room).quantize(_SHARE_STEP, rounding=ROUND_DOWN) for bound in bounds]
     rest = amount - sum(shares, ZERO)
     for place, bound in enumerate(bounds):
         more = min(rest, bound - shares[place])

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from core.money import quantize
 from openrouter.gateway.processes import is_gone, this_process
 from openrouter.models import KeyReading
 from openrouter.recovery import recover_calls
@@ -154,6 +155,15 @@ def test_shares_are_exact_and_within_their_bounds():
     assert all(share <= bound for share, bound in zip(shares, bounds, strict=True))
     assert share_out(Decimal("5"), bounds) == bounds
     assert share_out(Decimal(0), bounds) == [0, 0, 0]
+
+
+def test_charges_of_shares_add_up_to_the_charge_of_the_whole():
+    """Two thirds and a third of 0.0000123 USD, and 10 % on each: nothing is lost between them."""
+    shares = share_out(Decimal("0.0000123"), [Decimal("0.02"), Decimal("0.01")])
+    assert shares == [Decimal("0.0000082"), Decimal("0.0000041")]
+    shares = share_out(Decimal("0.0000370"), [Decimal("0.01")] * 3)
+    assert shares == [Decimal("0.00001234"), Decimal("0.00001233"), Decimal("0.00001233")]
+    assert sum(quantize(share * (1 + MARKUP)) for share in shares) == Decimal("0.0000407")
 
 
 def test_this_process_is_not_gone_and_a_past_one_is():
