@@ -8,6 +8,25 @@ from django.utils import timezone
 from accounts.models import Organization
 from core.ids import uuid7
 from outbox.querysets import DomainEventQuerySet, EmailDeliveryQuerySet
+from outbox.webhooks.models import (
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+    WebhookMessage,
+)
+
+__all__ = [
+    "DomainEvent",
+    "EmailDelivery",
+    "EmailStatus",
+    "Outcome",
+    "TaskRun",
+    "TaskState",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEvent",
+    "WebhookMessage",
+]
 
 
 class DomainEvent(models.Model):

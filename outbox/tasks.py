@@ -7,6 +7,9 @@ from outbox.mail import forget_emails
 from outbox.mail import send_emails as send_due
 from outbox.services import dispatch_events
 from outbox.taskruns import forget_runs, note_problem
+from outbox.webhooks.keeping import forget_events
+from outbox.webhooks.seats import seat
+from outbox.webhooks.sending import send_webhooks as send_messages
 
 
 @shared_task
@@ -25,7 +28,14 @@ def send_emails() -> int:
 
 
 @shared_task
+def send_webhooks() -> int:
+    """Tell endpoints what is due; how many messages arrived. Receivers that fail are no trouble of this job."""
+    with seat() as taken:
+        return send_messages().delivered if taken else 0
+
+
+@shared_task
 def forget_old() -> int:
-    """Delete runs of jobs and e-mails that nobody needs any more; how many."""
+    """Delete runs of jobs, e-mails and webhooks that nobody needs any more; how many."""
     now = timezone.now()
-    return forget_runs(at=now) + forget_emails(at=now)
+    return forget_runs(at=now) + forget_emails(at=now) + forget_events(at=now)

@@ -26,7 +26,7 @@ MONEY_FOLDERS = (
     *("payments", "tiers"),
 )
 HTTP_CLIENTS = {"requests", "aiohttp", "httpx", "httpx2", "urllib3", "http.client", "urllib.request"}
-HTTP_FOLDERS = {"openrouter", "sandbox", "sdk", "tools", "benchmarks", "tests"}
+HTTP_FOLDERS = {"openrouter", "outbox", "sandbox", "sdk", "tools", "benchmarks", "tests"}  # outbox: webhooks, outwards
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 40
 _SKIPPED = {"migrations", "node_modules", "var", "dist"}
