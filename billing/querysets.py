@@ -1,14 +1,11 @@
 """Named reads of merchants' tables."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
 from django.db import models
 from django.db.models import Q
-
-# Usage that was received just before a period ended may still be on its way into the table.
-SETTLING = timedelta(seconds=1)
 
 
 class CustomerQuerySet(models.QuerySet):
@@ -84,4 +81,4 @@ class SubscriptionQuerySet(models.QuerySet):
 
     def due(self, at: datetime) -> Self:
         """Those whose period is over, oldest first."""
-        return self.running().filter(current_period_end__lte=at - SETTLING).order_by("current_period_end")
+        return self.running().filter(current_period_end__lte=at).order_by("current_period_end")

@@ -1,0 +1,46 @@
+"""Every write of billing."""
+
+from billing.services.benefits import create_benefit, delete_benefit, update_benefit
+from billing.services.charging import charge_due
+from billing.services.checkouts import confirm_checkout, expire_checkouts, open_checkout, update_checkout
+from billing.services.customers import create_customer, delete_customer, update_customer
+from billing.services.products import PriceTerms, attach_benefits, create_product, update_product
+from billing.services.renewal import renew_customer, renew_due, renew_subscription
+from billing.services.states import credit_meter, note_usage, set_balance_convention, tell_states
+from billing.services.subscribing import create_subscription
+from billing.services.subscriptions import (
+    cancel_subscription,
+    move_period_end,
+    revoke_subscription,
+    uncancel_subscription,
+)
+
+__all__ = [
+    "PriceTerms",
+    "attach_benefits",
+    "cancel_subscription",
+    "charge_due",
+    "confirm_checkout",
+    "create_benefit",
+    "create_customer",
+    "create_product",
+    "create_subscription",
+    "credit_meter",
+    "delete_benefit",
+    "delete_customer",
+    "expire_checkouts",
+    "move_period_end",
+    "note_usage",
+    "open_checkout",
+    "renew_customer",
+    "renew_due",
+    "renew_subscription",
+    "revoke_subscription",
+    "set_balance_convention",
+    "tell_states",
+    "uncancel_subscription",
+    "update_benefit",
+    "update_checkout",
+    "update_customer",
+    "update_product",
+]

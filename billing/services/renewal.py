@@ -1,0 +1,190 @@
+"""The end of a subscription's period. Dealt with once: the customer is locked, then the end is looked at again."""
+
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+
+from billing.amounts import metered_amount, plain
+from billing.announcing import record_event
+from billing.errors import NotFound
+from billing.intervals import step
+from billing.locks import lock_customer
+from billing.models import (
+    BillingReason,
+    Customer,
+    CustomerMeter,
+    CustomerSubscription,
+    SubscriptionPrice,
+    SubscriptionStatus,
+)
+from billing.services import ledger
+from billing.services.charging import charge_due, provider_of
+from billing.services.grants import benefits_of, cycle_grants
+from billing.services.orders import Line, fixed_lines, owe, place_order
+from billing.services.subscriptions import end_subscription, metered_prices, tell_cycled
+from billing.usage import consumption, known_meters
+from core.money import to_wire
+from metering.models import Meter
+from metering.services import cut_off_usage
+
+log = structlog.get_logger(__name__)
+ACTOR = "renewal"
+
+
+def renew_due(*, at: datetime, limit: int = 200) -> int:
+    """Renew what is due, oldest first; how many periods were closed. Any number of workers may do so at once.
+
+    A subscription that stands in its own way keeps no other waiting.
+    """
+    closed = 0
+    for subscription_id in list(CustomerSubscription.objects.due(at).values_list("id", flat=True)[:limit]):
+        try:
+            closed += renew_subscription(subscription_id=subscription_id, at=at, wait=False)
+        except Exception:
+            log.exception("billing.renewal_failed", subscription_id=str(subscription_id))
+    return closed
+
+
+def renew_customer(*, customer_id: UUID, at: datetime) -> int:
+    """Renew what is due of one customer, before somebody reads his state."""
+    due = CustomerSubscription.objects.due(at).filter(customer_id=customer_id).values_list("id", flat=True)
+    return sum(renew_subscription(subscription_id=subscription_id, at=at) for subscription_id in list(due))
+
+
+def renew_subscription(*, subscription_id: UUID, at: datetime, wait: bool = True) -> int:
+    """Close each period that is over; how many. ``wait`` False: leave it to whoever is at it now.
+
+    Each period is a transaction of its own; what it costs is charged afterwards.
+    """
+    closed = 0
+    while _close_one(subscription_id, at, wait=wait):
+        closed += 1
+        charge_due(subscription_id=subscription_id, at=at)
+    return closed
+
+
+@transaction.atomic
+def _close_one(subscription_id: UUID, at: datetime, *, wait: bool) -> bool:
+    rows = CustomerSubscription.objects.due(at).filter(pk=subscription_id)
+    found = rows.first()
+    if found is None:
+        return False
+    cut_off_usage(organization_id=found.organization_id, at=found.current_period_end)
+    try:
+        customer = lock_customer(found.customer_id, skip_locked=not wait)
+    except NotFound:
+        return False
+    subscription = rows.select_related("product").first()
+    if subscription is None or subscription.current_period_end != found.current_period_end:
+        return False  # somebody else was faster
+    close_period(subscription, customer, at=at)
+    return True
+
+
+def close_period(subscription: CustomerSubscription, customer: Customer, *, at: datetime) -> None:
+    """Bill the period, reset what it counted, then end the subscription or begin its next period."""
+    boundary = subscription.current_period_end
+    prices = metered_prices(subscription)
+    rows = _meter_rows(subscription, customer, prices, at)
+    meters = known_meters(customer.organization_id, rows)
+    since = {meter_id: row.window_started_at for meter_id, row in rows.items()}
+    consumed = consumption(customer, list(meters.values()), since, boundary)
+    lines = [_metered_line(subscription, meters, rows, consumed, price) for price in prices]
+    if subscription.cancel_at_period_end:
+        _place(subscription, customer, lines if sum(line.amount for line in lines) else [], at)
+        _reset(subscription, customer, rows, consumed, at)
+        end_subscription(subscription, customer, actor=ACTOR, at=at, ended_at=boundary)
+        return
+    bought = subscription.subscription_prices.select_related("price")
+    ahead = fixed_lines(subscription.product, [row.price for row in bought])
+    _place(subscription, customer, [*ahead, *lines], at)
+    _reset(subscription, customer, rows, consumed, at)
+    cycle_grants(customer, subscription, actor=ACTOR, at=at, boundary=boundary)
+    _advance(subscription, at)
+    tell_cycled(subscription, customer, actor=ACTOR, at=at)
+
+
+def _meter_rows(
+    subscription: CustomerSubscription, customer: Customer, prices: list[SubscriptionPrice], at: datetime
+) -> dict[UUID, CustomerMeter]:
+    """The meters that the subscription bills or credits, in a fixed order, locked."""
+    ids = {price.price.meter_id for price in prices}
+    ids |= {benefit.meter_id for benefit in benefits_of(subscription.product)}
+    for grant in subscription.grants.filter(revoked_at__isnull=True, credited_window__isnull=False):
+        ids.add(UUID(grant.properties["last_credited_meter_id"]))
+    return {meter_id: ledger.lock_meter(customer, meter_id, at) for meter_id in sorted(filter(None, ids))}
+
+
+def _metered_line(
+    subscription: CustomerSubscription,
+    meters: dict[UUID, Meter],
+    rows: dict[UUID, CustomerMeter],
+    consumed: dict,
+    bought: SubscriptionPrice,
+) -> Line:
+    price = bought.price
+    meter_id = price.meter_id
+    used, credited = consumed[meter_id], rows[meter_id].credited
+    is_free = subscription.status == SubscriptionStatus.TRIALING
+    amount = (
+        0
+        if is_free
+        else metered_amount(consumed=used, credited=credited, unit_amount=price.unit_amount, cap=price.cap_amount)
+    )
+    label = f"{meters[meter_id].name}: {plain(used)} used, {credited:,} credited, {to_wire(price.unit_amount)} ¢ a unit"
+    start = rows[meter_id].window_started_at or subscription.current_period_start
+    return Line(label, amount, price, used, credited, start, subscription.current_period_end)
+
+
+def _place(subscription: CustomerSubscription, customer: Customer, lines: list[Line], at: datetime) -> None:
+    if not lines:
+        return
+    order = place_order(
+        customer,
+        subscription.product,
+        lines,
+        billing_reason=BillingReason.SUBSCRIPTION_CYCLE,
+        actor=ACTOR,
+        at=at,
+        is_paid=False,
+        subscription=subscription,
+        period_start=subscription.current_period_start,
+        period_end=subscription.current_period_end,
+    )
+    if order.amount:
+        owe(order, customer, provider_of(customer), at=at)
+
+
+def _reset(
+    subscription: CustomerSubscription,
+    customer: Customer,
+    rows: dict[UUID, CustomerMeter],
+    consumed: dict,
+    at: datetime,
+) -> None:
+    boundary = subscription.current_period_end
+    for meter_id, row in rows.items():
+        if row.window_started_at is not None and row.window_started_at >= boundary:
+            continue  # closed by another subscription since
+        cause = ledger.Cause(ACTOR, at, boundary, f"End of a period of {subscription.product.name}")
+        carried = ledger.reset(row, consumed[meter_id], cause=cause)
+        record_event("meter.reset", customer, at=at, meter_id=meter_id)
+        if carried:
+            ledger.tell_credited(customer, meter_id, carried, rollover=True, at=at)
+
+
+def _advance(subscription: CustomerSubscription, at: datetime) -> None:
+    subscription.period_index += 1
+    subscription.current_period_start = subscription.current_period_end
+    subscription.current_period_end = step(
+        subscription.anchor_at,
+        subscription.recurring_interval,
+        subscription.recurring_interval_count,
+        subscription.period_index + 1,
+    )
+    if subscription.status == SubscriptionStatus.TRIALING:
+        subscription.status = SubscriptionStatus.ACTIVE
+    subscription.modified_at = at
+    subscription.save()

@@ -1,0 +1,288 @@
+"""The life of customers' subscriptions, but for renewal."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from accounts.principal import Actor
+from billing.announcing import announce, note_state_change, record_event
+from billing.errors import AlreadyCanceledSubscription, InvalidValue, NotFound, SubscriptionEnded
+from billing.intervals import step
+from billing.locks import lock_customer
+from billing.models import (
+    BenefitGrant,
+    Checkout,
+    Customer,
+    CustomerSubscription,
+    PriceKind,
+    Product,
+    ProductPrice,
+    SubscriptionPrice,
+    SubscriptionStatus,
+)
+from billing.services import ledger
+from billing.services.grants import revoke_grant, revoke_grants
+from billing.usage import consumption, known_meters
+
+# The names that clients know; another one would break them.
+LISTED = frozenset(
+    f"subscription.{what}" for what in ("created", "cycled", "canceled", "revoked", "uncanceled", "product_updated")
+)
+
+
+def begin_subscription(
+    customer: Customer,
+    product: Product,
+    prices: Sequence[ProductPrice],
+    *,
+    actor: Actor | str,
+    at: datetime,
+    checkout: Checkout | None = None,
+    has_trial: bool = False,
+    metadata: dict[str, Any] | None = None,
+) -> CustomerSubscription:
+    """A running subscription from ``at`` on; what it meters is counted from zero. The customer is locked.
+
+    Its benefits are given by the caller, after the order.
+    """
+    interval, count = product.recurring_interval or "month", product.recurring_interval_count
+    trial_end = None
+    if has_trial and product.trial_interval and product.trial_interval_count:
+        trial_end = step(at, product.trial_interval, product.trial_interval_count, 1)
+    subscription = CustomerSubscription.objects.create(
+        organization_id=customer.organization_id,
+        customer=customer,
+        product=product,
+        checkout=checkout,
+        status=SubscriptionStatus.TRIALING if trial_end else SubscriptionStatus.ACTIVE,
+        amount=sum(price.price_amount or 0 for price in prices),
+        recurring_interval=interval,
+        recurring_interval_count=count,
+        anchor_at=trial_end or at,
+        period_index=-1 if trial_end else 0,
+        current_period_start=at,
+        current_period_end=trial_end or step(at, interval, count, 1),
+        trial_start=at if trial_end else None,
+        trial_end=trial_end,
+        started_at=at,
+        metadata=metadata or {},
+        created_at=at,
+    )
+    SubscriptionPrice.objects.bulk_create(
+        SubscriptionPrice(subscription=subscription, price=price, created_at=at) for price in prices
+    )
+    _count_from_zero(customer, subscription, prices, actor, at)
+    tell(subscription, customer, "subscription.created", actor=actor, at=at)
+    announce_subscription(subscription, "subscription.active", actor, at)
+    return subscription
+
+
+@transaction.atomic
+def cancel_subscription(
+    *,
+    organization_id: UUID,
+    subscription_id: UUID,
+    actor: Actor | str,
+    at: datetime,
+    reason: str = "",
+    comment: str = "",
+) -> CustomerSubscription:
+    """Let it end with its period. Raises NotFound, AlreadyCanceledSubscription."""
+    customer, subscription = _locked(organization_id, subscription_id)
+    if subscription.cancel_at_period_end or not subscription.is_running:
+        raise AlreadyCanceledSubscription()
+    subscription.cancel_at_period_end = True
+    subscription.canceled_at = subscription.modified_at = at
+    subscription.ends_at = subscription.current_period_end
+    subscription.cancellation_reason, subscription.cancellation_comment = reason[:40], comment
+    subscription.save()
+    tell(subscription, customer, "subscription.canceled", actor=actor, at=at)
+    announce_subscription(subscription, "subscription.updated", actor, at)
+    return subscription
+
+
+@transaction.atomic
+def uncancel_subscription(
+    *, organization_id: UUID, subscription_id: UUID, actor: Actor | str, at: datetime
+) -> CustomerSubscription:
+    """Let it go on after all; harmless when it was never to end. Raises NotFound, SubscriptionEnded."""
+    customer, subscription = _locked(organization_id, subscription_id)
+    if not subscription.is_running:
+        raise SubscriptionEnded()
+    if not subscription.cancel_at_period_end:
+        return subscription
+    subscription.cancel_at_period_end = False
+    subscription.canceled_at = subscription.ends_at = None
+    subscription.cancellation_reason = subscription.cancellation_comment = ""
+    subscription.modified_at = at
+    subscription.save()
+    tell(subscription, customer, "subscription.uncanceled", actor=actor, at=at)
+    announce_subscription(subscription, "subscription.updated", actor, at)
+    return subscription
+
+
+@transaction.atomic
+def revoke_subscription(
+    *,
+    organization_id: UUID,
+    subscription_id: UUID,
+    actor: Actor | str,
+    at: datetime,
+    reason: str = "",
+    comment: str = "",
+) -> CustomerSubscription:
+    """End it now and take back what it gives. Metered use of the open period is not billed.
+
+    Raises NotFound, AlreadyCanceledSubscription.
+    """
+    customer, subscription = _locked(organization_id, subscription_id)
+    if not subscription.is_running:
+        raise AlreadyCanceledSubscription()
+    subscription.cancellation_reason = reason[:40] or subscription.cancellation_reason
+    subscription.cancellation_comment = comment or subscription.cancellation_comment
+    end_subscription(subscription, customer, actor=actor, at=at, ended_at=at)
+    return subscription
+
+
+@transaction.atomic
+def move_period_end(
+    *, organization_id: UUID, subscription_id: UUID, period_end: datetime, actor: Actor | str, at: datetime
+) -> CustomerSubscription:
+    """Renew at ``period_end`` instead, earlier or later; later periods are counted from there.
+
+    Raises NotFound, SubscriptionEnded, InvalidValue when ``period_end`` is not in the future.
+    """
+    customer, subscription = _locked(organization_id, subscription_id)
+    if not subscription.is_running:
+        raise SubscriptionEnded()
+    if period_end <= at or period_end <= subscription.current_period_start:
+        message = "The end of the period must be in the future."
+        raise InvalidValue(["current_billing_period_end"], message, value=period_end.isoformat())
+    subscription.current_period_end = subscription.anchor_at = period_end
+    subscription.period_index = -1
+    if subscription.status == SubscriptionStatus.TRIALING:
+        subscription.trial_end = period_end
+    if subscription.cancel_at_period_end:
+        subscription.ends_at = period_end
+    subscription.modified_at = at
+    subscription.save()
+    announce_subscription(subscription, "subscription.updated", actor, at)
+    note_state_change([(customer.id, customer.organization_id)], at=at)
+    return subscription
+
+
+def end_subscription(
+    subscription: CustomerSubscription,
+    customer: Customer,
+    *,
+    actor: Actor | str,
+    at: datetime,
+    ended_at: datetime,
+    status: str = SubscriptionStatus.CANCELED,
+) -> None:
+    """It is over, and what it gives is taken back. The customer is locked."""
+    was_asked = subscription.canceled_at is not None
+    subscription.status = status
+    subscription.canceled_at = subscription.canceled_at or at
+    subscription.ends_at = subscription.ended_at = ended_at
+    subscription.modified_at = at
+    subscription.save()
+    revoke_grants(subscription, customer, actor=actor, at=at)
+    announce_subscription(subscription, "subscription.updated", actor, at)
+    if not was_asked:
+        announce_subscription(subscription, "subscription.canceled", actor, at)
+    tell(subscription, customer, "subscription.revoked", actor=actor, at=at)
+
+
+def end_all(customer: Customer, *, actor: Actor | str, at: datetime) -> None:
+    """End whatever the customer has. He is locked."""
+    for subscription in CustomerSubscription.objects.running().filter(customer=customer).order_by("id"):
+        end_subscription(subscription, customer, actor=actor, at=at, ended_at=at)
+    held = BenefitGrant.objects.filter(customer=customer, revoked_at__isnull=True).select_related("benefit")
+    for grant in held.order_by("id"):
+        revoke_grant(grant, customer, actor=actor, at=at)
+
+
+def tell(
+    subscription: CustomerSubscription, customer: Customer, type: str, *, actor: Actor | str, at: datetime
+) -> None:
+    """List it among the customer's events if clients know such an event, announce it, and have his state told."""
+    if type in LISTED:
+        _list(subscription, customer, type, at)
+    announce_subscription(subscription, type, actor, at)
+    note_state_change([(customer.id, customer.organization_id)], at=at)
+
+
+def tell_cycled(subscription: CustomerSubscription, customer: Customer, *, actor: Actor | str, at: datetime) -> None:
+    """A new period: among the events by its own name, to webhooks as an update."""
+    _list(subscription, customer, "subscription.cycled", at)
+    announce_subscription(subscription, "subscription.updated", actor, at)
+    note_state_change([(customer.id, customer.organization_id)], at=at)
+
+
+def _list(subscription: CustomerSubscription, customer: Customer, type: str, at: datetime) -> None:
+    record_event(
+        type,
+        customer,
+        at=at,
+        subscription_id=subscription.id,
+        product_id=subscription.product_id,
+        amount=subscription.amount,
+        currency="usd",
+        recurring_interval=subscription.recurring_interval,
+        recurring_interval_count=subscription.recurring_interval_count,
+    )
+
+
+def announce_subscription(subscription: CustomerSubscription, type: str, actor: Actor | str, at: datetime) -> None:
+    """The fact alone."""
+    organization_id = subscription.organization_id
+    announce(type, organization_id=organization_id, actor=actor, at=at, subscription_id=subscription.id)
+
+
+def metered_prices(subscription: CustomerSubscription) -> list[SubscriptionPrice]:
+    """What it bills afterwards."""
+    rows = subscription.subscription_prices.select_related("price").filter(price__kind=PriceKind.METERED_UNIT)
+    return list(rows)
+
+
+def _locked(organization_id: UUID, subscription_id: UUID) -> tuple[Customer, CustomerSubscription]:
+    found = CustomerSubscription.objects.of(organization_id).filter(pk=subscription_id)
+    owner = found.values_list("customer_id", flat=True).first()
+    if owner is None:
+        raise NotFound("There is no such subscription.")
+    customer = lock_customer(owner)
+    return customer, found.select_related("product").get()
+
+
+def _count_from_zero(
+    customer: Customer,
+    subscription: CustomerSubscription,
+    prices: Sequence[ProductPrice],
+    actor: Actor | str,
+    at: datetime,
+) -> None:
+    """A fresh window for each meter that it bills, unless another running subscription bills that window already."""
+    ids = {price.meter_id for price in prices if price.meter_id is not None}
+    others = SubscriptionPrice.objects.filter(
+        subscription__customer=customer, subscription__ended_at__isnull=True, price__meter_id__in=ids
+    ).exclude(subscription=subscription)
+    ids -= set(others.values_list("price__meter_id", flat=True))
+    meters = known_meters(customer.organization_id, ids)
+    for meter_id, meter in sorted(meters.items()):
+        row = ledger.lock_meter(customer, meter_id, at)
+        consumed = consumption(customer, [meter], {meter_id: row.window_started_at}, at)[meter_id]
+        window = row.window
+        cause = ledger.Cause(actor, at, at, f"Start of {subscription.product.name}")
+        ledger.begin_window(row, consumed, cause=cause)
+        # All credit was carried, so what was given in the window before can still be taken back.
+        BenefitGrant.objects.filter(
+            customer=customer,
+            credited_window=window,
+            properties__last_credited_meter_id=str(meter_id),
+            revoked_at__isnull=True,
+        ).update(credited_window=row.window)
+        record_event("meter.reset", customer, at=at, meter_id=meter_id)

@@ -1,0 +1,30 @@
+"""Beat tasks of billing; each may run in several workers at once."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from billing.services import charge_due, expire_checkouts, renew_due, tell_states
+
+
+@shared_task
+def renew() -> int:
+    """Renew the subscriptions whose period is over."""
+    return renew_due(at=timezone.now())
+
+
+@shared_task
+def charge() -> int:
+    """Make the charges that are due: retries, and what a process that died has left."""
+    return charge_due(at=timezone.now())
+
+
+@shared_task
+def tell() -> int:
+    """Announce the states of customers that have changed."""
+    return tell_states(at=timezone.now())
+
+
+@shared_task
+def expire() -> int:
+    """Close checkouts that were left."""
+    return expire_checkouts(at=timezone.now())

@@ -1,0 +1,50 @@
+"""The port: what can be asked about one charge of somebody else's customer. Calls are made outside transactions."""
+
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from payments.providers.port import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerCharge:
+    """One try to charge a customer ``amount`` cents of USD; ``id`` and ``attempt`` make it idempotent."""
+
+    id: UUID
+    attempt: int
+    organization_id: UUID
+    amount: int
+    description: str
+    token: str = ""  # what the customer presents
+    customer: str = ""  # whom the provider keeps methods for
+    method: str = ""  # the saved method
+    email: str = ""
+    name: str = ""
+    reference: str = ""  # the provider's own payment, once it has named one
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of this try."""
+        return f"customer-charge:{self.id}:{self.attempt}"
+
+
+class Charger(Protocol):
+    """One adapter. Raises ProviderUnavailable when nothing is known, ProviderRefused when asking again is no use.
+
+    Asking again with the same try gives the same answer and moves money once.
+    """
+
+    name: str
+
+    def charge_token(self, charge: CustomerCharge) -> Answer:
+        """Charge what the customer presents, and keep it for later."""
+
+    def keep_token(self, charge: CustomerCharge) -> Answer:
+        """Keep what the customer presents for later, without a charge."""
+
+    def charge_saved(self, charge: CustomerCharge) -> Answer:
+        """Charge what was kept, without the customer."""
+
+    def look_up(self, charge: CustomerCharge) -> Answer:
+        """What became of a payment that the provider had named and not decided."""

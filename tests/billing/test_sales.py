@@ -1,0 +1,407 @@
+"""Checkouts, orders, subscriptions, credit on meters and renewal, worked by hand."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from billing import services
+from billing.errors import (
+    AlreadyCanceledSubscription,
+    CheckoutExpired,
+    CheckoutNotOpen,
+    CustomerPaymentDeclined,
+    InvalidValue,
+    NotFound,
+)
+from billing.models import (
+    BenefitGrant,
+    Charge,
+    Checkout,
+    Customer,
+    CustomerSubscription,
+    MeterCredit,
+    Order,
+    StateNotice,
+    SystemEvent,
+)
+from billing.state import customer_state, signed
+from tests.billing.selling import (
+    ACTOR,
+    DECLINES,
+    LATER,
+    PAYS,
+    after,
+    buy,
+    credit_of,
+    fixed,
+    make_benefit,
+    make_buyer,
+    make_meter,
+    make_product,
+    metered,
+    open_checkout,
+    orders_of,
+    subscribe,
+    told,
+    use,
+)
+from tests.builders import NOON, make_organization
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def merchant():
+    return make_organization()
+
+
+@pytest.fixture
+def tokens(merchant):
+    return make_meter(merchant)
+
+
+def state_at(customer, at):
+    [meter] = customer_state(Customer.objects.get(pk=customer.pk), at=at).meters
+    return meter.consumed, meter.credited, meter.balance
+
+
+def test_the_guide_from_purchase_to_renewal(merchant, tokens):
+    plan = make_product(
+        merchant, fixed(1000), metered(tokens, "0.5", cap=200), benefits=[make_benefit(merchant, tokens)]
+    )
+    ada = make_buyer(merchant)
+    fresh = customer_state(ada, at=NOON)
+    assert (fresh.subscriptions, fresh.grants, fresh.meters) == ((), (), ())
+    subscription = subscribe(ada, plan)
+    assert orders_of(ada) == [("subscription_create", "paid", 1000)]
+    assert (subscription.status, subscription.current_period_end) == ("active", after(days=31))
+    assert state_at(ada, after(hours=1)) == (0, 1000, 1000)
+    use(ada, 1100, at=after(hours=2))
+    assert state_at(ada, after(hours=2)) == (1100, 1000, -100)
+    state = customer_state(ada, at=after(hours=2))
+    [running] = state.subscriptions
+    [line] = running.meters
+    assert (line.amount, line.consumed, line.credited) == (50, 1100, 1000)
+    [grant] = state.grants
+    assert grant.properties["last_credited_units"] == 1000
+    use(ada, 1000, at=after(hours=3))
+    assert customer_state(ada, at=after(hours=3)).subscriptions[0].meters[0].amount == 200  # 550, capped
+    services.move_period_end(
+        organization_id=merchant.id,
+        subscription_id=subscription.id,
+        period_end=after(hours=4),
+        actor=ACTOR,
+        at=after(hours=3),
+    )
+    use(ada, 7, at=after(hours=4, seconds=1))  # received after the end, before anybody has renewed
+    assert services.renew_due(at=after(hours=4, seconds=2)) == 1
+    assert services.renew_due(at=after(hours=4, seconds=2)) == 0
+    assert orders_of(ada)[1:] == [("subscription_cycle", "paid", 1200)]
+    subscription.refresh_from_db()
+    assert subscription.current_period_start == after(hours=4)
+    assert subscription.current_period_end == after(days=31, hours=4)
+    assert state_at(ada, after(hours=5)) == (7, 1000, 993)
+    label = Order.objects.order_by("-created_at")[0].items.get(amount=200).label
+    assert label == "tokens: 2,100 used, 1,000 credited, 0.5 ¢ a unit"
+
+
+def test_units_are_rounded_once_half_up_on_the_total(merchant, tokens):
+    plan = make_product(merchant, metered(tokens, "0.000000000125"))
+    bob = make_buyer(merchant)
+    subscribe(bob, plan, token="")
+    use(bob, 3_999_999_999, at=after(hours=1))
+    assert customer_state(bob, at=after(hours=1)).subscriptions[0].meters[0].amount == 0  # 0.499999999875
+    use(bob, 1, at=after(hours=2))
+    assert customer_state(bob, at=after(hours=2)).subscriptions[0].meters[0].amount == 1  # 0.5 exactly
+
+
+def test_rollover_keeps_what_is_flagged_and_left_whoever_granted_it(merchant, tokens):
+    kept, lost = make_benefit(merchant, tokens, 100, rollover=True), make_benefit(merchant, tokens, 50)
+    plan = make_product(merchant, metered(tokens, "1"), benefits=[kept, lost])
+    pack = make_product(merchant, fixed(500), every=None, benefits=[make_benefit(merchant, tokens, 30, rollover=True)])
+    eve = make_buyer(merchant)
+    subscription = subscribe(eve, plan, token="")
+    buy(eve, pack, at=after(hours=1))
+    assert orders_of(eve)[-1] == ("purchase", "paid", 500)
+    use(eve, Decimal("60.5"), at=after(hours=2))
+    assert state_at(eve, after(hours=2)) == (Decimal("60.5"), 180, Decimal("119.5"))
+    assert services.renew_due(at=after(days=31)) == 1
+    # floor(180 − 60.5) = 119 are left, of which 130 may be carried; 150 are granted again
+    assert state_at(eve, after(days=31)) == (0, 269, 269)
+    row = credit_of(eve, tokens)
+    assert (row.rollover_credited, row.window_started_at) == (219, after(days=31))
+    use(eve, 9, at=after(days=32))
+    assert services.renew_due(at=after(days=61)) == 1
+    # 260 left, 219 may be carried
+    assert state_at(eve, after(days=61)) == (0, 369, 369)
+    kinds = list(MeterCredit.objects.filter(customer_meter=row).order_by("number").values_list("kind", "applied"))
+    assert kinds[:4] == [("reset", 0), ("credited", 100), ("credited", 50), ("credited", 30)]
+    assert kinds[4:9] == [("reset", -180), ("carried", 119), ("credited", 100), ("credited", 50), ("expired", -41)]
+    assert sum(applied for _, applied in kinds) == 369
+    assert subscription.id and orders_of(eve)[-1] == ("subscription_cycle", "paid", 0)
+
+
+def test_subscribing_counts_from_zero_and_wipes_no_prepaid_credit(merchant, tokens):
+    pack = make_product(merchant, fixed(500), every=None, benefits=[make_benefit(merchant, tokens, 100)])
+    plan = make_product(merchant, metered(tokens, "2"), benefits=[make_benefit(merchant, tokens, 10)])
+    ada = make_buyer(merchant)
+    buy(ada, pack)
+    use(ada, 30, at=after(hours=1))
+    assert state_at(ada, after(hours=1)) == (30, 100, 70)
+    subscription = subscribe(ada, plan, at=after(hours=2), token="")
+    assert state_at(ada, after(hours=2)) == (0, 80, 80)
+    services.revoke_subscription(
+        organization_id=merchant.id, subscription_id=subscription.id, actor=ACTOR, at=after(hours=3)
+    )
+    assert state_at(ada, after(hours=3)) == (0, 70, 70)
+    with pytest.raises(AlreadyCanceledSubscription):
+        services.revoke_subscription(
+            organization_id=merchant.id, subscription_id=subscription.id, actor=ACTOR, at=after(hours=3)
+        )
+
+
+def test_a_decline_sells_nothing_and_leaves_the_checkout_open_to_another_card(merchant, tokens):
+    plan = make_product(merchant, fixed(1000), benefits=[make_benefit(merchant, tokens)])
+    ada = make_buyer(merchant)
+    checkout = open_checkout(ada, plan)
+    with pytest.raises(CustomerPaymentDeclined):
+        services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=DECLINES, at=NOON)
+    checkout.refresh_from_db()
+    assert (checkout.status, checkout.failure_message) == ("open", "The test card was declined.")
+    assert not Order.objects.exists() and not BenefitGrant.objects.exists() and not MeterCredit.objects.exists()
+    with pytest.raises(InvalidValue):
+        services.confirm_checkout(client_secret=checkout.client_secret, at=NOON)
+    services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=NOON)
+    assert orders_of(ada) == [("subscription_create", "paid", 1000)]
+    with pytest.raises(CheckoutNotOpen):
+        services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=NOON)
+    left = open_checkout(ada, plan)
+    with pytest.raises(CheckoutExpired):
+        services.confirm_checkout(client_secret=left.client_secret, confirmation_token=PAYS, at=after(hours=24))
+    assert services.expire_checkouts(at=after(hours=24)) == 1
+    with pytest.raises(CheckoutExpired):
+        services.confirm_checkout(client_secret=left.client_secret, confirmation_token=PAYS, at=after(hours=25))
+    assert (Order.objects.count(), Charge.objects.count()) == (1, 2)
+
+
+def test_a_stranger_becomes_a_customer_when_he_pays(merchant):
+    plan = make_product(merchant)
+    checkout = services.open_checkout(
+        organization_id=merchant.id, product_ids=[plan.id], external_customer_id="app/7", actor=ACTOR, at=NOON
+    )
+    with pytest.raises(InvalidValue):
+        services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=NOON)
+    assert not Customer.objects.exists()
+    services.confirm_checkout(
+        client_secret=checkout.client_secret,
+        confirmation_token=PAYS,
+        details={"customer_email": "New@example.com", "customer_name": "New"},
+        at=NOON,
+    )
+    customer = Customer.objects.get()
+    assert (customer.external_id, customer.email, customer.payment_method) == (
+        "app/7",
+        "New@example.com",
+        "test_card_ok",
+    )
+    assert Checkout.objects.get().customer == customer
+
+
+def test_cancel_bills_the_rest_then_ends_and_can_be_undone_before(merchant, tokens):
+    plan = make_product(merchant, fixed(1000), metered(tokens, "3"), benefits=[make_benefit(merchant, tokens, 10)])
+    ada = make_buyer(merchant)
+    subscription = subscribe(ada, plan)
+    whose = {"organization_id": merchant.id, "subscription_id": subscription.id, "actor": ACTOR}
+    asked = services.cancel_subscription(**whose, at=after(days=1))
+    assert (asked.status, asked.ends_at) == ("active", after(days=31))
+    with pytest.raises(AlreadyCanceledSubscription):
+        services.cancel_subscription(**whose, at=after(days=1))
+    back = services.uncancel_subscription(**whose, at=after(days=2))
+    assert (back.canceled_at, back.ends_at) == (None, None)
+    services.cancel_subscription(**whose, at=after(days=3))
+    use(ada, 14, at=after(days=4))
+    assert services.renew_due(at=after(days=40)) == 1
+    subscription.refresh_from_db()
+    assert (subscription.status, subscription.ended_at) == ("canceled", after(days=31))
+    assert orders_of(ada)[1:] == [("subscription_cycle", "paid", 12)]
+    assert state_at(ada, after(days=41)) == (0, 0, 0)
+    assert not BenefitGrant.objects.filter(revoked_at__isnull=True).exists()
+    assert services.renew_due(at=after(days=400)) == 0
+
+
+def test_an_unpaid_renewal_is_tried_for_a_week_then_ends(merchant, tokens):
+    plan = make_product(merchant, fixed(1000), benefits=[make_benefit(merchant, tokens)])
+    ada, bob = make_buyer(merchant), make_buyer(merchant)
+    lost, won = subscribe(ada, plan, token=LATER), subscribe(bob, plan, token=LATER)
+    services.renew_due(at=after(days=31))
+    assert {each.status for each in CustomerSubscription.objects.all()} == {"past_due"}
+    assert orders_of(ada)[1:] == [("subscription_cycle", "pending", 1000)]
+    Customer.objects.filter(pk=bob.pk).update(payment_method="test_card_ok")
+    for day in range(40):
+        services.charge_due(at=after(days=31 + day, hours=1))
+    lost.refresh_from_db()
+    won.refresh_from_db()
+    assert (lost.status, lost.ended_at, won.status) == ("unpaid", after(days=38, hours=1), "active")
+    assert orders_of(bob)[1:] == [("subscription_cycle", "paid", 1000)]
+    assert list(Charge.objects.filter(order__customer=ada).values_list("status", "attempts")) == [("failed", 4)]
+    assert credit_of(ada, tokens).credited == 0
+
+
+def test_late_periods_are_closed_one_by_one_each_with_its_own_use(merchant, tokens):
+    plan = make_product(merchant, fixed(100), metered(tokens, "1"))
+    ada = make_buyer(merchant)
+    subscribe(ada, plan)
+    use(ada, 5, at=after(days=1))
+    use(ada, 7, at=after(days=33))
+    use(ada, 9, at=after(days=65))
+    assert services.renew_customer(customer_id=ada.id, at=after(days=70)) == 2
+    assert [amount for _, _, amount in orders_of(ada)] == [100, 105, 107]
+    assert state_at(ada, after(days=70)) == (9, 0, -9)
+
+
+def test_a_trial_bills_nothing_until_it_ends(merchant, tokens):
+    plan = make_product(merchant, fixed(1000), metered(tokens, "1"), trial_interval="day", trial_interval_count=14)
+    ada = make_buyer(merchant)
+    subscription = subscribe(ada, plan, token="")
+    assert (subscription.status, subscription.trial_end) == ("trialing", after(days=14))
+    use(ada, 50, at=after(days=1))
+    assert services.renew_due(at=after(days=14)) == 1
+    subscription.refresh_from_db()
+    assert (subscription.status, subscription.current_period_end) == ("active", after(days=45))
+    assert orders_of(ada) == [("subscription_create", "paid", 0), ("subscription_cycle", "paid", 1000)]
+
+
+def test_only_what_is_free_now_is_subscribed_to_without_a_checkout(merchant, tokens):
+    ada = make_buyer(merchant)
+    priced, usage = make_product(merchant, fixed(1)), make_product(merchant, metered(tokens, "1"))
+    terms = {"organization_id": merchant.id, "external_customer_id": ada.external_id, "actor": ACTOR, "at": NOON}
+    with pytest.raises(InvalidValue):
+        services.create_subscription(product_id=priced.id, **terms)
+    assert services.create_subscription(product_id=usage.id, **terms).status == "active"
+    assert orders_of(ada) == [("subscription_create", "paid", 0)]
+
+
+def test_ids_of_a_deleted_customer_are_free_and_his_use_stays_his(merchant, tokens):
+    plan = make_product(merchant, benefits=[make_benefit(merchant, tokens)])
+    ada = make_buyer(merchant, "same", email="Same@example.com")
+    with pytest.raises(InvalidValue) as refusal:
+        make_buyer(merchant, "other", email="sAME@example.com")
+    assert refusal.value.loc == ("email",)
+    with pytest.raises(InvalidValue) as refusal:
+        make_buyer(merchant, "same")
+    assert refusal.value.loc == ("external_id",)
+    subscription = subscribe(ada, plan)
+    use(ada, 5, at=after(hours=1))
+    services.delete_customer(organization_id=merchant.id, customer_id=ada.id, actor=ACTOR, at=after(hours=2))
+    subscription.refresh_from_db()
+    assert subscription.status == "canceled" and not Customer.objects.of(merchant.id).exists()
+    with pytest.raises(NotFound):
+        services.delete_customer(organization_id=merchant.id, customer_id=ada.id, actor=ACTOR, at=after(hours=2))
+    heir = make_buyer(merchant, "same", email="same@example.com", at=after(hours=3))
+    use(heir, 2, at=after(hours=4))
+    assert state_at(heir, after(hours=4)) == (2, 0, -2)
+
+
+def test_usage_sent_before_its_customer_exists_is_his(merchant, tokens):
+    from metering.customer_events import CustomerEvent
+    from metering.services import ingest_events
+
+    event = CustomerEvent(name="tokens", external_customer_id="early", metadata={"n": 4})
+    ingest_events(organization_id=merchant.id, events=[event], at=NOON)
+    assert state_at(make_buyer(merchant, "early"), NOON) == (4, 0, -4)
+
+
+def test_products_change_their_prices_and_subscriptions_keep_theirs(merchant, tokens):
+    plan = make_product(merchant, fixed(1000))
+    ada = make_buyer(merchant)
+    subscribe(ada, plan)
+    [price] = plan.prices.all()
+    terms = {"organization_id": merchant.id, "product_id": plan.id, "changes": {}, "actor": ACTOR, "at": NOON}
+    with pytest.raises(InvalidValue):
+        services.update_product(prices=[fixed(1), fixed(2)], **terms)
+    with pytest.raises(InvalidValue):
+        services.update_product(prices=[services.PriceTerms(id=tokens.id)], **terms)
+    services.update_product(prices=[services.PriceTerms(id=price.id), metered(tokens, "1")], **terms)
+    assert plan.prices.filter(is_archived=False).count() == 2
+    services.update_product(prices=[fixed(2000)], **terms)
+    assert plan.prices.filter(is_archived=False).get().price_amount == 2000
+    services.renew_due(at=after(days=31))
+    assert orders_of(ada)[1:] == [("subscription_cycle", "paid", 1000)]
+    with pytest.raises(InvalidValue):
+        make_product(merchant, metered(tokens, "1"), every=None)
+
+
+def test_benefits_follow_the_product_and_leave_with_it(merchant, tokens):
+    from outbox.services import dispatch_events
+
+    first, second = make_benefit(merchant, tokens, 10), make_benefit(merchant, tokens, 5)
+    plan = make_product(merchant, benefits=[first])
+    ada = make_buyer(merchant)
+    subscribe(ada, plan)
+    for benefits, credited in (([first, second], 15), ([second], 5), ([], 0)):
+        services.attach_benefits(
+            organization_id=merchant.id,
+            product_id=plan.id,
+            benefit_ids=[benefit.id for benefit in benefits],
+            actor=ACTOR,
+            at=NOON,
+        )
+        dispatch_events(at=after(days=1000))
+        assert credit_of(ada, tokens).credited == credited
+    services.attach_benefits(
+        organization_id=merchant.id, product_id=plan.id, benefit_ids=[first.id], actor=ACTOR, at=NOON
+    )
+    dispatch_events(at=after(days=1000))
+    services.delete_benefit(organization_id=merchant.id, benefit_id=first.id, actor=ACTOR, at=NOON)
+    assert credit_of(ada, tokens).credited == 0
+
+
+def test_what_is_told_and_listed(merchant, tokens):
+    plan = make_product(merchant, fixed(1000), metered(tokens, "1"), benefits=[make_benefit(merchant, tokens)])
+    ada = make_buyer(merchant)
+    subscription = subscribe(ada, plan, at=after(hours=1))
+    services.renew_due(at=after(days=40))
+    services.revoke_subscription(
+        organization_id=merchant.id, subscription_id=subscription.id, actor=ACTOR, at=after(days=41)
+    )
+    said = told(merchant)
+    assert said[5:] == [
+        *("benefit_grant.created", "checkout.created", "checkout.updated", "order.created", "order.paid"),
+        *("subscription.active", "subscription.created"),
+        *("benefit_grant.cycled", "order.created", "order.paid", "subscription.updated"),
+        *("benefit_grant.revoked", "subscription.canceled", "subscription.revoked", "subscription.updated"),
+    ]
+    listed = set(SystemEvent.objects.values_list("name", flat=True))
+    assert listed == {
+        *("customer.created", "order.paid", "meter.reset", "meter.credited"),
+        *("benefit.granted", "benefit.cycled", "benefit.revoked"),
+        *("subscription.created", "subscription.cycled", "subscription.revoked"),
+    }
+    assert StateNotice.objects.get().due_at == NOON + timedelta(seconds=2)  # the first change decides
+
+
+def test_a_burst_of_changes_is_told_once_and_a_later_one_again(merchant):
+    ada = make_buyer(merchant)
+    for _ in range(3):
+        services.note_usage(organization_id=merchant.id, external_ids=[ada.external_id, "nobody"], at=NOON)
+    assert services.tell_states(at=after(seconds=1)) == 0
+    assert services.tell_states(at=after(seconds=2)) == 1
+    assert services.tell_states(at=after(seconds=9)) == 0
+    services.note_usage(organization_id=merchant.id, customer_ids=[ada.id], at=after(seconds=9))
+    assert services.tell_states(at=after(seconds=11)) == 1
+    assert told(merchant).count("customer.state_changed") == 2
+
+
+def test_a_state_costs_few_queries_however_much_there_is(merchant, django_assert_max_num_queries):
+    meters = [make_meter(merchant, f"meter-{number}") for number in range(6)]
+    benefits = [make_benefit(merchant, meter, 5) for meter in meters]
+    plan = make_product(merchant, *(metered(meter, "1") for meter in meters), benefits=benefits)
+    ada = make_buyer(merchant)
+    subscribe(ada, plan, token="")
+    with django_assert_max_num_queries(9):
+        state = customer_state(ada, at=NOON)
+    assert len(state.meters) == len(state.grants) == len(state.subscriptions[0].meters) == 6
+    services.set_balance_convention(organization_id=merchant.id, convention="consumed_minus_credited")
+    state = customer_state(ada, at=NOON)
+    assert signed(state.meters[0].balance, state.convention) == -5
