@@ -17,9 +17,9 @@ class CustomerEvent(msgspec.Struct, kw_only=True):
     """One use by a customer of the organization; nothing is charged for it by itself.
 
     The customer is named by ``customer_id`` or ``external_customer_id``. ``parent_id`` is our id of another event or
-    its ``external_id``. ``occurred_at`` is the time of receipt when it is None. ``metadata`` keeps the types of its values;
-    its ``_llm`` also fills the token columns. ``source`` is ``system`` for what Farebox itself notes: meters leave that
-    out.
+    its ``external_id``. ``occurred_at`` is the time of receipt when it is None. ``metadata`` keeps the types of its
+    values; its ``_llm`` also fills the token columns. ``source`` is ``system`` for what Farebox itself notes: meters
+    leave that out.
     """
 
     name: str

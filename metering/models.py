@@ -305,3 +305,6 @@ class UsageTagDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.tag_key}={self.tag_value} on {self.day}"
+
+
+from metering.meters.models import Meter  # noqa: E402, F401  (Django looks for an app's models here)

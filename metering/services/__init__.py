@@ -2,6 +2,7 @@
 
 from metering.services.corrections import Corrected, correct_event, void_event
 from metering.services.customer_events import cut_off_usage, ingest_events
+from metering.services.meters import create_meter, update_meter
 from metering.services.partitions import make_partitions
 from metering.services.recording import record_usage, record_usage_query, usage_outcomes
 from metering.services.rollups import rebuild_rollups
@@ -9,12 +10,14 @@ from metering.services.rollups import rebuild_rollups
 __all__ = [
     "Corrected",
     "correct_event",
+    "create_meter",
     "cut_off_usage",
     "ingest_events",
     "make_partitions",
     "rebuild_rollups",
     "record_usage",
     "record_usage_query",
+    "update_meter",
     "usage_outcomes",
     "void_event",
 ]
