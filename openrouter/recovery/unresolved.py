@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 # Left to the process that made the call: it looks the record up itself as long as it lives.
 OWN_TRIES = timedelta(seconds=40)
 _FIRST_PAUSE = timedelta(seconds=2)
-_LONGEST_PAUSE = timedelta(minutes=10)
+_LONGEST_PAUSE = timedelta(minutes=2)
 
 
 class Traces(msgspec.Struct, kw_only=True):
@@ -53,7 +53,20 @@ class Unresolved:
 
 
 def unresolved_calls(at: datetime, *, at_once: bool = False) -> list[Unresolved]:
-    """Calls to be looked at now, oldest first. ``at_once`` passes over the pauses between looks."""
+    """Calls to be looked at now, oldest first. ``at_once`` passes over the pauses between looks.
+
+    All of a key come together: the key's total tells of all its unresolved calls or of none.
+    """
+    found = _abandoned_calls(at)
+    due = {
+        (call.ticket.mode, call.ticket.key_hash)
+        for call in found
+        if at_once or call.traces.next_look_at is None or call.traces.next_look_at <= at
+    }
+    return [call for call in found if (call.ticket.mode, call.ticket.key_hash) in due]
+
+
+def _abandoned_calls(at: datetime) -> list[Unresolved]:
     holds = Hold.objects.open().filter(purpose=HoldPurpose.GATEWAY).order_by("placed_at")
     found = []
     lives = _Lives()
@@ -68,14 +81,16 @@ def unresolved_calls(at: datetime, *, at_once: bool = False) -> list[Unresolved]
         unresolved = Unresolved(hold, ticket, traces, since)
         if traces.ended_at is None and traces.orphaned_at is None:
             unresolved.notes["orphaned_at"] = since
-        if at_once or traces.next_look_at is None or traces.next_look_at <= at:
-            found.append(unresolved)
+        found.append(unresolved)
     return found
 
 
 def postpone(call: Unresolved, at: datetime) -> None:
-    """Look again later, each time after a longer pause."""
+    """Look again later, each time after a longer pause, but as soon as the time for its record is over."""
     pause = min(_FIRST_PAUSE * 2 ** min(call.traces.looked, 16), _LONGEST_PAUSE)
+    left = timedelta(seconds=settings.GATEWAY_RECOVERY_SECONDS) - call.age(at)
+    if left > timedelta(0):
+        pause = min(pause, left)
     call.notes |= {"looked": call.traces.looked + 1, "next_look_at": at + pause}
 
 

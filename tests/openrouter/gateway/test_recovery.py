@@ -1,6 +1,6 @@
 """Calls that end without a bill are settled from the provider's books, exactly once."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -79,6 +79,25 @@ def test_several_lost_calls_of_one_key_share_the_difference_exactly(customer):
     assert {hold.status for hold in buyer.holds} == {"settled"}
     assert sum(event.provider_cost for event in buyer.events) == buyer.billed
     assert buyer.account.balance == 10 - sum(event.charge for event in buyer.events)
+
+
+def test_calls_lost_one_after_the_other_are_resolved_together_as_soon_as_the_last_one_may_be(customer):
+    """Each alone would keep the key from being quiet when the other is looked at."""
+    buyer = customer()
+    for _ in range(3):
+        buyer.chat("sandbox/fault-reset-after")
+    lost = buyer.holds
+    began = datetime.fromisoformat(lost[0].context["ended_at"])
+    for place, hold in enumerate(lost):
+        hold.context["ended_at"] = (began + place * timedelta(seconds=13)).isoformat()
+        hold.save(update_fields=["context"])
+    last_one_ripe = 2 * 13 + 120
+    for seconds in range(0, last_one_ripe, 5):
+        recover_calls(at=began + timedelta(seconds=seconds))
+        assert {hold.status for hold in buyer.holds} == {"open"}
+    recover_calls(at=began + timedelta(seconds=last_one_ripe + 5))
+    assert {hold.status for hold in buyer.holds} == {"settled"}
+    assert buyer.account.balance == 10 - buyer.billed * (1 + MARKUP)
 
 
 def test_a_key_with_a_running_call_tells_nothing_yet(customer):
