@@ -185,6 +185,11 @@ class Payment(models.Model):
         """Whether it may still be paid in the ordinary way."""
         return self.status in UNSETTLED
 
+    @property
+    def is_held(self) -> bool:
+        """Whether its charge waits until the organization's suspension is lifted."""
+        return self.status == Status.OPEN and self.collection == Collection.AUTOMATIC and self.organization.is_suspended
+
 
 class Outcome(models.TextChoices):
     """What became of an incoming event."""

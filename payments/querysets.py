@@ -14,13 +14,22 @@ if TYPE_CHECKING:
 class PaymentQuerySet(models.QuerySet):
     """Reads of payments."""
 
+    HELD = Q(status="open", collection="automatic", organization__is_suspended=True)
+
     def unsettled(self) -> Self:
         """Neither paid nor given up."""
         return self.filter(status__in=["open", "processing"])
 
     def due(self, at: datetime) -> Self:
-        """Whose next automatic step is due: a charge, the question what became of one, a refund to send."""
-        return self.filter(retry_at__lte=at).order_by("retry_at", "id")
+        """Whose next automatic step is due: a charge, the question what became of one, a refund to send.
+
+        Who is suspended is charged nothing: that waits, in ``held``.
+        """
+        return self.filter(retry_at__lte=at).exclude(self.HELD).order_by("retry_at", "id")
+
+    def held(self) -> Self:
+        """Charges that wait until a suspension is lifted."""
+        return self.filter(self.HELD)
 
     def newest_first(self) -> Self:
         """As lists show them."""

@@ -11,7 +11,7 @@ from django.db.models import Q
 from accounts.directory import forget_keys
 from accounts.models import Mode, Organization, Role, User
 from accounts.principal import Actor
-from accounts.signals import account_changed, organization_created
+from accounts.signals import account_changed, organization_created, suspension_changing
 from core.errors import InvalidRequest, NotFound
 
 
@@ -63,7 +63,9 @@ def update_organization(
 def set_suspended(*, organization_id: UUID, suspended: bool, reason: str, actor: Actor, at: datetime) -> None:
     """Stop an organization and its twin, or let them go on: their keys are refused within a second."""
     live = live_organization(organization_id)
-    Organization.objects.filter(Q(id=live.id) | Q(live_organization=live)).update(is_suspended=suspended)
+    both = Organization.objects.filter(Q(id=live.id) | Q(live_organization=live)).order_by("id")
+    suspension_changing.send(Organization, organization_ids=list(both.values_list("id", flat=True)), at=at)
+    both.order_by().update(is_suspended=suspended)
     news = "organization.suspended" if suspended else "organization.resumed"
     tell(live.id, news, {"reason": reason}, actor, at)
     transaction.on_commit(forget_keys)

@@ -92,12 +92,12 @@ def customer_of(organization_id: UUID, provider: str) -> str:
     return known.order_by("-created_at").values_list("customer", flat=True).first() or ""
 
 
-def lock_owner(organization_id: UUID) -> None:
+def lock_owner(organization_id: UUID) -> Organization:
     """One change of an organization's methods and top-ups at a time, until the transaction ends.
 
     Locked before the rule for top-ups and before the wallet; not a full lock, so whatever only refers to it goes on.
     """
-    Organization.objects.select_for_update(no_key=True).only("id").get(pk=organization_id)
+    return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
 def _others(organization_id: UUID) -> QuerySet[PaymentMethod]:

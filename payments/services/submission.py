@@ -110,8 +110,9 @@ def refresh_payment(*, payment_id: UUID, at: datetime) -> Payment:
 def _claim(payment_id: UUID, at: datetime) -> Payment | None:
     """Mark a due payment as being dealt with until the lease ends; None when it is not due (any more)."""
     with transaction.atomic():
-        payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
-        if payment.retry_at is None or payment.retry_at > at:
+        rows = Payment.objects.select_related("organization").select_for_update(of=("self",), no_key=True)
+        payment = rows.get(pk=payment_id)
+        if payment.retry_at is None or payment.retry_at > at or payment.is_held:
             return None
         payment.retry_at = at + LEASE
         if payment.status == Status.OPEN and payment.collection == Collection.AUTOMATIC:

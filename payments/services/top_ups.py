@@ -90,9 +90,9 @@ def evaluate_top_up(*, organization_id: UUID, at: datetime) -> Payment | None:
     a top-up that costs nothing moves the wallet at once. The next top-up can come when this one has been paid: until
     then the shortage is the same.
     """
-    lock_owner(organization_id)
+    owner = lock_owner(organization_id)
     rule = _rule(organization_id)
-    if rule is None or not rule.is_enabled or rule.paused_at:
+    if owner.is_suspended or rule is None or not rule.is_enabled or rule.paused_at:
         return None
     on_its_way = Payment.objects.unsettled().filter(organization_id=organization_id, purpose=Purpose.TOP_UP)
     if on_its_way.exists() or current_balance(organization_id, at).available >= rule.threshold:

@@ -11,9 +11,24 @@ from tiers.close.models import PeriodClose
 class PeriodCloseAdmin(LargeTableAdmin):
     """Each boundary once."""
 
-    list_display = ["organization", "period_index", "ends_at", "expired_", "kept", "given", "billed", "closed_at"]
+    list_display = [
+        "organization",
+        "period_index",
+        "ends_at",
+        "expired_",
+        "kept",
+        "given",
+        "billed",
+        "was_suspended",
+        "closed_at",
+    ]
     list_display_links = ["organization", "period_index"]
-    list_filter = ["ends_at", ("rolled_over", admin.EmptyFieldListFilter), ("statement", admin.EmptyFieldListFilter)]
+    list_filter = [
+        "ends_at",
+        "was_suspended",
+        ("rolled_over", admin.EmptyFieldListFilter),
+        ("statement", admin.EmptyFieldListFilter),
+    ]
     list_select_related = ["organization"]
     search_fields = ["=id", "=organization__id", "=subscription__id", "organization__name"]
     ordering = ["-ends_at", "-id"]

@@ -24,7 +24,8 @@ def close_batch(subscriptions: Sequence[Subscription], at: datetime) -> list[Per
     """Close the present period of each subscription, whose end must lie at or before ``at``.
 
     Expire → roll over → switch, cancel or go on → allocate → bill; statements are written afterwards. The caller holds
-    the organizations' locks. Whatever is posted counts from the boundary.
+    the organizations' locks. Whatever is posted counts from the boundary. Who is suspended gets no credit and is asked
+    for nothing.
     """
     sweep_wallets([each.organization_id for each in subscriptions], at)
     endings = read_endings([(each.organization_id, each.period_ends_at) for each in subscriptions])
@@ -52,6 +53,7 @@ def _close_of(subscription: Subscription, at: datetime) -> PeriodClose:
         starts_at=subscription.period_starts_at,
         ends_at=subscription.period_ends_at,
         closed_at=at,
+        was_suspended=subscription.organization.is_suspended,
     )
 
 
@@ -65,7 +67,7 @@ def settle_rollover(close: PeriodClose, rule: Rule, ending: Ending) -> None:
 def _allocate(close: PeriodClose, after: Subscription | None, at: datetime) -> dict[str, Any] | None:
     """The credit that comes at once."""
     close.following = after
-    if after is None or waits_for_payment(after):
+    if after is None or close.was_suspended or waits_for_payment(after):
         return None
     item = allocation_item(after, at)
     if item is not None:
@@ -94,5 +96,6 @@ def _closed(close: PeriodClose) -> Fact:
         "rolled_over": close.rolled_over,
         "allocated": close.allocated,
         "overage_billed": close.overage_billed,
+        "was_suspended": close.was_suspended,
     }
     return Fact("period.closed", close.organization_id, facts)

@@ -22,7 +22,9 @@ _CENT = Decimal("0.01")
 def ask_for_periods(closes: Sequence[PeriodClose], following: Sequence[Subscription | None]) -> None:
     """Ask for the price of each period that begins, at its beginning."""
     charged = [
-        (close, after) for close, after in zip(closes, following, strict=True) if after is not None and _is_due(after)
+        (close, after)
+        for close, after in zip(closes, following, strict=True)
+        if after is not None and _is_due(after) and not close.was_suspended
     ]
     requests = [period_request(after, close.ends_at) for close, after in charged]
     for (close, _), payment in zip(charged, request_payments(requests, actor=ACTOR) if requests else [], strict=True):
@@ -43,7 +45,7 @@ def bill_overages(closes: Sequence[PeriodClose], collections: Sequence[str], owe
     for close, collection, debt in zip(closes, collections, owed, strict=True):
         rest = max(debt - billed.get(close.organization_id, ZERO), ZERO)
         amount = rest.quantize(_CENT, rounding=ROUND_DOWN)
-        if amount and collection != Collection.NONE:
+        if amount and collection != Collection.NONE and not close.was_suspended:
             bills.append(close)
             requests.append(_overage_request(close, collection, amount))
     for close, payment in zip(bills, request_payments(requests, actor=ACTOR) if requests else [], strict=True):

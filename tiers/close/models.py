@@ -35,6 +35,7 @@ class PeriodClose(models.Model):
     overage_billed = MoneyField(default=Decimal(0))
     payment_id = models.UUIDField(null=True)  # for the period that begins
     overage_payment_id = models.UUIDField(null=True)
+    was_suspended = models.BooleanField(default=False, db_default=False)  # then nothing was given and nothing asked for
     statement = models.OneToOneField(Statement, models.PROTECT, null=True, related_name="period_close")
     closed_at = models.DateTimeField()
 
