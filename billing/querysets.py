@@ -64,7 +64,7 @@ class OrderQuerySet(models.QuerySet):
         return self.filter(organization_id=organization_id)
 
 
-class SubscriptionQuerySet(models.QuerySet):
+class CustomerSubscriptionQuerySet(models.QuerySet):
     """Reads of subscriptions."""
 
     def of(self, organization_id: UUID) -> Self:

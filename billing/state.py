@@ -23,7 +23,7 @@ from billing.services.renewal import renew_customer
 from billing.services.states import remember_meters
 from billing.usage import consumption, readings_of
 from core.money import EXACT
-from metering.models import Meter
+from metering.meters.models import Meter
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from billing.models import Customer
 from metering.meters.customers import CustomerRef
+from metering.meters.models import Meter
 from metering.meters.readings import Reading, readings
-from metering.models import Meter
 
 
 def known_meters(organization_id: UUID, ids: Iterable[UUID]) -> dict[UUID, Meter]:

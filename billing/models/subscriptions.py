@@ -6,7 +6,7 @@ from django.db.models import F, Q
 from accounts.models import Organization
 from billing.models.catalogue import Interval, Product, ProductPrice
 from billing.models.customers import Customer
-from billing.querysets import SubscriptionQuerySet
+from billing.querysets import CustomerSubscriptionQuerySet
 from core.ids import uuid7
 
 
@@ -61,7 +61,7 @@ class CustomerSubscription(models.Model):
     created_at = models.DateTimeField()
     modified_at = models.DateTimeField(null=True, blank=True)
 
-    objects = SubscriptionQuerySet.as_manager()
+    objects = CustomerSubscriptionQuerySet.as_manager()
 
     class Meta:
         verbose_name = "customer's subscription"

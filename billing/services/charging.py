@@ -145,10 +145,10 @@ def _facts(charge: Charge) -> CustomerCharge:
 def _locked(charge_id: UUID, at: datetime) -> tuple[Charge, Checkout | None, Customer | None]:
     """The charge with what must be locked before it: its checkout, then its customer."""
     about = Charge.objects.select_related("checkout").get(pk=charge_id)
-    checkout = None
-    if about.checkout is not None:
-        cut_for(about.checkout.product_id, about.organization_id, at)
-        checkout = Checkout.objects.select_for_update(no_key=True).get(pk=about.checkout_id)
+    checkout = about.checkout
+    if checkout is not None:
+        cut_for(checkout.product_id, about.organization_id, at)
+        checkout = Checkout.objects.select_for_update(no_key=True).get(pk=checkout.pk)
     customer = lock_customer(about.customer_id) if about.customer_id else None
     return Charge.objects.select_for_update(no_key=True).get(pk=charge_id), checkout, customer
 
@@ -167,8 +167,8 @@ def _paid(charge: Charge, checkout: Checkout | None, customer: Customer | None, 
         customer.provider, customer.provider_customer = charge.provider, answer.method.customer
         customer.payment_method, customer.payment_method_label = answer.method.reference, answer.method.label
         customer.save(update_fields=["provider", "provider_customer", "payment_method", "payment_method_label"])
-    if charge.order_id is not None and customer is not None:
-        _order_paid(Order.objects.get(pk=charge.order_id), customer, at)
+    if charge.order is not None and customer is not None:
+        _order_paid(charge.order, customer, at)
 
 
 def _order_paid(order: Order, customer: Customer, at: datetime) -> None:
@@ -194,7 +194,11 @@ def _declined(
         checkout.failure_message, checkout.modified_at = charge.failure_message, at
         checkout.save(update_fields=["status", "failure_message", "modified_at"])
         return
-    order = Order.objects.get(pk=charge.order_id)
+    if charge.order is not None and customer is not None:
+        _order_declined(charge, charge.order, customer, at)
+
+
+def _order_declined(charge: Charge, order: Order, customer: Customer, at: datetime) -> None:
     later = [order.created_at + pause for pause in RETRIES if order.created_at + pause > at]
     subscription = subscription_of(order)
     is_running = subscription is not None and subscription.is_running
@@ -203,7 +207,7 @@ def _declined(
         charge.attempts += 1
     else:
         charge.status, charge.ended_at, charge.retry_at = ChargeStatus.FAILED, at, None
-    if subscription is None or customer is None or not is_running:
+    if subscription is None or not is_running:
         return
     if not later:
         unpaid = SubscriptionStatus.UNPAID

@@ -69,6 +69,14 @@ def place_order(
         created_at=at,
         **fields,
     )
+    _add_items(order, lines, at)
+    _announce(order, "order.created", actor, at)
+    if is_paid or not amount:
+        mark_order_paid(order, customer, actor=actor, at=at)
+    return order
+
+
+def _add_items(order: Order, lines: Sequence[Line], at: datetime) -> None:
     OrderItem.objects.bulk_create(
         OrderItem(
             order=order,
@@ -84,10 +92,6 @@ def place_order(
         )
         for place, line in enumerate(lines)
     )
-    _announce(order, "order.created", actor, at)
-    if is_paid or not amount:
-        mark_order_paid(order, customer, actor=actor, at=at)
-    return order
 
 
 def mark_order_paid(order: Order, customer: Customer, *, actor: Actor | str, at: datetime) -> None:
@@ -124,7 +128,9 @@ def owe(order: Order, customer: Customer, provider: str, *, at: datetime) -> Cha
 
 def subscription_of(order: Order) -> CustomerSubscription | None:
     """The order's subscription as it is now."""
-    return CustomerSubscription.objects.filter(pk=order.subscription_id).first()
+    if order.subscription_id is None:
+        return None
+    return CustomerSubscription.objects.get(pk=order.subscription_id)
 
 
 def _announce(order: Order, type: str, actor: Actor | str, at: datetime) -> None:

@@ -1,6 +1,7 @@
 """The end of a subscription's period. Dealt with once: the customer is locked, then the end is looked at again."""
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import structlog
@@ -16,17 +17,17 @@ from billing.models import (
     Customer,
     CustomerMeter,
     CustomerSubscription,
-    SubscriptionPrice,
+    ProductPrice,
     SubscriptionStatus,
 )
 from billing.services import ledger
 from billing.services.charging import charge_due, provider_of
 from billing.services.grants import benefits_of, cycle_grants
 from billing.services.orders import Line, fixed_lines, owe, place_order
-from billing.services.subscriptions import end_subscription, metered_prices, tell_cycled
+from billing.services.subscriptions import MeteredPrices, end_subscription, metered_prices, tell_cycled
 from billing.usage import consumption, known_meters
 from core.money import to_wire
-from metering.models import Meter
+from metering.meters.models import Meter
 from metering.services import cut_off_usage
 
 log = structlog.get_logger(__name__)
@@ -91,7 +92,7 @@ def close_period(subscription: CustomerSubscription, customer: Customer, *, at: 
     meters = known_meters(customer.organization_id, rows)
     since = {meter_id: row.window_started_at for meter_id, row in rows.items()}
     consumed = consumption(customer, list(meters.values()), since, boundary)
-    lines = [_metered_line(subscription, meters, rows, consumed, price) for price in prices]
+    lines = [_metered_line(subscription, meters[key], rows[key], consumed[key], price) for key, price in prices]
     if subscription.cancel_at_period_end:
         _place(subscription, customer, lines if sum(line.amount for line in lines) else [], at)
         _reset(subscription, customer, rows, consumed, at)
@@ -107,35 +108,30 @@ def close_period(subscription: CustomerSubscription, customer: Customer, *, at: 
 
 
 def _meter_rows(
-    subscription: CustomerSubscription, customer: Customer, prices: list[SubscriptionPrice], at: datetime
+    subscription: CustomerSubscription, customer: Customer, prices: MeteredPrices, at: datetime
 ) -> dict[UUID, CustomerMeter]:
     """The meters that the subscription bills or credits, in a fixed order, locked."""
-    ids = {price.price.meter_id for price in prices}
-    ids |= {benefit.meter_id for benefit in benefits_of(subscription.product)}
+    ids = {meter_id for meter_id, _ in prices}
+    ids |= {benefit.meter_id for benefit in benefits_of(subscription.product) if benefit.meter_id}
     for grant in subscription.grants.filter(revoked_at__isnull=True, credited_window__isnull=False):
         ids.add(UUID(grant.properties["last_credited_meter_id"]))
-    return {meter_id: ledger.lock_meter(customer, meter_id, at) for meter_id in sorted(filter(None, ids))}
+    return {meter_id: ledger.lock_meter(customer, meter_id, at) for meter_id in sorted(ids)}
 
 
 def _metered_line(
     subscription: CustomerSubscription,
-    meters: dict[UUID, Meter],
-    rows: dict[UUID, CustomerMeter],
-    consumed: dict,
-    bought: SubscriptionPrice,
+    meter: Meter,
+    row: CustomerMeter,
+    used: Decimal,
+    price: ProductPrice,
 ) -> Line:
-    price = bought.price
-    meter_id = price.meter_id
-    used, credited = consumed[meter_id], rows[meter_id].credited
+    unit = price.unit_amount or Decimal(0)
     is_free = subscription.status == SubscriptionStatus.TRIALING
-    amount = (
-        0
-        if is_free
-        else metered_amount(consumed=used, credited=credited, unit_amount=price.unit_amount, cap=price.cap_amount)
-    )
-    label = f"{meters[meter_id].name}: {plain(used)} used, {credited:,} credited, {to_wire(price.unit_amount)} ¢ a unit"
-    start = rows[meter_id].window_started_at or subscription.current_period_start
-    return Line(label, amount, price, used, credited, start, subscription.current_period_end)
+    amount = metered_amount(consumed=used, credited=row.credited, unit_amount=unit, cap=price.cap_amount)
+    label = f"{meter.name}: {plain(used)} used, {row.credited:,} credited, {to_wire(unit)} ¢ a unit"
+    start = row.window_started_at or subscription.current_period_start
+    end = subscription.current_period_end
+    return Line(label, 0 if is_free else amount, price, used, row.credited, start, end)
 
 
 def _place(subscription: CustomerSubscription, customer: Customer, lines: list[Line], at: datetime) -> None:
@@ -161,7 +157,7 @@ def _reset(
     subscription: CustomerSubscription,
     customer: Customer,
     rows: dict[UUID, CustomerMeter],
-    consumed: dict,
+    consumed: dict[UUID, Decimal],
     at: datetime,
 ) -> None:
     boundary = subscription.current_period_end

@@ -27,6 +27,8 @@ from billing.services import ledger
 from billing.services.grants import revoke_grant, revoke_grants
 from billing.usage import consumption, known_meters
 
+MeteredPrices = list[tuple[UUID, ProductPrice]]
+
 # The names that clients know; another one would break them.
 LISTED = frozenset(
     f"subscription.{what}" for what in ("created", "cycled", "canceled", "revoked", "uncanceled", "product_updated")
@@ -48,29 +50,19 @@ def begin_subscription(
 
     Its benefits are given by the caller, after the order.
     """
-    interval, count = product.recurring_interval or "month", product.recurring_interval_count
-    trial_end = None
-    if has_trial and product.trial_interval and product.trial_interval_count:
-        trial_end = step(at, product.trial_interval, product.trial_interval_count, 1)
-    subscription = CustomerSubscription.objects.create(
+    subscription = CustomerSubscription(
         organization_id=customer.organization_id,
         customer=customer,
         product=product,
         checkout=checkout,
-        status=SubscriptionStatus.TRIALING if trial_end else SubscriptionStatus.ACTIVE,
+        status=SubscriptionStatus.ACTIVE,
         amount=sum(price.price_amount or 0 for price in prices),
-        recurring_interval=interval,
-        recurring_interval_count=count,
-        anchor_at=trial_end or at,
-        period_index=-1 if trial_end else 0,
-        current_period_start=at,
-        current_period_end=trial_end or step(at, interval, count, 1),
-        trial_start=at if trial_end else None,
-        trial_end=trial_end,
         started_at=at,
         metadata=metadata or {},
         created_at=at,
     )
+    _set_first_period(subscription, product, at, has_trial=has_trial)
+    subscription.save(force_insert=True)
     SubscriptionPrice.objects.bulk_create(
         SubscriptionPrice(subscription=subscription, price=price, created_at=at) for price in prices
     )
@@ -78,6 +70,18 @@ def begin_subscription(
     tell(subscription, customer, "subscription.created", actor=actor, at=at)
     announce_subscription(subscription, "subscription.active", actor, at)
     return subscription
+
+
+def _set_first_period(subscription: CustomerSubscription, product: Product, at: datetime, *, has_trial: bool) -> None:
+    interval, count = product.recurring_interval or "month", product.recurring_interval_count
+    subscription.recurring_interval, subscription.recurring_interval_count = interval, count
+    subscription.current_period_start = subscription.anchor_at = at
+    subscription.current_period_end = step(at, interval, count, 1)
+    if has_trial and product.trial_interval and product.trial_interval_count:
+        trial_end = step(at, product.trial_interval, product.trial_interval_count, 1)
+        subscription.status, subscription.period_index = SubscriptionStatus.TRIALING, -1
+        subscription.trial_start, subscription.trial_end = at, trial_end
+        subscription.anchor_at = subscription.current_period_end = trial_end
 
 
 @transaction.atomic
@@ -243,10 +247,10 @@ def announce_subscription(subscription: CustomerSubscription, type: str, actor: 
     announce(type, organization_id=organization_id, actor=actor, at=at, subscription_id=subscription.id)
 
 
-def metered_prices(subscription: CustomerSubscription) -> list[SubscriptionPrice]:
-    """What it bills afterwards."""
+def metered_prices(subscription: CustomerSubscription) -> MeteredPrices:
+    """What it bills afterwards, each with its meter."""
     rows = subscription.subscription_prices.select_related("price").filter(price__kind=PriceKind.METERED_UNIT)
-    return list(rows)
+    return [(row.price.meter_id, row.price) for row in rows if row.price.meter_id is not None]
 
 
 def _locked(organization_id: UUID, subscription_id: UUID) -> tuple[Customer, CustomerSubscription]:
