@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import structlog
@@ -53,6 +54,9 @@ class GroupCommit(Generic[Item, Result]):
     ``function`` must be safe to run again with the same items: a batch is repeated when the connection is lost half
     way, and item by item when it fails, so that one bad item cannot fail the others. An item that finds no database for
     ``patience`` seconds is refused with BooksUnavailable; so is one that would wait behind ``longest_queue`` others.
+
+    ``prepare``, if any, is run on each item before, by a second thread: the work of one batch while the database has
+    another. What it raises is left to ``function`` to find.
     """
 
     def __init__(
@@ -60,16 +64,19 @@ class GroupCommit(Generic[Item, Result]):
         function: Callable[[list[Item]], list[Result]],
         *,
         name: str,
+        prepare: Callable[[Item], object] | None = None,
         largest_batch: int = 256,
         longest_queue: int = 10_000,
         patience: float = 2.0,
     ) -> None:
         self._function = function
+        self._prepare = prepare
         self._name = name
         self._largest_batch = largest_batch
         self._longest_queue = longest_queue
         self._patience = patience
         self._queue: queue.SimpleQueue[_Waiting[Item] | None] = queue.SimpleQueue()
+        self._entrance = self._queue if prepare is None else queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._guard = threading.Lock()
         self._closing = False
@@ -80,20 +87,25 @@ class GroupCommit(Generic[Item, Result]):
     @property
     def unfinished(self) -> int:
         """Items that wait, and those of the batch under way."""
-        return self._queue.qsize() + self._under_way
+        return self._waiting + self._under_way
+
+    @property
+    def _waiting(self) -> int:
+        unprepared = 0 if self._entrance is self._queue else self._entrance.qsize()
+        return unprepared + self._queue.qsize()
 
     def submit(self, item: Item) -> "asyncio.Future[Result]":
         """Hand ``item`` in; the future has its result once it is committed. Raises BooksUnavailable.
 
         To be called on an event loop. Cancelling the future does not take the item back.
         """
-        if self._closing or self._queue.qsize() >= self._longest_queue:
+        if self._closing or self._waiting >= self._longest_queue:
             raise BooksUnavailable()
         if self._thread is None:
             self._start()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._queue.put(_Waiting(item, future, loop))
+        self._entrance.put(_Waiting(item, future, loop))
         return future
 
     def close(self, timeout: float = 30.0) -> bool:
@@ -103,15 +115,37 @@ class GroupCommit(Generic[Item, Result]):
             thread = self._thread
         if thread is None:
             return True
-        self._queue.put(None)
+        self._entrance.put(None)
         thread.join(timeout)
         return not thread.is_alive()
 
     def _start(self) -> None:
         with self._guard:
             if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name=f"group-commit-{self._name}", daemon=True)
-                self._thread.start()
+                self._thread = self._begin(self._run, f"group-commit-{self._name}")
+                if self._prepare is not None:
+                    self._begin(partial(self._prepare_each, self._prepare), f"prepare-{self._name}")
+
+    @staticmethod
+    def _begin(work: Callable[[], None], name: str) -> threading.Thread:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _prepare_each(self, prepare: Callable[[Item], object]) -> None:
+        """Pass items on as they come, prepared; the end too."""
+        try:
+            while (waiting := self._entrance.get()) is not None:
+                try:
+                    prepare(waiting.item)
+                except (OperationalError, InterfaceError):
+                    drop_broken_connection()
+                except Exception:  # the batch meets it again, and answers the item
+                    log.debug("group_commit.unprepared", name=self._name, exc_info=True)
+                self._queue.put(waiting)
+            self._queue.put(None)
+        finally:
+            connection.close()
 
     def _run(self) -> None:
         use_own_connection()

@@ -27,14 +27,15 @@ from core.ids import uuid7
 from core.jsonio import dumps
 from core.problems import MEDIA_TYPE, problem
 from metering.ingest.reporter import Reporter
-from metering.ingest.requests import IngestRequest, answer_requests
+from metering.ingest.requests import IngestRequest, answer_requests, price_request
 from metering.ingest.routes import ROUTES, refusal_answer, refuse_other_types
 
 log = structlog.get_logger(__name__)
 _BY_PATH = {route.path: route for route in ROUTES}
 _KB = 1024
 # Bodies up to a size share a statement with others of their size: single events never wait behind large batches.
-_LANES = ((4 * _KB, 256), (64 * _KB, 32), (1 << 40, 4), (1 << 40, 4))
+_SMALL = 4 * _KB
+_LANES = ((_SMALL, 256), (64 * _KB, 32), (1 << 40, 4), (1 << 40, 4))
 
 
 class Ingest:
@@ -43,8 +44,7 @@ class Ingest:
     def __init__(self, otherwise: App) -> None:
         self._otherwise = otherwise
         self._lanes = [
-            (largest, GroupCommit(answer_requests, name=f"ingest-{n}", largest_batch=together, longest_queue=2_000))
-            for n, (largest, together) in enumerate(_LANES)
+            (largest, _lane(f"ingest-{n}", largest, together)) for n, (largest, together) in enumerate(_LANES)
         ]
 
     def serves(self, path: str) -> bool:
@@ -98,6 +98,13 @@ class Ingest:
         """The lane for bodies of ``size`` with the least to do: an idle one before one that works."""
         fitting = next(largest for largest, _ in self._lanes if size <= largest)
         return min((lane for largest, lane in self._lanes if largest == fitting), key=lambda lane: lane.unfinished)
+
+
+def _lane(name: str, largest: int, together: int) -> GroupCommit[IngestRequest, Answer]:
+    """Requests with many events are priced while those before them are written; for one event the change of thread
+    costs more than that saves."""
+    prepare = price_request if largest > _SMALL else None
+    return GroupCommit(answer_requests, name=name, prepare=prepare, largest_batch=together, longest_queue=2_000)
 
 
 async def _principal(scope: Scope, headers: dict[bytes, bytes], at: datetime) -> Principal:

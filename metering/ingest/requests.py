@@ -28,6 +28,11 @@ class IngestRequest:
         return self.report
 
 
+def price_request(request: IngestRequest) -> None:
+    """Decode and price a request ahead of :func:`answer_requests`. Raises DomainError as that will find."""
+    request.read().price()
+
+
 def answer_requests(requests: Sequence[IngestRequest]) -> list[Answer]:
     """Record the events of all requests together and answer each; safe to run again with the same requests."""
     answers: dict[int, Answer] = {}

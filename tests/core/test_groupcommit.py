@@ -180,3 +180,39 @@ async def test_a_batch_under_way_counts_as_unfinished(commit):
     assert group.unfinished == 2
     go.set()
     assert await asyncio.gather(first, second) == ["a", "b"]
+
+
+async def test_items_are_prepared_while_the_batch_before_them_is_committed(commit):
+    prepared, may_commit = [], threading.Event()
+
+    def function(items):
+        assert set(items) <= set(prepared)
+        if "first" in items:
+            may_commit.wait(5)
+        return items
+
+    def prepare(item):
+        prepared.append(item)
+        if item == "last":
+            may_commit.set()  # while the first batch is still under way
+
+    group = commit(function, prepare=prepare)
+    first = group.submit("first")
+    rest = [group.submit(n) for n in (1, 2, "last")]
+    assert await asyncio.wait_for(asyncio.gather(first, *rest), 5) == ["first", 1, 2, "last"]
+    assert group.unfinished == 0
+
+
+async def test_an_item_that_cannot_be_prepared_is_left_to_its_batch(commit):
+    def prepare(item):
+        raise (OperationalError if item == 1 else ValueError)(item)
+
+    group = commit(Recorder(), prepare=prepare)
+    assert await asyncio.gather(*(group.submit(n) for n in range(3))) == ["done 0", "done 1", "done 2"]
+
+
+async def test_the_end_waits_for_what_is_still_to_be_prepared(commit):
+    group = commit(Recorder(), prepare=lambda item: time.sleep(0.02))
+    futures = [group.submit(n) for n in range(5)]
+    assert await asyncio.to_thread(group.close, 5)
+    assert await asyncio.gather(*futures) == [f"done {n}" for n in range(5)]
