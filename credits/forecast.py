@@ -49,7 +49,7 @@ class _Part:
 
 
 def forecast(lots: Iterable[Lot], *, daily: Decimal, at: datetime, days: int) -> Forecast:
-    """Spend ``daily`` USD a day from ``lots`` (in burn order), letting each end when it expires; the first ``days`` days.
+    """Spend ``daily`` USD a day from ``lots`` (in burn order) and let each end when it expires; ``days`` days are listed.
 
     New credit is not foreseen. Without spending, credit only ends by expiry.
     """

@@ -23,7 +23,7 @@ def forecast_of(wallet: Wallet, pace: Pace, *, at: datetime, days: int) -> Forec
 
 
 def burn_down(organization_id: UUID, *, wallet: Wallet, pace: Pace, at: datetime, days: int, zone: ZoneInfo) -> Chart:
-    """Balance at the end of each of the last ``days`` days of ``zone``, today's as it is now, then the expected ones."""
+    """The balance at the end of each of the last ``days`` days of ``zone``, today's as it is, then what is expected."""
     today = at.astimezone(zone).date()
     past = [today - timedelta(days=days - 1 - place) for place in range(days)]
     ends = [datetime.combine(day + timedelta(days=1), time.min, zone) for day in past[:-1]]

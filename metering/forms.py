@@ -1,6 +1,6 @@
 """Forms of the usage pages."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from django import forms
 from django.db.models import Q, QuerySet
@@ -35,10 +35,19 @@ class EventFilterForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "search", "placeholder": _("for example gpt-4o")}),
     )
 
+    member = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    key = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    tag = forms.CharField(required=False, max_length=260, widget=forms.HiddenInput)
+
     @property
     def is_set(self) -> bool:
         """Whether anything is filtered."""
         return any(self.data.get(name) for name in self.fields)
+
+    @property
+    def narrowed_to(self) -> list[str]:
+        """The hidden filters that a link has set, by name."""
+        return [name for name in ("member", "key", "tag") if self.data.get(name)]
 
     def apply(self, events: QuerySet[UsageEvent]) -> QuerySet[UsageEvent]:
         """The events that fit; a field that is not valid filters nothing."""
@@ -55,4 +64,56 @@ class EventFilterForm(forms.Form):
             events = events.filter(occurred_at__lt=timezone.make_aware(after))
         if text := data.get("model"):
             events = events.filter(Q(model__icontains=text) | Q(name__icontains=text))
+        if member := data.get("member"):
+            events = events.filter(member_id=member)
+        if key := data.get("key"):
+            events = events.filter(api_key_id=key)
+        if tag := data.get("tag"):
+            name, _equals, value = tag.partition("=")
+            events = events.filter(tags__contains={name: value})
         return events
+
+
+RANGES = (7, 30, 90)
+LONGEST = 366 * 3  # days of one question
+GROUPINGS = {
+    "model": _("Model"),
+    "kind": _("Kind"),
+    "member": _("Member"),
+    "key": _("API key"),
+    "tag": _("Tag"),
+}
+
+
+class UsageForm(forms.Form):
+    """Which days of usage, grouped how; what is not valid counts as not asked."""
+
+    days = forms.TypedChoiceField(
+        required=False, coerce=int, empty_value=0, choices=[(1, 1), *((n, n) for n in RANGES)]
+    )
+    start = forms.DateField(required=False, label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
+    end = forms.DateField(required=False, label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))
+    by = forms.ChoiceField(required=False, label=_("By"), choices=list(GROUPINGS.items()))
+    metric = forms.ChoiceField(required=False, choices=[(name, name) for name in ("spend", "calls", "tokens")])
+    tag = forms.CharField(required=False, max_length=40, label=_("Tag"))
+
+    def span(self, today: date) -> tuple[date, date]:
+        """The first and the last day; the last 30 unless asked otherwise."""
+        self.is_valid()
+        data = self.cleaned_data
+        first, last = data.get("start"), data.get("end")
+        if first or last:
+            last = min(last or today, today)
+            first = first or last - timedelta(days=29)
+            return max(min(first, last), last - timedelta(days=LONGEST - 1)), last
+        return today - timedelta(days=(data.get("days") or 30) - 1), today
+
+    @property
+    def preset(self) -> int:
+        """The offered range that was chosen; 0 for days of one's own."""
+        data = self.cleaned_data
+        return 0 if data.get("start") or data.get("end") else data.get("days") or 30
+
+    def chosen(self, name: str, otherwise: str) -> str:
+        """A choice, or what counts without one."""
+        return str(self.cleaned_data.get(name) or otherwise)

@@ -104,6 +104,21 @@ def usage_over_time(
     return [rows.get(start) or {"start": start, **dict.fromkeys(SUMS, 0)} for start in starts]
 
 
+def usage_matrix(
+    organization_id: UUID, span: Span, granularity: str, *, by: Sequence[str], only: Mapping[str, Any] | None = None
+) -> tuple[list[datetime], list[Row]]:
+    """Where each bucket of the span begins, and sums by bucket (``start``) and ``by``; only of what was used.
+
+    Raises InvalidRequest for more than MOST_BUCKETS buckets.
+    """
+    starts = _starts(span, granularity)
+    hours = UsageHour.objects.filter(
+        organization_id=organization_id, hour__gte=span.start, hour__lt=span.end, **(only or {})
+    )
+    bucket = _TRUNCATE[granularity]("hour", tzinfo=span.zone)
+    return starts, _grouped(hours.annotate(start=bucket), ["start", *by], SUMS)
+
+
 def tag_sums(organization_id: UUID, first: date, last: date, *, key: str | None = None) -> list[Row]:
     """Sums by tag over the UTC days ``first`` to ``last``; an event counts under each of its tags."""
     rows = UsageTagDay.objects.filter(organization_id=organization_id, day__gte=first, day__lte=last)

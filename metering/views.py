@@ -1,10 +1,9 @@
-"""Pages of usage: the overview, the events, and why a charge is what it is."""
+"""The overview: the wallet, live; where the credit went; the latest calls."""
 
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateformat import format as date_format
@@ -12,18 +11,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.first_call import first_call
-from accounts.models import ApiKey, Membership
+from accounts.models import ApiKey
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from core.charts import Chart, ChartRow
-from core.keyset import read_page
 from credits.wallet import change_mark, wallet_of
 from metering.burn_down import burn_down, forecast_of
 from metering.dashboard import Spend, pace_of, recent_events, spend_of
-from metering.forms import EventFilterForm
 from metering.models import UsageEvent
-from metering.positions import ByTime
-from metering.receipt import receipt_of
 from tiers.querysets import subscription_of
 
 RANGES = (7, 30, 90)
@@ -90,33 +85,3 @@ def _chart(spend: Spend) -> Chart:
         names=[name or _("Other models") for name in spend.names],
         rows=[ChartRow(date_format(day.day, "M j"), day.values) for day in spend.days],
     )
-
-
-@require_safe
-@organization_page(Scope.USAGE_READ)
-def usage(request: PageRequest) -> HttpResponse:
-    """Every event, newest first, filtered."""
-    form = EventFilterForm(request.GET)
-    events = UsageEvent.objects.filter(organization_id=request.organization.id).defer("derivation", "metadata")
-    page = read_page(
-        form.apply(events),
-        ByTime(),
-        before=request.GET.get("before"),
-        after=request.GET.get("after"),
-        size=PAGE_SIZE,
-    )
-    return render(request, "metering/usage.html", {"form": form, "page": page})
-
-
-@require_safe
-@organization_page(Scope.USAGE_READ)
-def usage_event(request: PageRequest, event_id: UUID) -> HttpResponse:
-    """One event and the receipt of its charge."""
-    event = UsageEvent.objects.filter(organization_id=request.organization.id, id=event_id).first()
-    if event is None:
-        raise Http404("No such event.")
-    keys = ApiKey.objects.filter(organization=request.organization)
-    key = keys.filter(id=event.api_key_id).first() if event.api_key_id else None
-    member = Membership.objects.filter(id=event.member_id).select_related("user").first() if event.member_id else None
-    context = {"event": event, "receipt": receipt_of(event), "key": key, "member": member}
-    return render(request, "metering/event.html", context)

@@ -1,4 +1,4 @@
-"""Pages of plans: what one has, what others offer, and a switch after seeing what it does. They work without scripts."""
+"""Pages of plans: what one has, what others offer, and a switch after seeing what it does."""
 
 from collections.abc import Callable
 from datetime import datetime

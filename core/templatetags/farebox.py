@@ -76,7 +76,7 @@ def _money(amount: Decimal | str | None, attributes: str) -> str | SafeString:
 
 
 def _dash() -> SafeString:
-    return format_html('<span class="muted" aria-label="none" role="img">–</span>')
+    return SafeString('<span class="muted" aria-label="none" role="img">–</span>')
 
 
 @register.filter
@@ -115,6 +115,15 @@ def chart_wire(value: Decimal | int | None) -> str:
 def percent_change(change: int) -> str:
     """``12``, ``−7``, ``1,240``: whole per cent without the sign of growth."""
     return f"{change:,}".replace("-", "\u2212")
+
+
+@register.filter
+def percent(share: Decimal) -> str:
+    """``12 %``, ``0.4 %``, ``< 0.1 %`` of a share between 0 and 1."""
+    hundredths = share * 100
+    if hundredths >= 10 or not hundredths:
+        return f"{hundredths:.0f} %"
+    return f"{hundredths:.1f} %" if hundredths >= Decimal("0.1") else "< 0.1 %"
 
 
 @register.simple_tag

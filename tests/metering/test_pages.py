@@ -133,7 +133,7 @@ def test_the_overview_asks_as_much_for_many_rows_as_for_one(customer, member, dj
         grant_credits(organization_id=customer.id, amount=usd("1"), kind="bonus", reason="x", actor="x", at=NOON)
         make_call(customer, "0.1", model=f"maker/model-{number}", occurred_at=timezone.now())
     member.get("/dashboard/")
-    with django_assert_max_num_queries(21):  # terms and prices come from memory for a moment, then again from tables
+    with django_assert_max_num_queries(24):  # terms and prices come from memory for a moment, then again from tables
         member.get("/dashboard/")
 
 
@@ -160,30 +160,30 @@ def asset(path):
 
 
 def test_the_list_pages_through_events_of_the_same_instant_without_loss(customer, member, monkeypatch):
-    monkeypatch.setattr("metering.views.PAGE_SIZE", 4)
+    monkeypatch.setattr("metering.usage_pages.PAGE_SIZE", 4)
     made = {make_call(customer, "0.01", occurred_at=NOON).event_id for _ in range(9)}
     made.add(make_call(customer, "0.01", occurred_at=NOON + timedelta(seconds=1)).event_id)
     seen, query = [], {}
     while query is not None:
-        page = member.get("/usage/", query).context["page"]
+        page = member.get("/usage/events/", query).context["page"]
         seen += [event.id for event in page.rows]
         query = {"before": page.older} if page.older else None
     assert len(seen) == 10 and set(seen) == made
-    back = member.get("/usage/", {"after": page.newer}).context["page"]
+    back = member.get("/usage/events/", {"after": page.newer}).context["page"]
     assert [event.id for event in back.rows] == seen[4:8]
 
 
 @pytest.mark.parametrize("place", ["x", "~", "2026-03-02~", "2026-03-02T12:00:00+00:00~x", "2026-03-02T12:00:00~0"])
 def test_a_place_that_is_none_shows_the_newest(customer, member, place):
     make_call(customer)
-    assert len(member.get("/usage/", {"before": place}).context["page"].rows) == 1
+    assert len(member.get("/usage/events/", {"before": place}).context["page"].rows) == 1
 
 
 def test_filters_narrow_the_list(customer, member):
     make_call(customer)
     make_call(customer, kind="agent", name="brigade.run", model="", status="error")
     rows = {
-        query: len(member.get(f"/usage/?{query}").context["page"].rows)
+        query: len(member.get(f"/usage/events/?{query}").context["page"].rows)
         for query in (
             "kind=agent",
             "status=error",
@@ -203,7 +203,7 @@ def test_the_list_asks_as_much_for_many_rows_as_for_one(customer, member, django
     for _ in range(rows):
         make_call(customer)
     with django_assert_num_queries(6):
-        member.get("/usage/")
+        member.get("/usage/events/")
 
 
 # ---------------------------------------------------------------- receipts
@@ -275,7 +275,14 @@ def test_a_free_event_agrees_with_no_entry_at_all(customer):
 def test_tags_and_names_are_text_never_markup(customer, member):
     evil = "<script>alert(1)</script>"
     outcome = make_call(customer, "1", model=evil, name=evil, provider=evil, tags={evil: evil}, tier_slug="x<b>")
-    for path in ("/dashboard/", "/usage/", f"/usage/{outcome.event_id}/", "/transactions/"):
+    for path in (
+        "/dashboard/",
+        "/usage/",
+        "/usage/?by=tag",
+        "/usage/events/",
+        f"/usage/{outcome.event_id}/",
+        "/transactions/",
+    ):
         assert "<script>alert" not in member.get(path).content.decode(), path
 
 

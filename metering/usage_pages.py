@@ -1,0 +1,169 @@
+"""Pages of usage: what was used, the events behind it, why a charge is what it is, and each model."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from accounts.models import ApiKey, Membership
+from accounts.pages import PageRequest, organization_page
+from accounts.scopes import Scope
+from core.keyset import read_page
+from metering.analysis import Days, analyse, metrics, tag_keys
+from metering.forms import GROUPINGS, RANGES, EventFilterForm, UsageForm
+from metering.model_page import model_facts, model_usage
+from metering.models import UsageEvent
+from metering.positions import ByTime
+from metering.receipt import receipt_of
+from tiers.errors import NoTier
+from tiers.querysets import terms_for
+
+PAGE_SIZE = 50
+
+
+@require_safe
+@organization_page(Scope.USAGE_READ)
+def usage(request: PageRequest) -> HttpResponse:
+    """Spend, calls and tokens of some days by model, kind, member, key or tag, beside the days before."""
+    form = UsageForm(request.GET)
+    days, kept = _days(request, form)
+    offered = {each.slug: each for each in metrics()}
+    metric = offered[form.chosen("metric", "spend")]
+    by = form.chosen("by", "model")
+    keys = tag_keys(request.organization.id, days) if by == "tag" else []
+    tag = _tag(form, keys)
+    answer = analyse(request.organization, days, by=by, metric=metric, tag_key=tag, compare=_may_compare(days, kept))
+    context = {
+        **_frame(form, days, kept),
+        "analysis": answer,
+        "rows": [(group, _drill(by, group.key, tag, days)) for group in answer.groups],
+        "is_model": by == "model",
+        "metrics": offered.values(),
+        "metric": metric,
+        "groupings": GROUPINGS.items(),
+        "by": by,
+        "by_label": GROUPINGS[by],
+        "tag_keys": keys,
+        "tag": tag,
+        "events_url": _drill("", "", "", days),
+    }
+    return render(request, "metering/usage.html", context)
+
+
+@require_safe
+@organization_page(Scope.USAGE_READ)
+def model(request: PageRequest, model_id: str) -> HttpResponse:
+    """One model: what it costs here, and what the organization has used it for."""
+    form = UsageForm(request.GET)
+    days, kept = _days(request, form)
+    now = timezone.now()
+    facts = model_facts(model_id, request.organization.id, at=now)
+    own = model_usage(request.organization.id, model_id, days, compare=_may_compare(days, kept))
+    if facts.model is None and not own.total.now["events"]:
+        raise Http404("No such model.")
+    context = {
+        **_frame(form, days, kept),
+        "facts": facts,
+        "own": own,
+        "model_id": model_id,
+        "latest": _latest(request.organization.id, model_id, own.last_day),
+        "events_url": _drill("model", model_id, "", days),
+    }
+    return render(request, "metering/model.html", context)
+
+
+@require_safe
+@organization_page(Scope.USAGE_READ)
+def usage_events(request: PageRequest) -> HttpResponse:
+    """Every event, newest first, filtered."""
+    form = EventFilterForm(request.GET)
+    events = UsageEvent.objects.filter(organization_id=request.organization.id).defer("derivation", "metadata")
+    page = read_page(
+        form.apply(events),
+        ByTime(),
+        before=request.GET.get("before"),
+        after=request.GET.get("after"),
+        size=PAGE_SIZE,
+    )
+    return render(request, "metering/events.html", {"form": form, "page": page})
+
+
+@require_safe
+@organization_page(Scope.USAGE_READ)
+def usage_event(request: PageRequest, event_id: UUID) -> HttpResponse:
+    """One event and the receipt of its charge."""
+    event = UsageEvent.objects.filter(organization_id=request.organization.id, id=event_id).first()
+    if event is None:
+        raise Http404("No such event.")
+    keys = ApiKey.objects.filter(organization=request.organization)
+    key = keys.filter(id=event.api_key_id).first() if event.api_key_id else None
+    member = Membership.objects.filter(id=event.member_id).select_related("user").first() if event.member_id else None
+    context = {"event": event, "receipt": receipt_of(event), "key": key, "member": member}
+    return render(request, "metering/event.html", context)
+
+
+def _days(request: PageRequest, form: UsageForm) -> tuple[Days, date | None]:
+    """The days that are asked for and shown, and the first one that the plan keeps; None: all of them."""
+    zone = ZoneInfo(request.organization.time_zone)
+    today = timezone.now().astimezone(zone).date()
+    first, last = form.span(today)
+    kept = _kept(request.organization.id, today)
+    if kept is not None:
+        first, last = max(first, kept), max(last, kept)
+    return Days(first, last, zone), kept
+
+
+def _kept(organization_id: UUID, today: date) -> date | None:
+    try:
+        limit = terms_for(organization_id).entitlements.get("analytics_days")
+    except NoTier:
+        return None
+    return None if limit is None else today - timedelta(days=max(limit, 1) - 1)
+
+
+def _may_compare(days: Days, kept: date | None) -> bool:
+    return kept is None or days.before().first >= kept
+
+
+def _frame(form: UsageForm, days: Days, kept: date | None) -> dict[str, Any]:
+    asked = form.span(days.last)[0]
+    return {
+        "form": form,
+        "days": days,
+        "ranges": RANGES,
+        "preset": form.preset,
+        "kept": kept if kept is not None and asked < kept else None,
+        "compares": _may_compare(days, kept),
+    }
+
+
+def _tag(form: UsageForm, keys: list[str]) -> str:
+    asked = form.chosen("tag", "")
+    return asked if asked in keys else next(iter(keys), "")
+
+
+def _drill(by: str, key: str, tag: str, days: Days) -> str:
+    """Where the events of one line are listed."""
+    narrowed = {"tag": {"tag": f"{tag}={key}"}}.get(by) or ({by: key} if by and key else {})
+    query = {**narrowed, "start": days.first.isoformat(), "end": days.last.isoformat()}
+    return f"{reverse('usage_events')}?{urlencode(query)}"
+
+
+def _latest(organization_id: UUID, model_id: str, last_day: date | None) -> list[UsageEvent]:
+    if last_day is None:
+        return []
+    events = UsageEvent.objects.filter(organization_id=organization_id, model=model_id, voided_at__isnull=True)
+    return list(events.filter(**_around(last_day)).order_by("-occurred_at", "-id").defer("derivation", "metadata")[:8])
+
+
+def _around(day: date) -> dict[str, Any]:
+    """The week up to a day of UTC: a model long unused is not searched for through everything since."""
+    end = datetime.combine(day + timedelta(days=1), time.min, UTC)
+    return {"occurred_at__gte": end - timedelta(days=7), "occurred_at__lt": end}
