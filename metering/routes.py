@@ -6,6 +6,7 @@ from metering.ingest.views import TrackBatchView, TrackView
 from metering.viewsets import sums
 from metering.viewsets.estimate import EstimateView
 from metering.viewsets.events import EventViewSet
+from metering.viewsets.meters import MeterViewSet
 
 urlpatterns = [
     path("metering/track", TrackView.as_view(), name="metering-track"),
@@ -22,4 +23,15 @@ urlpatterns = [
     path("metering/events/<uuid:pk>/explain", EventViewSet.as_view({"get": "explain"}), name="metering-explain"),
     path("metering/events/<uuid:pk>/void", EventViewSet.as_view({"post": "void"}), name="metering-void"),
     path("metering/events/<uuid:pk>/correct", EventViewSet.as_view({"post": "correct"}), name="metering-correct"),
+    path("metering/meters", MeterViewSet.as_view({"get": "list", "post": "create"}), name="metering-meters"),
+    path(
+        "metering/meters/<uuid:pk>",
+        MeterViewSet.as_view({"get": "retrieve", "patch": "partial_update"}),
+        name="metering-meter",
+    ),
+    path(
+        "metering/meters/<uuid:pk>/quantities",
+        MeterViewSet.as_view({"get": "quantities"}),
+        name="metering-meter-quantities",
+    ),
 ]
