@@ -34,7 +34,7 @@ app.conf.beat_schedule = {
     "make months of events": {"task": "metering.tasks.make_partitions", "schedule": 21_600},
     "audit the usage sums": {"task": "metering.tasks.audit_usage", "schedule": crontab(hour="1", minute="30")},
     "renew customers’ subscriptions": {"task": "billing.tasks.renew", "schedule": 2},
-    "charge customers": {"task": "billing.tasks.charge", "schedule": 10},
+    "charge customers": {"task": "billing.tasks.charge", "schedule": 3},
     "tell of customers’ states": {"task": "billing.tasks.tell", "schedule": 1},
     "expire checkouts": {"task": "billing.tasks.expire", "schedule": 60},
     "tell the provider": {"task": "openrouter.tasks.provision_due", "schedule": 20},

@@ -1,6 +1,12 @@
 """Every write of billing."""
 
 from billing.services.benefits import create_benefit, delete_benefit, update_benefit
+from billing.services.changing import (
+    cancel_subscription,
+    move_period_end,
+    revoke_subscription,
+    uncancel_subscription,
+)
 from billing.services.charging import charge_due
 from billing.services.checkouts import confirm_checkout, expire_checkouts, open_checkout, update_checkout
 from billing.services.customers import create_customer, delete_customer, update_customer
@@ -8,12 +14,6 @@ from billing.services.products import PriceTerms, attach_benefits, create_produc
 from billing.services.renewal import renew_customer, renew_due, renew_subscription
 from billing.services.states import credit_meter, note_usage, set_balance_convention, tell_states
 from billing.services.subscribing import create_subscription
-from billing.services.subscriptions import (
-    cancel_subscription,
-    move_period_end,
-    revoke_subscription,
-    uncancel_subscription,
-)
 
 __all__ = [
     "PriceTerms",

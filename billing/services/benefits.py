@@ -12,6 +12,7 @@ from billing.announcing import announce
 from billing.errors import InvalidValue, NotFound
 from billing.locks import lock_customer
 from billing.models import Benefit, BenefitGrant, BenefitType
+from billing.services.closing import close_customer
 from billing.services.grants import revoke_grant
 from billing.usage import known_meters
 
@@ -76,6 +77,7 @@ def delete_benefit(*, organization_id: UUID, benefit_id: UUID, actor: Actor | st
     # Each customer by himself: nobody is kept waiting by a long list, and the same call again ends what is left.
     for grant_id, customer_id in benefit.grants.filter(revoked_at__isnull=True).values_list("id", "customer_id"):
         with transaction.atomic():
+            close_customer(customer_id=customer_id, at=at)
             customer = lock_customer(customer_id)
             grant = BenefitGrant.objects.select_related("benefit").get(pk=grant_id)
             revoke_grant(grant, customer, actor=actor, at=at)

@@ -11,7 +11,6 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from accounts.models import Mode, Organization
 from billing.locks import cut_for, lock_customer
 from billing.models import (
     Charge,
@@ -23,10 +22,11 @@ from billing.models import (
     OrderStatus,
     SubscriptionStatus,
 )
+from billing.services.closing import close_customer
 from billing.services.completing import complete_checkout
 from billing.services.orders import mark_order_paid, subscription_of
 from billing.services.subscriptions import announce_subscription, end_subscription, tell
-from payments.charging import charger_called, charger_name_for
+from payments.charging import charger_called
 from payments.charging.port import CustomerCharge
 from payments.errors import ProviderRefused, ProviderUnavailable
 from payments.money import in_cents
@@ -41,22 +41,18 @@ PENDING_PAUSE = timedelta(minutes=10)
 RETRIES = tuple(timedelta(days=days) for days in (1, 3, 5, 7))
 
 
-def provider_of(customer: Customer) -> str:
-    """Who charges this customer."""
-    return provider_for(customer.organization_id)
+def charge_due(
+    *, at: datetime, subscription_id: UUID | None = None, customer_id: UUID | None = None, limit: int = 100
+) -> int:
+    """Make the tries that are due; how many. Any number of workers may do so at once.
 
-
-def provider_for(organization_id: UUID) -> str:
-    """Who charges the organization's customers."""
-    mode = Organization.objects.values_list("mode", flat=True).get(pk=organization_id)
-    return charger_name_for(is_test=mode == Mode.TEST)
-
-
-def charge_due(*, at: datetime, subscription_id: UUID | None = None, limit: int = 100) -> int:
-    """Make the tries that are due, of one subscription or of all; how many. Any number of workers may do so at once."""
+    Only those of one subscription's orders, or of one customer's, when it is named.
+    """
     due = Charge.objects.filter(status=ChargeStatus.PROCESSING, retry_at__lte=at).order_by("retry_at")
     if subscription_id is not None:
         due = due.filter(order__subscription_id=subscription_id)
+    if customer_id is not None:
+        due = due.filter(order__customer_id=customer_id)
     done = 0
     for charge_id in list(due.values_list("id", flat=True)[:limit]):
         done += submit_charge(charge_id=charge_id, at=at) is not None
@@ -84,6 +80,7 @@ def submit_charge(*, charge_id: UUID, at: datetime, is_late: bool = True) -> Cha
 @transaction.atomic
 def record_answer(*, charge_id: UUID, answer: Answer, at: datetime, is_late: bool = True) -> Charge:
     """Book what the provider said. Saying it again changes nothing."""
+    close_customer(customer_id=Charge.objects.values_list("customer_id", flat=True).get(pk=charge_id), at=at)
     charge, checkout, customer = _locked(charge_id, at)
     if charge.status != ChargeStatus.PROCESSING:
         return charge

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from accounts.principal import Actor
 from billing.announcing import announce
+from billing.collecting import provider_for
 from billing.errors import CheckoutExpired, CheckoutNotOpen, CustomerPaymentDeclined, InvalidValue, NotFound
 from billing.locks import lock_checkout, lock_customer
 from billing.models import (
@@ -22,7 +23,8 @@ from billing.models import (
     Customer,
     Product,
 )
-from billing.services.charging import provider_for, submit_charge
+from billing.services.charging import submit_charge
+from billing.services.closing import close_customer
 from billing.services.completing import buyer_of, check_buyer, complete_checkout
 
 LIFETIME = timedelta(hours=24)
@@ -139,6 +141,7 @@ def due_now(product: Product) -> int:
 @transaction.atomic
 def _begin(client_secret: str, token: str, details: Mapping[str, Any], at: datetime) -> Charge | None:
     """Take the checkout from everybody else; the charge to be made, None when nothing is to be paid and all is done."""
+    _close_before(client_secret, details, at)
     checkout = lock_checkout(client_secret, cut_at=at)
     _check_open(checkout, at)
     _apply(checkout, details, OF_BUYER)
@@ -166,6 +169,15 @@ def _begin(client_secret: str, token: str, details: Mapping[str, Any], at: datet
         retry_at=at,
         created_at=at,
     )
+
+
+def _close_before(client_secret: str, details: Mapping[str, Any], at: datetime) -> None:
+    """What is bought belongs to the periods that run now."""
+    seen = Checkout.objects.filter(client_secret=client_secret).first()
+    if seen is not None:
+        seen.customer_email = details.get("customer_email") or seen.customer_email
+        buyer = buyer_of(seen)
+        close_customer(customer_id=buyer.pk if buyer else None, at=at)
 
 
 def _check_open(checkout: Checkout, at: datetime) -> None:

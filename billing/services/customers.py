@@ -13,6 +13,7 @@ from billing.announcing import announce, note_state_change, record_event
 from billing.errors import InvalidValue, NotFound
 from billing.locks import lock_customer
 from billing.models import Customer
+from billing.services.closing import close_customer
 from billing.services.subscriptions import end_all
 
 CHANGEABLE = frozenset({"email", "external_id", "name", "metadata", "billing_name", "billing_address", "tax_id"})
@@ -78,6 +79,7 @@ def update_customer(
 @transaction.atomic
 def delete_customer(*, organization_id: UUID, customer_id: UUID, actor: Actor | str, at: datetime) -> Customer:
     """End all that the customer has, and free his e-mail address and external id. Raises NotFound."""
+    close_customer(customer_id=customer_id, at=at)
     customer = _locked(organization_id, customer_id)
     end_all(customer, actor=actor, at=at)
     customer.deleted_at = customer.modified_at = at

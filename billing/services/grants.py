@@ -3,11 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
 from accounts.principal import Actor
 from billing.announcing import announce, note_state_change, record_event
-from billing.locks import lock_customer
 from billing.models import (
     Benefit,
     BenefitGrant,
@@ -61,13 +58,8 @@ def cycle_grants(
         _give(customer, benefit, source, actor=actor, at=at, effective_at=boundary)
 
 
-@transaction.atomic
-def follow_product(subscription: CustomerSubscription, *, actor: Actor | str, at: datetime) -> None:
+def follow_product(subscription: CustomerSubscription, customer: Customer, *, actor: Actor | str, at: datetime) -> None:
     """Give a running subscription what its product has gained since, and take back what it has lost."""
-    customer = lock_customer(subscription.customer_id)
-    subscription = CustomerSubscription.objects.select_related("product").get(pk=subscription.pk)
-    if not subscription.is_running:
-        return
     offered = {benefit.id: benefit for benefit in benefits_of(subscription.product)}
     for grant in _held(subscription):
         if offered.pop(grant.benefit_id, None) is None:

@@ -12,7 +12,10 @@ from django.db import transaction
 from accounts.principal import Actor
 from billing.announcing import announce
 from billing.errors import InvalidValue, NotFound
-from billing.models import Benefit, PriceKind, Product, ProductBenefit, ProductPrice
+from billing.locks import lock_customer
+from billing.models import Benefit, CustomerSubscription, PriceKind, Product, ProductBenefit, ProductPrice
+from billing.services.closing import close_customer
+from billing.services.grants import follow_product
 from billing.usage import known_meters
 
 
@@ -116,6 +119,17 @@ def attach_benefits(
     # not a type of the wire: it has running subscriptions follow (billing/handlers.py)
     announce("product.benefits_changed", organization_id=organization_id, actor=actor, at=at, product_id=product.id)
     return product
+
+
+@transaction.atomic
+def follow_benefits(*, subscription_id: UUID, actor: Actor | str, at: datetime) -> None:
+    """Have a running subscription give what its product gives now. Doing so again changes nothing."""
+    owner = CustomerSubscription.objects.values_list("customer_id", flat=True).get(pk=subscription_id)
+    close_customer(customer_id=owner, at=at)
+    customer = lock_customer(owner)
+    subscription = CustomerSubscription.objects.select_related("product").get(pk=subscription_id)
+    if subscription.is_running:
+        follow_product(subscription, customer, actor=actor, at=at)
 
 
 def _locked(organization_id: UUID, product_id: UUID) -> Product:

@@ -13,6 +13,7 @@ from billing.errors import InvalidValue, NotFound
 from billing.locks import lock_customer
 from billing.models import BalanceConvention, Customer, CustomerMeter, MerchantSettings, StateNotice
 from billing.services import ledger
+from billing.services.closing import close_customer
 from billing.usage import known_meters
 
 
@@ -76,6 +77,7 @@ def credit_meter(
         raise InvalidValue(["units"], "Units must be above zero.", value=units)
     if meter_id not in known_meters(organization_id, [meter_id]):
         raise InvalidValue(["meter_id"], "Meter not found.", value=str(meter_id))
+    close_customer(customer_id=customer_id, at=at)
     customer = lock_customer(customer_id)
     if customer.organization_id != organization_id or customer.deleted_at is not None:
         raise NotFound("There is no such customer.")

@@ -11,6 +11,7 @@ from accounts.principal import Actor
 from billing.errors import InvalidValue
 from billing.locks import cut_for, lock_customer
 from billing.models import BillingReason, Customer, CustomerSubscription, Product
+from billing.services.closing import close_customer
 from billing.services.grants import grant_benefits
 from billing.services.orders import fixed_lines, place_order
 from billing.services.subscriptions import begin_subscription
@@ -35,8 +36,10 @@ def create_subscription(
     if not product.is_recurring or any(price.price_amount for price in prices):
         message = "Only free recurring products can be subscribed to directly. Create a checkout instead."
         raise InvalidValue(["product_id"], message, value=str(product_id))
+    named = _named(organization_id, customer_id, external_customer_id)
+    close_customer(customer_id=named.pk, at=at)
     cut_for(product.id, organization_id, at)
-    customer = lock_customer(_named(organization_id, customer_id, external_customer_id).pk)
+    customer = lock_customer(named.pk)
     subscription = begin_subscription(customer, product, prices, actor=actor, at=at, metadata=dict(metadata or {}))
     place_order(
         customer,

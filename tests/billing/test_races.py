@@ -19,7 +19,7 @@ from billing.models import (
     Order,
     StateNotice,
 )
-from billing.services import renewal
+from billing.services import closing, renewal
 from billing.services.charging import submit_charge
 from tests.billing.selling import (
     ACTOR,
@@ -148,9 +148,9 @@ def test_a_period_is_closed_once_by_many_workers_and_readers(sale):
 @pytest.fixture
 def unlocked(monkeypatch):
     """Nobody waits for anybody: neither for the customer nor for the usage that is cut."""
-    monkeypatch.setattr(renewal, "lock_customer", look(Customer))
-    monkeypatch.setattr(renewal, "cut_off_usage", lambda **_: None)
-    monkeypatch.setattr("billing.services.subscriptions.lock_customer", look(Customer))
+    monkeypatch.setattr(closing, "lock_customer", look(Customer))
+    monkeypatch.setattr(closing, "cut_off_usage", lambda **_: None)
+    monkeypatch.setattr("billing.services.changing.lock_customer", look(Customer))
 
 
 def test_control_without_the_lock_the_database_still_refuses_a_second_bill(sale, unlocked):
@@ -218,8 +218,8 @@ def test_control_without_the_lock_a_revoked_subscription_lives_on(sale, unlocked
         time.sleep(0.6)
         return close(*arguments, **options)
 
-    close = renewal.close_period
-    monkeypatch.setattr(renewal, "close_period", dawdle)
+    close = closing.close_period
+    monkeypatch.setattr(closing, "close_period", dawdle)
     run_parallel([renew(subscription), revoke(subscription)])
     subscription.refresh_from_db()
     assert subscription.status == "active"  # the renewal wrote back what it had read
