@@ -5,10 +5,12 @@ rounded once, half to even at 12 places, as the last line of :func:`apply_markup
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from functools import lru_cache
 from typing import Any, NamedTuple
+
+import msgspec
 
 from core.money import USD_PLACES, ZERO, quantize
 from metering.errors import UnpriceableCall
@@ -49,8 +51,7 @@ class Line(NamedTuple):
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class Rated:
+class Rated(msgspec.Struct, frozen=True):
     """What usage costs at a price list. ``cost`` is the exact sum of the lines, not rounded.
 
     ``unpriced`` names what was used but has no price in the list: the cost is then a lower bound and must not
@@ -67,9 +68,9 @@ class Rated:
 
 def total(lines: Iterable[Line]) -> Decimal:
     """The exact sum of the lines' amounts, USD."""
-    amount = ZERO
+    amount, add = ZERO, exact.add
     for line in lines:
-        amount = exact.add(amount, line.amount)
+        amount = add(amount, line.amount)
     return amount
 
 
@@ -81,7 +82,7 @@ def rate(usage: TokenUsage, card: PriceCard, at: datetime, service_tier: str | N
     the tier has no price.
     """
     prices, overrides = card.prices_at(usage.prompt_tokens, at)
-    discount = exact.subtract(ONE, card.discount)
+    discount = exact.subtract(ONE, card.discount) if card.discount else ONE
     token_factor = exact.multiply(card.tier_factor(service_tier), discount)
     lines: list[Line] = []
     unpriced: list[str] = []
@@ -95,7 +96,7 @@ def rate(usage: TokenUsage, card: PriceCard, at: datetime, service_tier: str | N
             raise UnpriceableCall("The price depends on the route that serves the call.", price_class=price_class)
         factor = token_factor if price_class in _PER_TOKEN else discount
         unit = price if factor == ONE else exact.multiply(price, factor)
-        lines.append(Line(price_class, quantity, unit, exact.multiply(Decimal(quantity), unit)))
+        lines.append(Line(price_class, quantity, unit, exact.multiply(quantity, unit)))
     return Rated(tuple(lines), total(lines), tuple(unpriced), overrides, service_tier, card.discount)
 
 
@@ -154,8 +155,7 @@ def _output(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
         yield "audio_output", spoken, prices.get("audio_output", completion)
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """What the customer pays for one call, USD.
 
     ``charge`` is rounded once; the lines add up to it exactly (the last line is the rounding, when there is
@@ -240,16 +240,22 @@ def _usable(cost: Decimal) -> Decimal:
     return cost if isinstance(exponent, int) and exponent >= -_DUST_PLACES else _DUSTED.quantize(cost, _DUST)
 
 
+@lru_cache(maxsize=1024, typed=True)
+def _shifted(figure: Any, places: int) -> Decimal:
+    """A component's figure times a power of ten; components are few and read for every call."""
+    return Decimal(figure).scaleb(places, exact)
+
+
 def _component_line(component: Mapping[str, Any], cost: Decimal, tokens: int, requests: int) -> Line:
     match component.get("type"):
         case "percentage":
-            share = Decimal(component["percent"]).scaleb(-2, exact)
+            share = _shifted(component["percent"], -2)
             return Line("percentage", share, cost, exact.multiply(cost, share))
         case "per_1k_tokens":
-            unit = Decimal(component["amount"]).scaleb(-3, exact)
-            return Line("per_1k_tokens", tokens, unit, exact.multiply(Decimal(tokens), unit))
+            unit = _shifted(component["amount"], -3)
+            return Line("per_1k_tokens", tokens, unit, exact.multiply(tokens, unit))
         case "per_request":
-            unit = Decimal(component["amount"])
-            return Line("per_request", requests, unit, exact.multiply(Decimal(requests), unit))
+            unit = _shifted(component["amount"], 0)
+            return Line("per_request", requests, unit, exact.multiply(requests, unit))
         case other:
             raise ValueError(f"No such price component: {other!r}")

@@ -1,7 +1,9 @@
 """What one call used, as the provider counted it."""
 
-from dataclasses import dataclass, fields
 from decimal import Decimal
+from operator import attrgetter
+
+import msgspec
 
 # A part and the total that contains it, in the order in which parts of one total share it out.
 _PARTS = (
@@ -16,8 +18,7 @@ _PARTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenUsage:
+class TokenUsage(msgspec.Struct, frozen=True, kw_only=True):
     """Quantities of one call; whole numbers, except ``seconds``.
 
     Totals contain their parts, as on OpenRouter's wire: ``prompt_tokens`` holds cached, written, audio and
@@ -50,19 +51,29 @@ class TokenUsage:
     clamped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        counts = _counts_of(self)
+        if set(map(type, counts)) != _WHOLE or min(counts) < 0:
+            self._refuse_counts()
+        seconds = self.seconds
+        if not isinstance(seconds, Decimal | int) or not Decimal(seconds).is_finite() or seconds < 0:
+            raise ValueError(f"seconds must be a decimal number, zero or more: {self.seconds!r}")
+        if any(_parts_of(self)):
+            self._share_out()
+
+    def _refuse_counts(self) -> None:
         for name in _COUNTS:
             value = getattr(self, name)
             if type(value) is not int or value < 0:
                 raise ValueError(f"{name} must be a whole number, zero or more: {value!r}")
-        seconds = self.seconds
-        if not isinstance(seconds, Decimal | int) or not Decimal(seconds).is_finite() or seconds < 0:
-            raise ValueError(f"seconds must be a decimal number, zero or more: {self.seconds!r}")
+
+    def _share_out(self) -> None:
+        """Cut parts down to what their totals have left."""
         for part, total, before in _PARTS:
             if value := getattr(self, part):
                 room = getattr(self, total) - sum(getattr(self, name) for name in before)
                 if value > room:
-                    object.__setattr__(self, part, room)
-                    object.__setattr__(self, "clamped", (*self.clamped, part))
+                    msgspec.structs.force_setattr(self, part, room)
+                    msgspec.structs.force_setattr(self, "clamped", (*self.clamped, part))
 
     @property
     def tokens(self) -> int:
@@ -74,4 +85,7 @@ class TokenUsage:
         return {name: value for name in (*_COUNTS, "seconds") if (value := getattr(self, name))}
 
 
-_COUNTS = tuple(field.name for field in fields(TokenUsage) if field.name not in ("seconds", "clamped"))
+_COUNTS = tuple(name for name in TokenUsage.__struct_fields__ if name not in ("seconds", "clamped"))
+_WHOLE = {int}
+_counts_of = attrgetter(*_COUNTS)
+_parts_of = attrgetter(*(part for part, _, _ in _PARTS))
