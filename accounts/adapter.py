@@ -1,8 +1,10 @@
 """Where the login library meets our own accounts."""
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
+from allauth.socialaccount.models import SocialLogin
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils import timezone
@@ -20,6 +22,25 @@ class AccountAdapter(DefaultAccountAdapter):
             user = super().save_user(request, user, form, commit)
             if commit:
                 welcome(user)
+        return user
+
+
+class SingleSignOnAdapter(DefaultSocialAccountAdapter):
+    """The same for whoever comes by single sign-on for the first time."""
+
+    def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
+        """The person, how they sign in, and their organization: all of it or nothing."""
+        with transaction.atomic():
+            user = cast(User, super().save_user(request, sociallogin, form))
+            welcome(user)
+        return user
+
+    def populate_user(self, request: HttpRequest, sociallogin: SocialLogin, data: dict[str, Any]) -> User:
+        """Address and name as the issuer tells them."""
+        user = cast(User, super().populate_user(request, sociallogin, data))
+        parts = (data.get("first_name"), data.get("last_name"))
+        name = data.get("name") or " ".join(part for part in parts if part)
+        user.email, user.name = user.email.lower(), str(name or "")[:150]
         return user
 
 

@@ -5,6 +5,9 @@ from typing import Any
 
 from allauth.account.admin import EmailAddressAdmin as BaseEmailAddressAdmin
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
+from allauth.usersessions.models import UserSession
 from axes.admin import AccessAttemptAdmin
 from axes.models import AccessAttempt
 from django import forms
@@ -22,8 +25,13 @@ from accounts import services
 from accounts.models import ApiKey, Membership, Organization, User
 from accounts.operators import operator
 from accounts.scopes import Scope
+from accounts.second_factor import remove_second_factors
 from accounts.services import KeyTerms
 from core.admin import ServiceAdmin
+
+# Secrets of people, and what the environment configures: nothing for operators to look at or to change by hand.
+for _model in (Authenticator, SocialAccount, SocialApp, SocialToken, UserSession):
+    admin.site.unregister(_model)
 
 
 class _NewUserForm(AdminUserCreationForm):
@@ -57,6 +65,20 @@ class UserAdmin(BaseUserAdmin):
     ]
     add_fieldsets = [(None, {"classes": ["wide"], "fields": ["email", "usable_password", "password1", "password2"]})]
     readonly_fields = ["date_joined", "last_login"]
+    actions = ["remove_second_factors"]
+
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Only who may do everything lets people in with less."""
+        return super().get_actions(request) if request.user.is_superuser else {}
+
+    @admin.action(description="Remove second factors (lost device, no recovery codes)")
+    def remove_second_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """The people sign in with their password alone until they set up another."""
+        for person in queryset:
+            removed = remove_second_factors(
+                user=person, reason="back office", actor=operator(request), at=timezone.now()
+            )
+            messages.info(request, f"{person.email}: {removed} removed.")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Only who may do everything decides what others may do."""

@@ -114,3 +114,36 @@ class LiveOnly(DomainError):
     code = "live_mode_required"
     status = 403
     title = "This needs a live key."
+
+
+class InvitationNotOpen(DomainError):
+    """No such invitation, or it was accepted, taken back, or has expired: which one is nobody's business."""
+
+    code = "invitation_not_open"
+    status = 404
+    title = "This invitation is no longer valid."
+
+
+class WrongInvitee(DomainError):
+    """The invitation is for another e-mail address than any of the person's own."""
+
+    code = "wrong_invitee"
+    status = 403
+    title = "This invitation is for somebody else."
+
+
+class AlreadyInvited(DomainError):
+    """An invitation for this address is waiting already; send that one again."""
+
+    code = "already_invited"
+    status = 409
+    title = "This person is already invited."
+
+
+class TooManyInvitations(DomainError):
+    """More e-mails than an organization may send in a day, or the same one again too soon."""
+
+    code = "too_many_invitations"
+    status = 429
+    title = "Too many invitations. Try again later."
+    retry_after = 60

@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.managers import UserManager
-from accounts.querysets import ApiKeyQuerySet, OrganizationQuerySet
+from accounts.querysets import ApiKeyQuerySet, InvitationQuerySet, OrganizationQuerySet
 from core.ids import uuid7
 from core.money import MoneyField
 
@@ -104,6 +104,45 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.organization}"
+
+
+class Invitation(models.Model):
+    """An e-mail address may join a live organization with a role, once, until it expires or is taken back.
+
+    Only the SHA-256 of its token is stored; the token is in the e-mail alone. Sending it again makes another.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="invitations")
+    email = models.EmailField()  # in lower case
+    role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    sent_at = models.DateTimeField()
+    times_sent = models.PositiveSmallIntegerField(default=1)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    accepted_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    revoked_at = models.DateTimeField(null=True)
+
+    objects = InvitationQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"],
+                condition=Q(accepted_at__isnull=True, revoked_at__isnull=True),
+                name="invitation_open_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.email} to {self.organization}"
+
+    def is_open(self, at: datetime) -> bool:
+        """Whether it can be accepted at ``at``."""
+        return self.accepted_at is None and self.revoked_at is None and self.expires_at > at
 
 
 class ApiKey(models.Model):

@@ -80,6 +80,7 @@ def organization_page(scope: str) -> Callable[[View], View]:
             response.headers.setdefault("Cache-Control", "private, no-cache")
             return response
 
+        guarded.scope = scope  # type: ignore[attr-defined]  # for whoever asks who may see what
         return guarded
 
     return decorate

@@ -32,3 +32,11 @@ class ApiKeyQuerySet(models.QuerySet):
             Q(expires_at__isnull=True) | Q(expires_at__gt=at),
             organization__is_suspended=False,
         )
+
+
+class InvitationQuerySet(models.QuerySet):
+    """Reads of invitations."""
+
+    def pending(self) -> Self:
+        """Those neither accepted nor taken back, also expired ones: they can be sent again."""
+        return self.filter(accepted_at__isnull=True, revoked_at__isnull=True)

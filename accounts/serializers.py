@@ -49,6 +49,24 @@ class MemberChangeSerializer(StrictSerializer):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
+class InvitationSerializer(serializers.Serializer):
+    """Somebody who may join. The link is in the e-mail alone."""
+
+    id = serializers.UUIDField()
+    email = serializers.EmailField()
+    role = serializers.ChoiceField(choices=Role.choices)
+    created_at = serializers.DateTimeField()
+    sent_at = serializers.DateTimeField(help_text="When the latest e-mail was written.")
+    expires_at = serializers.DateTimeField()
+
+
+class InvitationRequestSerializer(StrictSerializer):
+    """Whom to invite, and as what."""
+
+    email = serializers.EmailField()
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
 class ApiKeySerializer(serializers.Serializer):
     """An API key, without its secret."""
 

@@ -14,12 +14,21 @@ from rest_framework.views import APIView
 
 from accounts import serializers as shapes
 from accounts import services
-from accounts.errors import KeyNotActive, LastOwner, LiveOnly, OwnersOnly
-from accounts.models import ApiKey, Membership, Mode, Organization
+from accounts.errors import (
+    AlreadyInvited,
+    AlreadyMember,
+    KeyNotActive,
+    LastOwner,
+    LiveOnly,
+    OwnersOnly,
+    TooManyInvitations,
+)
+from accounts.models import ApiKey, Invitation, Membership, Mode, Organization
 from accounts.principal import Principal
 from accounts.requests import ApiRequest
 from accounts.scopes import ANY, MANAGE
 from accounts.services import KeyTerms
+from accounts.services.invitations import Inviter
 from core.errors import NotFound
 from core.refusals import refuses
 
@@ -98,6 +107,56 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
             "at": timezone.now(),
             "by": by,
         }
+
+
+class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
+    """People who are invited and have not accepted yet; expired ones too, for they can be sent again."""
+
+    request: ApiRequest
+    scope = MANAGE
+    serializer_class = shapes.InvitationSerializer
+    queryset = Invitation.objects.none()
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        """The organization's own; a test key sees none, people belong to the live organization."""
+        if getattr(self, "swagger_fake_view", False):
+            return self.queryset
+        return Invitation.objects.pending().filter(organization_id=self.request.auth.organization_id)
+
+    @extend_schema(request=shapes.InvitationRequestSerializer, responses={201: shapes.InvitationSerializer})
+    @refuses(LiveOnly, OwnersOnly, AlreadyMember, AlreadyInvited, TooManyInvitations)
+    def create(self, request: ApiRequest) -> Response:
+        """Write to somebody that they may join, within 7 days, with the address that the e-mail goes to."""
+        _live_only(request.auth)
+        body = shapes.InvitationRequestSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        invitation = services.invite(
+            organization_id=request.auth.organization_id,
+            by=_inviter(request.auth),
+            at=timezone.now(),
+            **body.validated_data,
+        )
+        return Response(self.get_serializer(invitation).data, status=201)
+
+    @extend_schema(responses={204: None})
+    @refuses(LiveOnly, OwnersOnly)
+    def destroy(self, request: ApiRequest, pk: UUID) -> Response:
+        """Take an invitation back: its link stops working."""
+        _live_only(request.auth)
+        services.revoke_invitation(invitation_id=pk, **self._change(request))
+        return Response(status=204)
+
+    @extend_schema(request=None, responses=shapes.InvitationSerializer)
+    @refuses(LiveOnly, OwnersOnly, TooManyInvitations)
+    def resend(self, request: ApiRequest, pk: UUID) -> Response:
+        """Write once more, with a new link; the one before stops working."""
+        _live_only(request.auth)
+        invitation = services.resend_invitation(invitation_id=pk, **self._change(request))
+        return Response(self.get_serializer(invitation).data)
+
+    def _change(self, request: ApiRequest) -> dict[str, Any]:
+        caller = request.auth
+        return {"organization_id": caller.organization_id, "by": _inviter(caller), "at": timezone.now()}
 
 
 @extend_schema_view(
@@ -213,6 +272,14 @@ def _member(member_id: UUID | None, organization: Organization) -> Membership | 
     if found is None:
         raise NotFound("There is no such member.")
     return found
+
+
+def _inviter(caller: Principal) -> Inviter:
+    membership = None
+    if caller.user_id is not None:
+        people = Membership.objects.select_related("user")
+        membership = people.filter(organization_id=caller.organization_id, user_id=caller.user_id).first()
+    return Inviter(caller.as_actor, membership.user if membership else None, membership)
 
 
 def _live_only(caller: Principal) -> None:

@@ -1,11 +1,15 @@
 """The back office: Django's admin with its models arranged by what operators come for."""
 
+from functools import wraps
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import path
+from django.utils.translation import gettext
 
 # By class name; names of apps that are not installed are passed over.
 _GROUPS = {
@@ -45,6 +49,22 @@ class BackOffice(AdminSite):
 
     site_header = site_title = "Farebox"
     index_title = "Operators"
+
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        """Every page of the back office; closed to operators who owe a second factor."""
+        inner = super().admin_view(view, cacheable)
+
+        @wraps(inner)
+        def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            from accounts.second_factor import way_to_second_factor  # needs the apps, which need this site
+
+            way = way_to_second_factor(request)
+            if way is None:
+                return inner(request, *args, **kwargs)
+            messages.warning(request, gettext("The back office opens to operators with a second factor."))
+            return HttpResponseRedirect(way)
+
+        return guarded
 
     def get_urls(self) -> list[Any]:
         """Pages that belong to no single app's models."""

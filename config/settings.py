@@ -47,6 +47,10 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "axes",
     "django_filters",
     "django_htmx",
@@ -156,6 +160,45 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = env("ACCOUNT_EMAIL_VERIFICATION", default="optional")
 ACCOUNT_SESSION_REMEMBER = True
+# Who changes how they sign in says who they are once more, and is told of it by e-mail.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = PUBLIC_URL.partition(":")[0]
+MFA_ADAPTER = "accounts.second_factor.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Farebox"
+MFA_TOTP_TOLERANCE = 1
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Passkeys need https; browsers except localhost, and so do we as long as nothing is served publicly.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PUBLIC_URL.startswith("https://")
+# Operators without a second factor see nothing of the back office but the way to set one up.
+OPERATORS_NEED_SECOND_FACTOR = env.bool("OPERATORS_NEED_SECOND_FACTOR", default=False)
+# Single sign-on by OpenID Connect; without an issuer and a client there is none.
+SOCIALACCOUNT_ADAPTER = "accounts.adapter.SingleSignOnAdapter"
+OIDC_ISSUER = env("OIDC_ISSUER", default="").rstrip("/")
+OIDC_CLIENT_ID = env("OIDC_CLIENT_ID", default="")
+OIDC_NAME = env("OIDC_NAME", default="single sign-on")
+# The sign-in page's own addresses, where they differ from the issuer's.
+OIDC_ORIGINS = env.list("OIDC_ORIGINS", default=[])
+# Whether an address that the issuer calls verified opens the account that has it here.
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = env.bool("OIDC_TRUST_EMAIL", default=False)
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "sso",
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": env("OIDC_CLIENT_SECRET", default=""),
+                "settings": {"server_url": OIDC_ISSUER},
+            }
+        ]
+        if OIDC_ISSUER and OIDC_CLIENT_ID
+        else [],
+    }
+}
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
@@ -221,6 +264,7 @@ SPECTACULAR_SETTINGS = {
         "TierChangeStatus": "tiers.models.ChangeStatus.choices",
         "TierSwitchStatus": "tiers.serializers.SWITCH_STATUSES",
         "DiscountTarget": "coupons.models.AppliesTo.choices",
+        "WebhookMessageState": "outbox.webhooks.models.State.choices",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
@@ -318,6 +362,10 @@ if not DEBUG and not TESTING:
     }
 
 # ---------------------------------------------------------------- security
+def _origin(url: str) -> str:
+    return "/".join(url.split("/")[:3])
+
+
 _HTTPS = PUBLIC_URL.startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SESSION_COOKIE_HTTPONLY = True
@@ -338,7 +386,7 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": ["'self'"],
         "object-src": ["'none'"],
         "base-uri": ["'self'"],
-        "form-action": ["'self'"],
+        "form-action": ["'self'", *([_origin(OIDC_ISSUER)] if OIDC_ISSUER else []), *OIDC_ORIGINS],
         "frame-ancestors": ["'none'"],
     },
 }

@@ -19,7 +19,7 @@ urlpatterns = [
     path("live/", live, name="live"),
     path("metrics/", metrics, name="metrics"),
     path("admin/", admin.site.urls),
-    path("accounts/", include("allauth.account.urls")),
+    path("accounts/", include("allauth.urls")),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
     path("api/docs/errors/", error_reference, name="api-errors"),

@@ -1,6 +1,7 @@
 """Every write of accounts."""
 
 from accounts.principal import Actor
+from accounts.services.invitations import accept_invitation, invite, resend_invitation, revoke_invitation
 from accounts.services.keys import (
     KeyTerms,
     create_api_key,
@@ -9,21 +10,27 @@ from accounts.services.keys import (
     terms_of,
     update_api_key,
 )
-from accounts.services.members import add_member, change_role, remove_member
+from accounts.services.members import add_member, change_role, leave, remove_member, transfer_ownership
 from accounts.services.organizations import create_organization, set_suspended, update_organization
 
 __all__ = [
     "Actor",
     "KeyTerms",
+    "accept_invitation",
     "add_member",
     "change_role",
     "create_api_key",
     "create_organization",
+    "invite",
+    "leave",
     "remove_member",
+    "resend_invitation",
     "revoke_api_key",
+    "revoke_invitation",
     "rotate_api_key",
     "set_suspended",
     "terms_of",
+    "transfer_ownership",
     "update_api_key",
     "update_organization",
 ]

@@ -1,6 +1,7 @@
 """Who belongs to an organization, and as what."""
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -23,8 +24,8 @@ def add_member(
     Raises AlreadyMember, OwnersOnly.
     """
     live = live_organization(organization_id)
-    _check_role(role)
-    _guard_owners(by, role)
+    check_role(role)
+    guard_owners(by, role)
     if live.memberships.filter(user=user).exists():
         raise AlreadyMember()
     membership = live.memberships.create(user=user, role=role, created_at=at)
@@ -45,8 +46,8 @@ def change_role(
     """Give a member another role. Raises NotFound, OwnersOnly, LastOwner."""
     live = live_organization(organization_id)
     membership = _membership(live, membership_id)
-    _check_role(role)
-    _guard_owners(by, membership.role, role)
+    check_role(role)
+    guard_owners(by, membership.role, role)
     if role != Role.OWNER:
         _keep_an_owner(live, without=membership)
     before, membership.role = membership.role, role
@@ -66,7 +67,7 @@ def remove_member(
     """
     live = live_organization(organization_id)
     membership = _membership(live, membership_id)
-    _guard_owners(by, membership.role)
+    guard_owners(by, membership.role)
     _keep_an_owner(live, without=membership)
     membership.api_keys.filter(Q(revoked_at__isnull=True) | Q(revoked_at__gt=at)).update(revoked_at=at)
     membership.api_keys.update(member=None)
@@ -76,6 +77,36 @@ def remove_member(
     transaction.on_commit(forget_keys)
 
 
+@transaction.atomic
+def leave(*, organization_id: UUID, user: User, actor: Actor, at: datetime) -> None:
+    """Go of one's own will. Raises NotFound, LastOwner."""
+    live = live_organization(organization_id)
+    membership = live.memberships.filter(user=user).first()
+    if membership is None:
+        raise NotFound()
+    remove_member(membership_id=membership.id, organization_id=live.id, actor=actor, at=at, by=membership)
+
+
+@transaction.atomic
+def transfer_ownership(
+    *, organization_id: UUID, from_user: User, membership_id: UUID, actor: Actor, at: datetime
+) -> Membership:
+    """Make another member owner in one's own place, and oneself an admin; the new owner. Both or neither.
+
+    Raises NotFound, OwnersOnly, InvalidRequest for oneself.
+    """
+    live = live_organization(organization_id)
+    mine = live.memberships.filter(user=from_user).first()
+    if mine is None:
+        raise NotFound()
+    if mine.id == membership_id:
+        raise InvalidRequest("You are the owner already.")
+    change = partial(change_role, organization_id=live.id, by=mine, actor=actor, at=at)
+    heir = change(membership_id=membership_id, role=Role.OWNER)
+    change(membership_id=mine.id, role=Role.ADMIN)
+    return heir
+
+
 def _membership(live: Organization, membership_id: UUID) -> Membership:
     membership = live.memberships.select_related("user").filter(id=membership_id).first()
     if membership is None:
@@ -83,12 +114,13 @@ def _membership(live: Organization, membership_id: UUID) -> Membership:
     return membership
 
 
-def _check_role(role: str) -> None:
+def check_role(role: str) -> None:
+    """Raises InvalidRequest for a role that does not exist."""
     if role not in Role.values:
         raise InvalidRequest(f"A role is one of {', '.join(Role.values)}.")
 
 
-def _guard_owners(by: Membership | None, *roles: str) -> None:
+def guard_owners(by: Membership | None, *roles: str) -> None:
     """Making, changing or removing an owner takes an owner; operators may do it too."""
     if by is not None and by.role != Role.OWNER and Role.OWNER in roles:
         raise OwnersOnly()

@@ -10,13 +10,15 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from accounts.principal import Actor
-from accounts.services import add_member
+from accounts.services import add_member, invite
+from accounts.services.invitations import Inviter
 from coupons.services import create_coupon, redeem_coupon
 from coupons.terms import Terms
 from credits.models import CreditAccount
 from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold
 from credits.statements import StatementRequest, write_statements
-from metering.services import record_usage
+from metering.services import create_meter, record_usage
+from outbox.webhooks.services import Wish, create_endpoint, send_test
 from tests.builders import make_key, make_record, make_user
 from tests.payments.building import ask_for, with_card
 
@@ -29,6 +31,8 @@ def furnish(organization: Organization) -> None:
     now = timezone.now()
     live_id = organization.live_organization_id or organization.id
     add_member(organization_id=live_id, user=make_user(), role="member", actor=Actor("test"), at=now)
+    address = f"guest-{organization.mode}-{str(organization.id)[-12:]}@example.com"
+    invite(organization_id=live_id, email=address, role="viewer", by=Inviter(Actor("test")), at=now)
     make_key(organization, at=now)
     movement = {"organization_id": organization.id, "reason": "furnish", "actor": "test", "at": now}
     grant_credits(amount=Decimal(100), kind="bonus", **movement)
@@ -40,10 +44,15 @@ def furnish(organization: Organization) -> None:
     )
     redeem_coupon(organization_id=organization.id, code=code, actor=Actor("test"), at=now)
     record_usage([make_record(organization, "0.5", occurred_at=now)], at=now)
+    everything = {"filter": {"conjunction": "and", "clauses": []}, "aggregation": {"func": "count"}}
+    create_meter(organization_id=organization.id, name="everything", at=now, **everything)
     # open, with a rest of its life: what a stranger could cancel, pay or mark as paid
     ask_for(organization, "10", at=now)
     with_card(organization)
     write_statements([StatementRequest(organization.id, now - timedelta(days=30), now)], at=now)
+    hooks = Wish(url="https://example.com/hooks", events=["credits.granted"])
+    endpoint = create_endpoint(organization_id=organization.id, wish=hooks, actor=Actor("test"), at=now)
+    send_test(endpoint_id=endpoint.id, organization_id=organization.id, actor=Actor("test"), at=now)
 
 
 def ids_of(organization: Organization) -> set[UUID]:

@@ -1,0 +1,64 @@
+"""Tags of the pages of people and organizations."""
+
+import re
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.template import RequestContext
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+register = template.Library()
+
+_BROWSERS = (
+    ("Edge", r"Edg(?:e|A|iOS)?/"),
+    ("Opera", r"OPR/"),
+    ("Firefox", r"Firefox/|FxiOS/"),
+    ("Chrome", r"Chrome/|CriOS/"),
+    ("Safari", r"Version/[\d.]+.*Safari/"),
+)
+_SYSTEMS = (
+    ("Android", r"Android"),
+    ("iPhone", r"iPhone"),
+    ("iPad", r"iPad"),
+    ("Windows", r"Windows"),
+    ("macOS", r"Mac OS X"),
+    ("Linux", r"Linux"),
+)
+
+
+@register.simple_tag(takes_context=True)
+def person_tabs(context: RequestContext) -> list[dict[str, Any]]:
+    """The pages of a person's own account."""
+    pages = [
+        ("profile", _("Profile")),
+        ("account_email", _("E-mail addresses")),
+        ("mfa_index", _("Security")),
+        ("usersessions_list", _("Sessions")),
+    ]
+    if settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"]:
+        pages.append(("socialaccount_connections", _("Single sign-on")))
+    return _tabs(context, pages)
+
+
+@register.simple_tag(takes_context=True)
+def organization_tabs(context: RequestContext) -> list[dict[str, Any]]:
+    """The pages of an organization's settings."""
+    return _tabs(context, [("organization_settings", _("General")), ("team", _("Team"))])
+
+
+@register.filter
+def browser(user_agent: str) -> str:
+    """A browser and its system in words; what it says of itself when that is nothing known."""
+    name = next((name for name, pattern in _BROWSERS if re.search(pattern, user_agent)), "")
+    system = next((name for name, pattern in _SYSTEMS if re.search(pattern, user_agent)), "")
+    if not name:
+        return user_agent[:60]
+    return _("{browser} on {system}").format(browser=name, system=system) if system else name
+
+
+def _tabs(context: RequestContext, pages: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    here = context["request"].path
+    urls = [(reverse(name), label) for name, label in pages]
+    return [{"url": url, "label": label, "current": url == here} for url, label in urls]
