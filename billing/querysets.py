@@ -81,4 +81,4 @@ class CustomerSubscriptionQuerySet(models.QuerySet):
 
     def due(self, at: datetime) -> Self:
         """Those whose period is over, oldest first."""
-        return self.running().filter(current_period_end__lte=at).order_by("current_period_end")
+        return self.running().filter(current_period_end__lte=at).order_by("current_period_end", "id")

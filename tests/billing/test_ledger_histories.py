@@ -1,0 +1,261 @@
+"""Random histories of purchases, use, subscriptions and late jobs against the rules of the ledger kept on paper."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from math import floor
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Sum
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from billing import services
+from billing.models import CustomerMeter, MeterCredit, OrderItem
+from billing.state import customer_state
+from tests.billing.selling import (
+    ACTOR,
+    buy,
+    fixed,
+    make_benefit,
+    make_buyer,
+    make_meter,
+    make_product,
+    metered,
+    subscribe,
+    use,
+)
+from tests.builders import NOON, make_organization
+
+UNIT, CAP = Decimal("0.7"), 90
+PLANS = {
+    # days, what it gives (units, kept over a reset), whether it bills the meter
+    "metered": (14, [(60, True), (25, False)], True),
+    "prepaid": (7, [(40, False)], False),
+    "kept": (21, [(30, True)], False),
+}
+
+
+@dataclass
+class Running:
+    """A subscription on paper. ``gives``: units, flag, and the window that they were last given in."""
+
+    plan: str
+    end: datetime
+    gives: list[list[Any]] = field(default_factory=list)
+    ends_then: bool = False
+
+
+class Paper:
+    """One customer's meter, counted again from the entries and events of the open window at every question."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[datetime, Decimal]] = []
+        self.entries: list[tuple[int, bool]] = []
+        self.start: datetime | None = None
+        self.window = 0
+        self.running: dict[int, Running] = {}
+        self.bills: list[int] = []
+
+    def credited(self) -> tuple[int, int]:
+        """The running sum with its floor, and how much of it may be carried."""
+        total = flagged = 0
+        for units, is_flagged in self.entries:
+            taken = max(units, -total)
+            total += taken
+            if is_flagged:
+                flagged = max(flagged + taken, 0)
+            flagged = min(flagged, total)
+        return total, flagged
+
+    def used(self, until: datetime | None = None) -> Decimal:
+        since = self.start or datetime.min.replace(tzinfo=NOON.tzinfo)
+        return sum((n for at, n in self.events if since <= at and (until is None or at < until)), Decimal(0))
+
+    def left(self, until: datetime) -> int:
+        return max(0, floor(self.credited()[0] - self.used(until)))
+
+    def cut(self, at: datetime, entries: list[tuple[int, bool]]) -> None:
+        self.entries = [entry for entry in entries if entry[0]]
+        self.start, self.window = at, self.window + 1
+
+    def advance(self, to: datetime) -> None:
+        while due := sorted((each.end, number) for number, each in self.running.items() if each.end <= to):
+            self.close(due[0][1])
+
+    def close(self, number: int) -> None:
+        each = self.running[number]
+        days, gives, bills = PLANS[each.plan]
+        end = each.end
+        if bills:
+            excess = max(Decimal(0), self.used(end) - self.credited()[0])
+            amount = min(CAP, int((excess * UNIT).quantize(Decimal(1), ROUND_HALF_UP)))
+            if amount or not each.ends_then:
+                self.bills.append(amount)
+        if self.start is None or self.start < end:
+            self.cut(end, [(min(self.left(end), self.credited()[1]), True)])
+        if each.ends_then:
+            self.revoke(number)
+        else:
+            each.gives = [[units, flag, self.window] for units, flag in gives]
+            self.entries += gives
+            each.end = end + timedelta(days=days)
+
+    def subscribe(self, number: int, plan: str, at: datetime) -> None:
+        days, gives, bills = PLANS[plan]
+        if bills and not any(PLANS[other.plan][2] for other in self.running.values()):
+            left, flagged = self.left(at), min(self.left(at), self.credited()[1])
+            for other in self.running.values():
+                for given in other.gives:
+                    given[2] += given[2] == self.window
+            self.cut(at, [(flagged, True), (left - flagged, False)])
+        self.entries += gives
+        self.running[number] = Running(
+            plan, at + timedelta(days=days), [[units, flag, self.window] for units, flag in gives]
+        )
+
+    def revoke(self, number: int) -> None:
+        for units, flag, window in self.running.pop(number).gives:
+            kept = min(units, self.credited()[1]) if flag else 0
+            self.entries.append((-(units if window == self.window else kept), flag))
+
+
+class Histories(RuleBasedStateMachine):
+    @initialize()
+    def open(self):
+        self.undone = transaction.atomic()
+        self.undone.__enter__()
+        self.at, self.paper = NOON, Paper()
+        self.merchant = merchant = make_organization()
+        self.meter = meter = make_meter(merchant)
+        self.customer = make_buyer(merchant)
+        self.plans = {
+            name: make_product(
+                merchant,
+                metered(meter, str(UNIT), CAP) if bills else fixed(0),
+                every="day",
+                recurring_interval_count=days,
+                benefits=[make_benefit(merchant, meter, units, flag) for units, flag in gives],
+            )
+            for name, (days, gives, bills) in PLANS.items()
+        }
+        self.packs = {
+            flag: make_product(merchant, fixed(1), every=None, benefits=[make_benefit(merchant, meter, 50, flag)])
+            for flag in (False, True)
+        }
+        self.subscriptions: list[Any] = []
+
+    def teardown(self):
+        if hasattr(self, "undone"):
+            self.look()
+            transaction.set_rollback(True)
+            self.undone.__exit__(None, None, None)
+
+    @rule(hours=st.integers(1, 400))
+    def time_passes(self, hours):
+        self.at += timedelta(hours=hours)
+
+    @rule(n=st.decimals("0.25", "70", places=2))
+    def use_some(self, n):
+        use(self.customer, n, at=self.at)
+        self.paper.events.append((self.at, n))
+
+    @rule(flag=st.booleans())
+    def buy_a_pack(self, flag):
+        buy(self.customer, self.packs[flag], at=self.at)
+        self.paper.advance(self.at)
+        self.paper.entries.append((50, flag))
+
+    @rule(units=st.integers(1, 30), flag=st.booleans())
+    def credit_by_hand(self, units, flag):
+        services.credit_meter(
+            organization_id=self.merchant.id,
+            customer_id=self.customer.id,
+            meter_id=self.meter.id,
+            units=units,
+            rollover=flag,
+            reason="goodwill",
+            actor=ACTOR,
+            at=self.at,
+        )
+        self.paper.advance(self.at)
+        self.paper.entries.append((units, flag))
+
+    @precondition(lambda self: len(self.subscriptions) < 4)
+    @rule(plan=st.sampled_from(sorted(PLANS)))
+    def subscribe(self, plan):
+        self.subscriptions.append(subscribe(self.customer, self.plans[plan], at=self.at, token=""))
+        self.paper.advance(self.at)
+        self.paper.subscribe(len(self.subscriptions) - 1, plan, self.at)
+
+    @precondition(lambda self: self.subscriptions)
+    @rule(data=st.data(), what=st.sampled_from(["revoke", "cancel", "move"]))
+    def change(self, data, what):
+        self.paper.advance(self.at)
+        if not self.paper.running:
+            return
+        number = data.draw(st.sampled_from(sorted(self.paper.running)))
+        each = self.paper.running[number]
+        whose = {
+            "organization_id": self.merchant.id,
+            "subscription_id": self.subscriptions[number].id,
+            "actor": ACTOR,
+            "at": self.at,
+        }
+        if what == "revoke":
+            services.revoke_subscription(**whose)
+            self.paper.revoke(number)
+        elif what == "cancel":
+            (services.uncancel_subscription if each.ends_then else services.cancel_subscription)(**whose)
+            each.ends_then = not each.ends_then
+        else:
+            each.end = self.at + timedelta(hours=data.draw(st.integers(1, 300)))
+            services.move_period_end(period_end=each.end, **whose)
+
+    @rule()
+    def the_job_runs(self):
+        services.renew_due(at=self.at)
+
+    @rule()
+    def look(self):
+        state = customer_state(self.customer, at=self.at)
+        self.paper.advance(self.at)
+        credited, flagged = self.paper.credited()
+        expected = [(self.paper.used(), credited)] if state.meters else []
+        assert [(meter.consumed, meter.credited) for meter in state.meters] == expected
+        if not state.meters:
+            assert (self.paper.used(), credited) == (0, 0)
+            return
+        row = CustomerMeter.objects.get(customer=self.customer)
+        assert (row.credited, row.rollover_credited) == (credited, flagged)
+        assert (row.window_started_at, row.window) == (self.paper.start, self.paper.window)
+        sums = MeterCredit.objects.filter(customer_meter=row).aggregate(Sum("applied"), Sum("rollover_applied"))
+        assert (sums["applied__sum"] or 0, sums["rollover_applied__sum"] or 0) == (credited, flagged)
+        billed = OrderItem.objects.filter(consumed__isnull=False).order_by("order__invoice_number")
+        assert list(billed.values_list("amount", flat=True)) == self.paper.bills
+        assert {each.subscription.id for each in state.subscriptions} == {
+            self.subscriptions[number].id for number in self.paper.running
+        }
+
+
+class TestHistories(TestCase):
+    def test_the_ledger_is_what_its_rules_make_of_history(self):
+        run_state_machine_as_test(
+            Histories,
+            settings=settings(
+                max_examples=25,
+                stateful_step_count=14,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
