@@ -19,7 +19,6 @@ from billing_api.scopes import wire_scopes_of
 from core.errors import DomainError
 
 VERSION_HEADER = "Polar-Version"
-SANDBOX_PREFIX = "/sandbox"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +51,9 @@ class Call:
         return VERSION_HEADER in self.request.headers
 
     @property
-    def base_url(self) -> str:
-        """The address that the client was given, without ``/v1``."""
-        return settings.PUBLIC_URL.rstrip("/") + (SANDBOX_PREFIX if self.is_sandbox else "")
+    def page_url(self) -> str:
+        """Where our pages are; what a request says of its host counts for nothing."""
+        return settings.PUBLIC_URL.rstrip("/")
 
 
 def authenticated(request: HttpRequest, *, at: datetime, is_sandbox: bool) -> Principal:

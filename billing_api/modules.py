@@ -1,3 +1,14 @@
 """The modules that declare endpoints."""
 
-from billing_api import tokens  # noqa: F401
+from billing_api import (  # noqa: F401
+    benefits,
+    checkouts,
+    customer_meters,
+    customers,
+    events,
+    meters,
+    orders,
+    products,
+    subscriptions,
+    tokens,
+)

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_origin, get_type_hints
+from uuid import UUID
 
 import msgspec
 from django.db.models import F, Func, QuerySet, TextField, Value
@@ -26,6 +27,7 @@ class Query(msgspec.Struct, kw_only=True):
 class PageQuery(Query, kw_only=True):
     """A list request: which page, how many on it, in what order (``-`` before a field: descending)."""
 
+    organization_id: list[UUID] = []  # the token's own, or nothing is found
     page: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
     limit: Annotated[int, Meta(ge=1)] = 10
     sorting: list[str] = []
@@ -71,7 +73,17 @@ def _is_list(kind: Any) -> bool:
     return get_origin(kind) is list or any(get_origin(part) is list for part in getattr(kind, "__args__", ()))
 
 
-def with_metadata(rows: QuerySet[Any], metadata: Metadata | UnsetType) -> QuerySet[Any]:
+Rows = TypeVar("Rows", bound=QuerySet[Any])
+
+
+def narrowed(rows: Rows, organization_id: UUID, query: PageQuery) -> Rows:
+    """The merchant's rows that fit what all lists have in common: the organization and the metadata asked for."""
+    if query.organization_id and organization_id not in query.organization_id:
+        return rows.none()
+    return with_metadata(rows, query.metadata)
+
+
+def with_metadata(rows: Rows, metadata: Metadata | UnsetType) -> Rows:
     """The rows whose metadata has each key with one of its values; numbers and booleans as JSON writes them."""
     for place, (key, values) in enumerate((metadata or {}).items()):
         name = f"metadata_{place}"
@@ -80,9 +92,7 @@ def with_metadata(rows: QuerySet[Any], metadata: Metadata | UnsetType) -> QueryS
     return rows
 
 
-def sorted_rows(
-    rows: QuerySet[Any], sorting: Sequence[str], known: Mapping[str, str], default: Sequence[str]
-) -> QuerySet[Any]:
+def sorted_rows(rows: Rows, sorting: Sequence[str], known: Mapping[str, str], default: Sequence[str]) -> Rows:
     """The rows in the order asked for; ``known`` names the column of each field. Raises RequestInvalid."""
     order = []
     for place, asked in enumerate(sorting):

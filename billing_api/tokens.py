@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 from django.db.models import QuerySet
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from accounts.models import ApiKey, Organization
 from accounts.scopes import WIRE_SCOPES
@@ -59,12 +59,6 @@ class AccessTokenUpdate(msgspec.Struct, kw_only=True):
     scopes: Annotated[list[str], Meta(min_length=1)] | None = None
 
 
-class TokenQuery(PageQuery, kw_only=True):
-    """Which tokens."""
-
-    organization_id: list[UUID] | UnsetType = UNSET
-
-
 def _keys(call: Call) -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(organization_id=call.organization_id, revoked_at__isnull=True)
 
@@ -92,12 +86,11 @@ def _known_scopes(scopes: list[str]) -> tuple[str, ...]:
     return tuple(scopes)
 
 
-@endpoint("GET", PATH, scope="organization_access_tokens:read", query=TokenQuery, answer=PageOf(AccessToken))
-def list_access_tokens(call: Call, query: TokenQuery) -> Page:
+@endpoint("GET", PATH, scope="organization_access_tokens:read", query=PageQuery, answer=PageOf(AccessToken))
+def list_access_tokens(call: Call, query: PageQuery) -> Page:
     """List the tokens that have not been revoked."""
-    keys = sorted_rows(_keys(call), query.sorting, _SORTED_BY, ["-created_at"])
-    if query.organization_id and call.organization_id not in query.organization_id:
-        keys = keys.none()
+    keys = _keys(call).none() if query.organization_id not in ([], [call.organization_id]) else _keys(call)
+    keys = sorted_rows(keys, query.sorting, _SORTED_BY, ["-created_at"])
     return paginated(keys, query, lambda found: list(map(_shown, found)))
 
 

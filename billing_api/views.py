@@ -13,13 +13,22 @@ from django.http import HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
+from msgspec import UNSET
 
+from billing.errors import (
+    CheckoutExpired,
+    CheckoutNotOpen,
+    CustomerPaymentDeclined,
+    InvalidValue,
+    SubscriptionEnded,
+)
 from billing_api.calls import Call, authenticated, count, require_scope
 from billing_api.endpoints import TEXTS, Endpoint
 from billing_api.errors import Problem, RequestInvalid, ResourceNotFound, WireRefusal, invalid
 from billing_api.queries import read_query
 from billing_api.wire import decode, encode
 from core.errors import DomainError
+from metering.errors import InvalidMeter, MeterInUse
 
 JSON = "application/json"
 
@@ -135,16 +144,33 @@ def refusal_of(error: Exception) -> WireRefusal | None:
     return None
 
 
+# What the clients call refusals of ours.
+_NAMES: dict[type[DomainError], str] = {
+    CheckoutNotOpen: "NotOpenCheckout",
+    CheckoutExpired: "ExpiredCheckoutError",
+    CustomerPaymentDeclined: "PaymentError",
+    SubscriptionEnded: "AlreadyCanceledSubscription",
+}
+
+
 def _domain_refusal(error: DomainError) -> WireRefusal:
     if error.status == 404:
         return ResourceNotFound()
+    if isinstance(error, InvalidValue):
+        value = UNSET if error.value is None else error.value
+        return RequestInvalid([Problem(["body", *error.loc], error.message, error.kind, value)])
+    if isinstance(error, InvalidMeter):
+        return RequestInvalid([Problem(["body", *place], words, code) for place, code, words in error.problems])
+    if isinstance(error, MeterInUse):
+        return RequestInvalid([Problem(["body"], error.detail, error.code)])
     if error.status in (400, 422) and error.code == "invalid_request":
         return RequestInvalid(_problems(error))
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     if error.status == 422:
         # Lists only: clients cannot read a 422 with words.
         return RequestInvalid([Problem(["body"], error.detail, error.code)])
-    return WireRefusal(error.status, type(error).__name__, error.detail, headers)
+    name = _NAMES.get(type(error), type(error).__name__)
+    return WireRefusal(error.status, name, error.detail, headers)
 
 
 def _problems(error: DomainError) -> list[Problem]:

@@ -59,10 +59,10 @@ def not_json(error: Exception) -> RequestInvalid:
     return invalid(["body"], f"JSON decode error: {words}", "json_invalid")
 
 
-def convert(values: Any, shape: Any, start: Place) -> Any:
-    """Texts of a query as ``shape``. Raises RequestInvalid."""
+def convert(values: Any, shape: Any, start: Place, *, is_text: bool = True) -> Any:
+    """What was read already as ``shape``; ``is_text``: as the texts of a query. Raises RequestInvalid."""
     try:
-        return msgspec.convert(values, shape, strict=False)
+        return msgspec.convert(values, shape, strict=not is_text)
     except msgspec.ValidationError as error:
         raise RequestInvalid([problem_of(error, start)]) from None
 

@@ -1,0 +1,115 @@
+"""Events as the wire shows them: usage that was reported, and what Farebox noted of customers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q
+
+from billing.models import Customer as CustomerRow
+from billing_api.event_shapes import Event
+from billing_api.objects.customers import customer_object
+from metering.models import UsageEvent, UsageKey
+
+Row = Mapping[str, Any]  # the columns of COLUMNS
+COLUMNS = (
+    *("id", "occurred_at", "received_at", "name", "customer_id", "external_customer_id", "metadata"),
+    *("source", "kind", "external_id", "parent_id"),
+)
+
+
+def event_objects(organization_id: UUID, rows: Sequence[Row]) -> list[Event]:
+    """The events with their customers, parents and numbers of children, asked for once for all."""
+    people = _Customers(organization_id, rows)
+    parents = _parents(organization_id, rows)
+    children = _children(organization_id, rows)
+    return [_event(organization_id, row, people.of(row), parents, children) for row in rows]
+
+
+def _event(
+    organization_id: UUID,
+    row: Row,
+    customer: CustomerRow | None,
+    parents: Mapping[str, UUID],
+    children: Mapping[str, int],
+) -> Event:
+    external_id = row["external_customer_id"] or (customer.external_id if customer else None)
+    return Event(
+        id=row["id"],
+        timestamp=row["occurred_at"],
+        organization_id=organization_id,
+        customer_id=customer.id if customer else row["customer_id"],
+        customer=None if customer is None else customer_object(customer),
+        external_customer_id=external_id,
+        child_count=sum(children.get(key, 0) for key in _keys(row)),
+        parent_id=parents.get(row["parent_id"] or ""),
+        label=row["name"] or row["kind"],
+        name=row["name"] or row["kind"],
+        source="system" if row["source"] == "system" else "user",
+        metadata=_shown_metadata(row["metadata"]),
+    )
+
+
+def _shown_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The metadata; the amount of a cost leaves as text."""
+    cost = metadata.get("_cost")
+    if not isinstance(cost, dict) or isinstance(cost.get("amount"), str):
+        return metadata
+    amount = Decimal(repr(cost.get("amount", 0)))
+    return {**metadata, "_cost": {"currency": "usd", **cost, "amount": f"{amount:f}"}}
+
+
+class _Customers:
+    """Whose events these are: an event names its customer by either of his ids."""
+
+    def __init__(self, organization_id: UUID, rows: Iterable[Row]) -> None:
+        ids = {row["customer_id"] for row in rows if row["customer_id"]}
+        external = {row["external_customer_id"] for row in rows if row["external_customer_id"]}
+        found = CustomerRow.objects.filter(organization_id=organization_id).filter(
+            Q(id__in=ids) | Q(external_id__in=external, deleted_at__isnull=True)
+        )
+        people = list(found) if ids or external else []
+        self._by_id = {customer.id: customer for customer in people}
+        self._by_external_id = {c.external_id: c for c in people if c.external_id and c.deleted_at is None}
+
+    def of(self, row: Row) -> CustomerRow | None:
+        """The event's customer; a former owner of an external id keeps what was received in his time."""
+        if row["customer_id"]:
+            return self._by_id.get(row["customer_id"])
+        found = self._by_external_id.get(row["external_customer_id"])
+        if found and found.usage_since and row["received_at"] < found.usage_since:
+            return None
+        return found
+
+
+def _keys(row: Row) -> list[str]:
+    """What a child may call the event."""
+    return [str(row["id"]), *([row["external_id"]] if row["external_id"] else [])]
+
+
+def _children(organization_id: UUID, rows: Iterable[Row]) -> dict[str, int]:
+    keys = [key for row in rows for key in _keys(row)]
+    found = UsageEvent.objects.filter(organization_id=organization_id, parent_id__in=keys, voided_at__isnull=True)
+    return dict(found.order_by().values_list("parent_id").annotate(Count("id")))
+
+
+def _parents(organization_id: UUID, rows: Iterable[Row]) -> dict[str, UUID]:
+    """The event behind each name of a parent; one that has not come yet is left out."""
+    named = {row["parent_id"] for row in rows if row["parent_id"]}
+    if not named:
+        return {}
+    keys = UsageKey.objects.filter(organization_id=organization_id, external_id__in=named)
+    found = dict(keys.values_list("external_id", "event_id"))
+    ids = {text: as_uuid for text in named - found.keys() if (as_uuid := uuid_or_none(text))}
+    known = UsageEvent.objects.filter(organization_id=organization_id, id__in=ids.values()) if ids else []
+    present = {event.id for event in known}
+    return {**found, **{text: each for text, each in ids.items() if each in present}}
+
+
+def uuid_or_none(text: str) -> UUID | None:
+    """The id that ``text`` writes, if it is one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
