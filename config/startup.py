@@ -50,8 +50,19 @@ def _problems(environment: Mapping[str, str]) -> Iterator[str]:
     provider = environment.get("PAYMENT_PROVIDER") or "manual"
     if provider not in _PAYMENT_PROVIDERS:
         yield f"PAYMENT_PROVIDER is {provider[:40]!r}. Choose one of {', '.join(_PAYMENT_PROVIDERS)}."
+    if provider == "sandbox" and not _calls_cost_nothing(environment):
+        yield (
+            "PAYMENT_PROVIDER is 'sandbox': its test cards would buy calls that cost money. Choose manual or stripe, "
+            "or let OPENROUTER_BASE_URL be OPENROUTER_SANDBOX_URL, as ./run does."
+        )
     if provider == "stripe" and not environment.get("STRIPE_SECRET_KEY"):
         yield "STRIPE_SECRET_KEY is not set. PAYMENT_PROVIDER=stripe needs it."
+
+
+def _calls_cost_nothing(environment: Mapping[str, str]) -> bool:
+    """Whether live calls go to the stand-in: only then may test cards buy the credit for them."""
+    upstream = environment.get("OPENROUTER_BASE_URL", "")
+    return bool(upstream) and upstream == environment.get("OPENROUTER_SANDBOX_URL")
 
 
 def _secret(name: str, value: str, purpose: str) -> Iterator[str]:

@@ -63,7 +63,10 @@ class PaymentMethod(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["organization", "provider", "reference"], name="payment_method_once"),
             models.UniqueConstraint(
-                fields=["organization"], condition=Q(is_default=True), name="payment_method_one_default"
+                # one for each provider: leaving one and coming back changes nothing
+                fields=["organization", "provider"],
+                condition=Q(is_default=True),
+                name="payment_method_one_default",
             ),
             models.CheckConstraint(
                 condition=Q(is_default=False) | Q(removed_at__isnull=True), name="payment_method_default_is_kept"

@@ -175,9 +175,7 @@ def _overview(request: PageRequest, form: TopUpForm | None = None) -> dict[str, 
     return {
         "page": page,
         "owed": own.unsettled().exclude(purpose="credits").newest_first()[:5],
-        "methods": PaymentMethod.objects.filter(organization_id=organization_id, removed_at__isnull=True).order_by(
-            "-is_default", "-created_at"
-        ),
+        "methods": services.methods_of(organization_id).order_by("-is_default", "-created_at"),
         "rule": rule,
         "form": form or TopUpForm(initial=_initial(rule)),
         "spent": spent_this_month(organization_id, timezone.now()) if rule else None,

@@ -133,10 +133,10 @@ class PaymentMethodViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
     request: ApiRequest
 
     def get_queryset(self) -> QuerySet[PaymentMethod]:
-        """The caller's own, without removed ones."""
+        """The caller's own that can be charged."""
         if not getattr(self.request, "auth", None):
             return self.queryset
-        return PaymentMethod.objects.filter(organization_id=self.request.auth.organization_id, removed_at__isnull=True)
+        return services.methods_of(self.request.auth.organization_id)
 
     @extend_schema(request=None, responses={204: None})
     @refuses(UnknownPaymentMethod)

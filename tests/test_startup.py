@@ -16,6 +16,7 @@ ENOUGH = {
     "DATABASE_URL": "postgres://farebox@127.0.0.1:1/farebox",
     "REDIS_URL": "redis://127.0.0.1:1/0",
 }
+BOX = "http://127.0.0.1:4000/api/v1"
 ENTRIES = {
     "manage.py": [sys.executable, "manage.py", "check"],
     "celery": [sys.executable, "-m", "celery", "-A", "config", "report"],
@@ -98,8 +99,19 @@ def test_development_needs_nothing(production):
             ["  STRIPE_SECRET_KEY is not set. PAYMENT_PROVIDER=stripe needs it."],
         ),
         ({"PAYMENT_PROVIDER": "stripe", "STRIPE_SECRET_KEY": "sk_live_1"}, []),
+        ({"PAYMENT_PROVIDER": "sandbox", "OPENROUTER_BASE_URL": BOX, "OPENROUTER_SANDBOX_URL": BOX}, []),
         ({}, []),
     ],
 )
 def test_a_provider_of_payments_must_be_known_and_have_its_key(production, changes, said):
     assert refusal(**changes) == said
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [{}, {"OPENROUTER_BASE_URL": "https://openrouter.ai/api/v1"}, {"OPENROUTER_SANDBOX_URL": BOX}],
+    ids=["default", "real", "only test keys"],
+)
+def test_test_cards_never_buy_calls_that_cost_money(production, upstream):
+    [line] = refusal(PAYMENT_PROVIDER="sandbox", **upstream)
+    assert line.startswith("  PAYMENT_PROVIDER is 'sandbox': its test cards would buy calls that cost money.")

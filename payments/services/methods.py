@@ -21,7 +21,7 @@ def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, act
     A rule for automatic top-ups that a declined card had paused goes on.
     """
     lock_owner(organization_id)
-    _others(organization_id).update(is_default=False)
+    _kept(organization_id, provider).update(is_default=False)
     method, is_new = PaymentMethod.objects.update_or_create(
         organization_id=organization_id,
         provider=provider,
@@ -45,9 +45,9 @@ def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, act
 def set_default_method(*, organization_id: UUID, method_id: UUID, actor: str, at: datetime) -> PaymentMethod:
     """Charge this one from now on. Raises UnknownPaymentMethod."""
     lock_owner(organization_id)
-    method = _kept(organization_id, method_id)
+    method = _one(organization_id, method_id)
     if not method.is_default:
-        _others(organization_id).update(is_default=False)
+        _kept(organization_id, method.provider).update(is_default=False)
         method.is_default = True
         method.save(update_fields=["is_default"])
         AutoTopUp.objects.filter(organization_id=organization_id).update(paused_at=None, pause_reason="")
@@ -60,11 +60,11 @@ def set_default_method(*, organization_id: UUID, method_id: UUID, actor: str, at
 def remove_method(*, organization_id: UUID, method_id: UUID, actor: str, at: datetime) -> None:
     """Never charge it again; the newest other one becomes the default. Raises UnknownPaymentMethod."""
     lock_owner(organization_id)
-    method = _kept(organization_id, method_id)
+    method = _one(organization_id, method_id)
     was_default = method.is_default
     method.is_default, method.removed_at = False, at
     method.save(update_fields=["is_default", "removed_at"])
-    if was_default and (newest := _others(organization_id).order_by("-created_at").first()):
+    if was_default and (newest := _kept(organization_id, method.provider).order_by("-created_at").first()):
         newest.is_default = True
         newest.save(update_fields=["is_default"])
     told = {"payment_method_id": method.id, "label": method.label}
@@ -86,6 +86,12 @@ def default_method(organization_id: UUID, provider: str) -> PaymentMethod | None
     return PaymentMethod.objects.filter(organization_id=organization_id, provider=provider, is_default=True).first()
 
 
+def methods_of(organization_id: UUID) -> QuerySet[PaymentMethod]:
+    """What can be charged now: kept by the provider that collects from the organization at present."""
+    organization = Organization.objects.only("mode").get(pk=organization_id)
+    return _kept(organization_id, provider_name_for(is_test=organization.is_test))
+
+
 def customer_of(organization_id: UUID, provider: str) -> str:
     """Whom the provider keeps the organization's methods for; empty when it does not know it yet."""
     known = PaymentMethod.objects.filter(organization_id=organization_id, provider=provider).exclude(customer="")
@@ -100,12 +106,12 @@ def lock_owner(organization_id: UUID) -> Organization:
     return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
-def _others(organization_id: UUID) -> QuerySet[PaymentMethod]:
-    return PaymentMethod.objects.filter(organization_id=organization_id, removed_at__isnull=True)
+def _kept(organization_id: UUID, provider: str) -> QuerySet[PaymentMethod]:
+    return PaymentMethod.objects.filter(organization_id=organization_id, provider=provider, removed_at__isnull=True)
 
 
-def _kept(organization_id: UUID, method_id: UUID) -> PaymentMethod:
-    method = _others(organization_id).filter(pk=method_id).first()
+def _one(organization_id: UUID, method_id: UUID) -> PaymentMethod:
+    method = methods_of(organization_id).filter(pk=method_id).first()
     if method is None:
         raise UnknownPaymentMethod
     return method

@@ -127,10 +127,10 @@ def decline(payment: Payment, *, code: str, message: str, actor: str, at: dateti
 
 
 def end_unpaid(payment: Payment, status: Status, *, code: str, message: str, actor: str, at: datetime) -> None:
-    """Failed or canceled: the discount goes back, who asked is told."""
+    """Failed or canceled: the discount goes back, who asked is told. A page that is still open is closed afterwards."""
     payment.status = status
     payment.ended_at = at
-    payment.retry_at = None
+    payment.retry_at = at if payment.checkout_reference else None
     _note_failure(payment, code, message)
     give_back_discount(payment)
     facts = {"payment_id": payment.id, "purpose": payment.purpose, "code": code, "reason": message}

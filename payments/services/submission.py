@@ -17,7 +17,7 @@ from outbox.services import publish
 from outbox.taskruns import apart
 from payments.errors import PaymentNotOpen, ProviderRefused, ProviderUnavailable
 from payments.models import Collection, Payment, PaymentMethod, Status
-from payments.providers import provider_called
+from payments.providers import provider_called, provider_name_for
 from payments.providers.port import Answer, Provider, Verdict
 from payments.services.methods import customer_of, default_method, save_method
 from payments.services.settling import BY_HAND, decline, end_unpaid, locked_payment, not_open, succeed
@@ -41,6 +41,8 @@ def open_checkout(*, payment_id: UUID, at: datetime, organization_id: UUID | Non
         payment = locked_payment(payment_id, organization_id)
         if payment.status != Status.OPEN:
             raise not_open(payment)
+        leave_sandbox(payment)
+        payment.save()
         if payment.checkout_url:
             return payment
     customer = customer_of(payment.organization_id, payment.provider)
@@ -114,6 +116,10 @@ def _claim(payment_id: UUID, at: datetime) -> Payment | None:
         payment = rows.get(pk=payment_id)
         if payment.retry_at is None or payment.retry_at > at or payment.is_held:
             return None
+        leave_sandbox(payment)
+        if payment.retry_at is None:
+            payment.save()
+            return None
         payment.retry_at = at + LEASE
         if payment.status == Status.OPEN and payment.collection == Collection.AUTOMATIC:
             payment.status = Status.PROCESSING
@@ -125,9 +131,27 @@ def _claim(payment_id: UUID, at: datetime) -> Payment | None:
         return payment
 
 
+def leave_sandbox(payment: Payment) -> None:
+    """Let the provider that collects now collect what was to be paid with test cards before it was set up.
+
+    Where an operator collects, nothing more happens by itself. The caller holds the lock and saves.
+    """
+    now = provider_name_for(is_test=payment.organization.is_test)
+    if not payment.is_unsettled or payment.provider != "sandbox" or now == "sandbox":
+        return
+    payment.provider, payment.status = now, Status.OPEN
+    payment.checkout_reference = payment.checkout_url = ""
+    if now == "manual":
+        payment.collection, payment.retry_at = Collection.MANUAL, None
+    elif payment.collection == Collection.CHECKOUT:
+        payment.retry_at = None
+
+
 def _step_of(payment: Payment) -> Callable[[Payment, datetime], None]:
     if payment.status == Status.REFUNDED:
         return _send_refund
+    if payment.status in (Status.CANCELED, Status.FAILED):
+        return _close_page
     if payment.collection == Collection.AUTOMATIC and payment.status == Status.PROCESSING:
         return _charge
     return _ask_about_page
@@ -169,6 +193,20 @@ def _ask_about_page(payment: Payment, at: datetime) -> None:
         provider.close_checkout(payment)
         answer = Answer(Verdict.CLOSED)
     record_answer(payment.id, answer, at=at)
+
+
+def _close_page(payment: Payment, at: datetime) -> None:
+    """Nobody shall pay on the page of a payment that was given up; who was faster has bought it all the same."""
+    provider = provider_called(payment.provider)
+    try:
+        provider.close_checkout(payment)
+        page = provider.look_up_page(payment)
+    except ProviderRefused:  # the provider knows of no such page
+        page = Answer(Verdict.CLOSED)
+    again = at + PENDING_PAUSE if page.verdict == Verdict.PENDING else None
+    Payment.objects.filter(pk=payment.pk).update(retry_at=again)
+    if page.verdict == Verdict.PAID:
+        record_answer(payment.id, page, at=at)
 
 
 def _send_refund(payment: Payment, at: datetime) -> None:
@@ -243,6 +281,7 @@ def _record_closed(payment: Payment, answer: Answer, actor: str, at: datetime) -
     code, message = answer.code or "abandoned", answer.message or "The page was left."
     if payment.collection == Collection.CHECKOUT and payment.purpose == "credits":
         end_unpaid(payment, Status.CANCELED, code=code, message=message, actor=actor, at=at)
+        Payment.objects.filter(pk=payment.pk).update(retry_at=None)  # its page is closed already
         return
     payment.checkout_reference = payment.checkout_url = ""
     if payment.collection == Collection.CHECKOUT:

@@ -102,7 +102,7 @@ class StripeDouble:
             found = [each for each in self.objects.values() if each["object"] == "payment_intent"]
             mine = [each for each in found if each["customer"] == params["customer"]]
             return 200, {"object": "list", "url": "/v1/payment_intents", "has_more": False, "data": mine[::-1]}
-        if parts[-1] == "expire":
+        if parts[-1] == "expire" and parts[2] in self.objects:
             return self._expire(self.objects[parts[2]])
         if (found := self.objects.get(parts[-1])) and method == "GET":
             return 200, self._expanded(found, params.get("expand") or {})

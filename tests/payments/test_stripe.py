@@ -14,6 +14,7 @@ from payments.models import IncomingEvent, Payment, PaymentMethod
 from payments.providers.port import MethodFacts
 from tests.builders import NOON, make_organization, usd
 from tests.payments.building import ask_for, balance_of
+from tests.payments.building import with_card as with_test_card
 from tests.payments.signing import send_stripe, stripe_event, stripe_signature
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -434,3 +435,68 @@ def test_no_part_of_a_payload_is_logged(stripe, caplog):
         send_stripe(b'{"customer": "payer@example.com"}', "t=1,v1=00")
     assert "payer@example.com" not in caplog.text
     assert "whsec_test" not in caplog.text
+
+
+def test_the_page_of_a_canceled_payment_is_closed(stripe):
+    organization = make_organization()
+    payment = buy(organization)
+    services.cancel_payment(payment_id=payment.id, actor="ada", at=NOON)
+    assert services.submit_due(at=NOON) == 1
+    assert stripe.objects[payment.checkout_reference]["status"] == "expired"
+    payment.refresh_from_db()
+    assert (payment.status, payment.retry_at) == ("canceled", None)
+    send_stripe(stripe_event("checkout.session.expired", stripe.objects[payment.checkout_reference]))
+    assert (Payment.objects.get().status, outcome()) == ("canceled", "done")
+
+
+def test_who_pays_while_the_payment_is_canceled_has_bought_it(stripe):
+    organization = make_organization()
+    payment = buy(organization)
+    stripe.pay(payment.checkout_reference)
+    services.cancel_payment(payment_id=payment.id, actor="ada", at=NOON)
+    services.submit_due(at=NOON)
+    assert (Payment.objects.get().status, balance_of(organization)) == ("succeeded", 20)
+
+
+def test_a_page_that_stripe_has_forgotten_is_not_asked_about_for_ever(stripe):
+    payment = buy(make_organization())
+    services.cancel_payment(payment_id=payment.id, actor="ada", at=NOON)
+    del stripe.objects[payment.checkout_reference]
+    services.submit_due(at=NOON)
+    assert Payment.objects.get().retry_at is None
+
+
+# ---------------------------------------------------------------- after the sandbox
+
+
+def test_a_test_card_is_worth_nothing_once_stripe_collects(stripe, settings):
+    organization = make_organization()
+    settings.PAYMENT_PROVIDER = "sandbox"
+    with_test_card(organization)
+    owed = renewal(organization)
+    page = services.open_checkout(payment_id=ask_for(organization, "7").id, at=NOON)
+    settings.PAYMENT_PROVIDER = "stripe"
+    assert not services.methods_of(organization.pk).exists()
+    services.submit_due(at=NOON)
+    owed.refresh_from_db()
+    assert (owed.provider, owed.status, owed.failure_code) == ("stripe", "open", "no_payment_method")
+    fresh = services.open_checkout(payment_id=page.id, at=NOON)
+    assert (fresh.provider, fresh.checkout_url.partition("/c/")[0]) == ("stripe", "https://checkout.stripe.com")
+    assert balance_of(organization) == 0
+
+    card = with_card(organization)
+    assert list(services.methods_of(organization.pk)) == [card] and card.is_default
+    settings.PAYMENT_PROVIDER = "sandbox"
+    [old] = services.methods_of(organization.pk)
+    assert (old.provider, old.is_default) == ("sandbox", True)
+
+
+def test_what_was_to_be_paid_with_a_test_card_waits_for_an_operator(stripe, settings):
+    organization = make_organization()
+    settings.PAYMENT_PROVIDER = "sandbox"
+    with_test_card(organization)
+    owed = renewal(organization)
+    settings.PAYMENT_PROVIDER = "manual"
+    services.submit_due(at=NOON)
+    owed.refresh_from_db()
+    assert (owed.provider, owed.collection, owed.status, owed.retry_at) == ("manual", "manual", "open", None)

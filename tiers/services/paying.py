@@ -7,13 +7,18 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from accounts.models import Organization
 from payments.errors import PaymentNotOpen, ProviderRefused, ProviderUnavailable
 from payments.models import Collection as PaymentCollection
-from payments.models import Payment, PaymentMethod, Purpose
+from payments.models import Payment, Purpose
 from payments.models import Status as PaymentStatus
-from payments.providers import provider_name_for
-from payments.services import PaymentRequest, cancel_payment, open_checkout, request_payment, submit_payment
+from payments.services import (
+    PaymentRequest,
+    cancel_payment,
+    methods_of,
+    open_checkout,
+    request_payment,
+    submit_payment,
+)
 from tiers.models import Collection, Subscription
 from tiers.services.allocation import allocate_period
 from tiers.services.rows import SYSTEM
@@ -81,10 +86,7 @@ def drop_unpaid(organization_id: UUID, *, at: datetime, actor: str) -> None:
 
 def asking(organization_id: UUID) -> str:
     """How to ask for money that somebody waits for: the saved payment method, else the provider's page."""
-    is_test = Organization.objects.only("mode").get(pk=organization_id).is_test
-    saved = PaymentMethod.objects.filter(
-        organization_id=organization_id, provider=provider_name_for(is_test=is_test), is_default=True
-    )
+    saved = methods_of(organization_id).filter(is_default=True)
     return PaymentCollection.AUTOMATIC if saved.exists() else PaymentCollection.CHECKOUT
 
 
