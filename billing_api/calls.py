@@ -52,8 +52,13 @@ class Call:
 
     @property
     def page_url(self) -> str:
-        """Where our pages are; what a request says of its host counts for nothing."""
-        return settings.PUBLIC_URL.rstrip("/")
+        """Where our pages are."""
+        return page_url()
+
+
+def page_url() -> str:
+    """Where our pages are; what a request says of its host counts for nothing."""
+    return settings.PUBLIC_URL.rstrip("/")
 
 
 def authenticated(request: HttpRequest, *, at: datetime, is_sandbox: bool) -> Principal:

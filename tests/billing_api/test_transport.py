@@ -9,52 +9,10 @@ from accounts.ratelimits.windows import Bucket, BucketState, Decision
 from billing_api import calls
 from billing_api.documents import document
 from billing_api.endpoints import ENDPOINTS
-from tests.builders import make_customer, make_key
+from tests.billing_api.wire import Wire, places, refused
+from tests.builders import make_key
 
 TOKENS = "organization-access-tokens/"
-
-
-class Wire:
-    """A client of the wire with one token."""
-
-    def __init__(self, secret=None, prefix="/v1/"):
-        self.secret = secret
-        self.prefix = prefix
-        self.http = Client(raise_request_exception=False)
-
-    def send(self, method, path, body=None, **options):
-        headers = {"authorization": f"Bearer {self.secret}"} if self.secret else {}
-        data = body if isinstance(body, bytes | str) else b"" if body is None else json.dumps(body)
-        options.setdefault("content_type", "application/json")
-        return self.http.generic(method, self.prefix + path, data, headers=headers, **options)
-
-    def get(self, path):
-        return self.send("GET", path)
-
-    def post(self, path, body=None):
-        return self.send("POST", path, body)
-
-
-@pytest.fixture
-def merchant(db):
-    return make_customer()
-
-
-@pytest.fixture
-def wire(merchant):
-    return Wire(make_key(merchant)[1])
-
-
-def refused(answer, status, error, detail=None):
-    found = answer.json()
-    assert (answer.status_code, found["error"]) == (status, error), found
-    assert answer["Content-Type"] == "application/json"
-    assert detail is None or found["detail"] == detail
-    return found["detail"]
-
-
-def places(answer):
-    return [problem["loc"] for problem in refused(answer, 422, "RequestValidationError")]
 
 
 @pytest.mark.parametrize("secret", [None, "nonsense", "fbx_live_" + "a" * 43])

@@ -1,0 +1,192 @@
+"""Ingest: all or nothing, once, with every problem named at its place."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from billing.services import create_customer
+from core.ids import uuid7
+from metering.models import UsageEvent
+from tests.billing_api.wire import places, refused
+from tests.builders import make_customer
+
+EVENT = {"name": "api-call", "external_customer_id": "user_42"}
+LLM = {"vendor": "v", "model": "m", "input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+
+
+def ingest(wire, *events):
+    return wire.post("events/ingest", {"events": list(events)})
+
+
+def stored(merchant):
+    return UsageEvent.objects.filter(organization=merchant)
+
+
+def with_metadata(**metadata):
+    return {**EVENT, "metadata": metadata}
+
+
+def test_good_events_are_counted_and_repeated_ids_change_nothing(wire, merchant):
+    first = ingest(wire, {**EVENT, "external_id": "a"}, {**EVENT, "name": "other", "external_id": "a"}, EVENT, EVENT)
+    assert (first.status_code, first.json()) == (200, {"inserted": 3, "duplicates": 1})
+    assert ingest(wire, {**EVENT, "external_id": "a", "name": "again"}).json() == {"inserted": 0, "duplicates": 1}
+    assert ingest(wire).json() == {"inserted": 0, "duplicates": 0}
+    assert stored(merchant).get(external_id="a").name == "api-call"
+
+
+def test_an_unknown_customer_is_named_exactly(wire, merchant):
+    stranger = create_customer(organization_id=make_customer().pk, email="x@example.com", actor="t", at=timezone.now())
+    answer = ingest(wire, EVENT, {"name": "api-call", "customer_id": str(stranger.id)})
+    expected = {
+        "loc": ["body", "events", 1, "customer_id"],
+        "msg": "Customer not found.",
+        "type": "customer_id",
+        "input": str(stranger.id),
+    }
+    assert refused(answer, 422, "RequestValidationError") == [expected]
+    assert not stored(merchant).exists()
+
+
+def test_every_problem_of_every_event_is_listed_and_nothing_is_stored(wire, merchant):
+    bad = [
+        EVENT,
+        {"name": "", "external_customer_id": "u"},
+        {"external_customer_id": "u"},
+        {"name": "n"},
+        {"name": "n", "customer_id": "a", "external_customer_id": "b"},
+        with_metadata(x=None, y=[1], z={"deep": {"deeper": 1}}, good=1),
+        {**EVENT, "timestamp": (timezone.now() + timedelta(seconds=90)).isoformat()},
+        {**EVENT, "timestamp": "2026-03-01T10:00:00"},
+        {**EVENT, "metadata": "text"},
+        7,
+    ]
+    body = ["body", "events"]
+    assert places(ingest(wire, *bad)) == [
+        [*body, 1, "name"],
+        [*body, 2, "name"],
+        [*body, 3],
+        [*body, 4],
+        [*body, 5, "metadata", "x"],
+        [*body, 5, "metadata", "y"],
+        [*body, 5, "metadata", "z"],
+        [*body, 6, "timestamp"],
+        [*body, 7, "timestamp"],
+        [*body, 8, "metadata"],
+        [*body, 9],
+    ]
+    assert not stored(merchant).exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b'{"events": [{"name": "n", "external_customer_id": "u", "metadata": {"x": NaN}}]}', ["body"]),
+        (b'{"events": [{"name": "n", "external_customer_id": "u", "metadata": {"x": -Infinity}}]}', ["body"]),
+        (
+            b'{"events": [{"name": "n", "external_customer_id": "u", "metadata": {"x": ' + b"[" * 50_000 + b"]}}]}",
+            ["body"],
+        ),
+        (b'{"events": [{"name": "\xff\xfe", "external_customer_id": "u"}]}', ["body"]),
+        (b'{"events": [{"name": "\\u0000", "external_customer_id": "u"}]}', ["body"]),
+        (b'{"events": {}}', ["body", "events"]),
+        (b"{}", ["body", "events"]),
+        (b"", ["body", "events"]),
+        (b"[]", ["body"]),
+    ],
+)
+def test_bodies_that_are_no_json_of_ours_are_refused(wire, merchant, body, place):
+    found = places(wire.post("events/ingest", body))
+    assert found in ([place], [["body"]])
+    assert not stored(merchant).exists()
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"x": 2**63},
+        {"x": -(2**63) - 1},
+        {"x": "a" * 501},
+        {"k" * 41: 1},
+        {"": 1},
+        {f"k{number}": 1 for number in range(51)},
+        {"_cost": {"amount": "abc", "currency": "usd"}},
+        {"_cost": {"amount": 1, "currency": "eur"}},
+        {"_cost": {"amount": "0.0000000000001", "currency": "usd"}},
+        {"_cost": {"amount": 10**17, "currency": "usd"}},
+        {"_cost": {"amount": True, "currency": "usd"}},
+        {"_cost": {"currency": "usd"}},
+        {"_llm": {**LLM, "input_tokens": "1"}},
+        {"_llm": {**LLM, "total_tokens": -1}},
+        {"_llm": {**LLM, "unknown": 1}},
+        {"_llm": {"vendor": "v"}},
+        {"_llm": []},
+    ],
+)
+def test_metadata_beyond_the_limits_is_refused(wire, merchant, metadata):
+    [place] = places(ingest(wire, {**EVENT, "metadata": metadata}))
+    assert place[:4] == ["body", "events", 0, "metadata"]
+    assert not stored(merchant).exists()
+
+
+def test_numbers_that_no_client_can_read_are_refused(wire, merchant):
+    body = b'{"events": [{"name": "n", "external_customer_id": "u", "metadata": {"x": 1e400}}]}'
+    assert places(wire.post("events/ingest", body)) == [["body", "events", 0, "metadata", "x"]]
+    assert not stored(merchant).exists()
+
+
+def test_metadata_at_the_limits_is_kept_with_its_types(wire, merchant):
+    metadata = {
+        "i": 2**63 - 1,
+        "f": 1.0,
+        "e": 2.5e-7,
+        "b": True,
+        "s": "é" * 500,
+        "_cost": {"amount": "0.000000000001", "currency": "usd"},
+        "_llm": {**LLM, "cached_input_tokens": 1, "prompt": None, "response": "r" * 5000},
+    }
+    assert ingest(wire, {**EVENT, "name": "n" * 128, "metadata": metadata}).json()["inserted"] == 1
+    [event] = wire.get("events/").json()["items"]
+    found = event["metadata"]
+    assert {name: found[name] for name in "ifebs"} == {name: metadata[name] for name in "ifebs"}
+    assert isinstance(found["f"], float) and found["b"] is True
+    assert found["_cost"] == {"amount": "0.000000000001", "currency": "usd"}
+    assert found["_llm"]["response"] == "r" * 5000
+    assert (stored(merchant).get().completion_tokens, stored(merchant).get().model) == (2, "m")
+
+
+def test_a_clock_that_is_a_little_ahead_is_forgiven(wire):
+    soon = (timezone.now() + timedelta(seconds=50)).isoformat()
+    assert (
+        ingest(wire, {**EVENT, "timestamp": soon}, {**EVENT, "timestamp": "1999-01-01T00:00:00+01:00"}).status_code
+        == 200
+    )
+
+
+def test_a_customer_id_may_be_ours_or_the_merchants(wire, merchant):
+    at = timezone.now()
+    by_own_uuid = str(uuid7())
+    ada = create_customer(organization_id=merchant.pk, email="ada@example.com", external_id="ada", actor="t", at=at)
+    bob = create_customer(organization_id=merchant.pk, email="b@example.com", external_id=by_own_uuid, actor="t", at=at)
+    named = [str(ada.id), "ada", by_own_uuid, "nobody-yet"]
+    assert ingest(wire, *({"name": "n", "customer_id": each} for each in named)).json()["inserted"] == 4
+    found = wire.get("events/?source=user&sorting=timestamp").json()["items"]
+    assert {each["customer_id"] for each in found} == {str(ada.id), str(bob.id), None}
+    assert {each["external_customer_id"] for each in found} == {"ada", by_own_uuid, "nobody-yet"}
+    late = create_customer(
+        organization_id=merchant.pk, email="n@example.com", external_id="nobody-yet", actor="t", at=timezone.now()
+    )
+    assert wire.get(f"events/?customer_id={late.id}&source=user").json()["pagination"]["total_count"] == 1
+
+
+def test_more_than_fits_is_refused_before_it_is_read(wire):
+    refused(wire.post("events/ingest", b" " * (24 * 1024 * 1024 + 1)), 413, "PayloadTooLarge")
+    many = {"events": [EVENT] * 10_001}
+    assert places(wire.post("events/ingest", json.dumps(many))) == [["body", "events"]]
+
+
+def test_a_thousand_events_are_stored_by_one_request(wire, merchant):
+    events = [with_metadata(n=number, totalTokens=3) for number in range(1000)]
+    assert ingest(wire, *events).json() == {"inserted": 1000, "duplicates": 0}
+    assert stored(merchant).count() == 1000
