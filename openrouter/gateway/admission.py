@@ -7,6 +7,7 @@ from accounts.addresses import client_address
 from accounts.authentication import bearer_token
 from accounts.directory import authenticate_key_async
 from accounts.errors import InsufficientScope, InvalidApiKey
+from accounts.page_tickets import is_ticket, principal_of_ticket_async
 from accounts.principal import Principal
 from accounts.scopes import Scope
 from metering.call_request import candidates_of, require_input
@@ -24,15 +25,20 @@ from openrouter.gateway.wire import Exchange
 from tiers.terms import TierTerms
 
 
-async def authenticate(exchange: Exchange, lookups: Lookups | None = None) -> Principal:
-    """The caller of any gateway route. Raises the refusals of accounts."""
+async def authenticate(exchange: Exchange, lookups: Lookups | None = None, *, takes_tickets: bool = False) -> Principal:
+    """The caller of any gateway route; with ``takes_tickets`` also a page of ours. Raises the refusals of accounts."""
     secret = bearer_token(exchange.header(b"authorization"))
     if secret is None:
         raise InvalidApiKey("Send your API key as: Authorization: Bearer fbx_live_…")
+    if takes_tickets and is_ticket(secret):
+        return _permitted(await principal_of_ticket_async(secret))
     client = exchange.scope.get("client")
     address = client_address(client[0] if client else None, exchange.header(b"x-forwarded-for") or None)
     fetch = None if lookups is None else lookups.key_row
-    principal = await authenticate_key_async(secret, at=datetime.now(UTC), ip=address, fetch=fetch)
+    return _permitted(await authenticate_key_async(secret, at=datetime.now(UTC), ip=address, fetch=fetch))
+
+
+def _permitted(principal: Principal) -> Principal:
     if Scope.GATEWAY not in principal.scopes:
         raise InsufficientScope(required_scope=str(Scope.GATEWAY))
     return principal

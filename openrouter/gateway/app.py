@@ -85,7 +85,7 @@ class GatewayApp:
             return
         if exchange.method != "POST":
             raise CallRefused(405, "Use POST here.", "method_not_allowed", headers=((b"allow", b"POST"),))
-        principal = await authenticate(exchange, self.gateway.lookups)
+        principal = await authenticate(exchange, self.gateway.lookups, takes_tickets=True)
         await exchange.read(settings.GATEWAY_LARGEST_BODY)
         self.gateway.live()
         # The server cancels a handler whose client leaves; what is begun runs to its end, for money may be set aside.
