@@ -1,0 +1,1 @@
+"""Requests of a web application, counted. Each module needs only the framework it is named after."""
