@@ -9,6 +9,7 @@ from config.errors import api_not_found
 
 urlpatterns = [
     path("", include("accounts.routes")),
+    path("", include("outbox.routes")),
     path("", include("credits.routes")),
     path("", include("payments.routes")),
     path("", include("tiers.routes")),

@@ -28,6 +28,7 @@ urlpatterns = [
     path("v1/", include(wire_urls(is_sandbox=False))),
     path("sandbox/v1/", include(wire_urls(is_sandbox=True))),
     path("", include("accounts.urls")),
+    path("", include("outbox.urls")),
     path("", include("credits.urls")),
     path("", include("coupons.urls")),
     path("", include("payments.urls")),

@@ -156,6 +156,20 @@ _NOTHING = {**_SUMS, "provider_cost": "0", "markup": "0", "charge": "0"}
 _HOLD = {"amount": "4", "key": "order-1042", "purpose": "api", "placed_at": NOON, "expires_at": "2026-03-02T12:15:00Z"}
 _OPEN_HOLD = {**_HOLD, "status": "open", "settled_amount": None, "ended_at": None}
 
+_TOLD = {"type": "credits.low", "state": "delivered", "attempts": 1, "next_attempt_at": None, "last_http_code": 200}
+_ATTEMPT = {"type": "credits.low", "number": 1, "succeeded": True, "http_code": 200, "problem": "", "response": "ok"}
+_HOOKS = {
+    "url": "https://example.com/webhooks/farebox",
+    "name": "Billing service",
+    "events": ["credits.low", "credits.exhausted", "tier.changed"],
+    "enabled": True,
+    "disabled_reason": "",
+    "disabled_at": None,
+    "consecutive_failures": 0,
+    "old_secret_ends_at": None,
+    "secret": "whsec_9f3a…",
+}
+
 # Members of an object, by the name of its schema.
 BY_SCHEMA: dict[str, dict[str, Any]] = {
     "Hold": _OPEN_HOLD,
@@ -191,6 +205,8 @@ BY_SCHEMA: dict[str, dict[str, Any]] = {
     "Organization": {"name": "Ada's company"},
     "Payment": {"status": "succeeded", "amount": "10.00", "paid_at": LATER, "provider": "manual", "attempts": 1},
     "PaymentNote": {"status": "open", "amount": "10.00"},
+    "WebhookMessage": _TOLD,
+    "WebhookDelivery": _ATTEMPT,
 }
 _MONTH = {
     "opening_balance": "0",
@@ -199,6 +215,8 @@ _MONTH = {
 }
 for _name in ("Statement", "StatementDetail"):
     BY_SCHEMA[_name] = {"number": None, "id": None, "status": "open", "overage": "0", **_MONTH}
+for _name in ("WebhookEndpoint", "NewWebhookEndpoint"):
+    BY_SCHEMA[_name] = _HOOKS
 for _name in ("Coupon", "Offer", "CreateCouponRequest", "GenerateCouponsRequest"):
     BY_SCHEMA[_name] = {
         "type": "bonus",

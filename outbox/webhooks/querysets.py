@@ -47,6 +47,10 @@ class EndpointQuerySet(models.QuerySet):
 class MessageQuerySet(models.QuerySet):
     """Reads of messages."""
 
+    def of(self, organization_id: UUID) -> Self:
+        """Those to the endpoints of an organization."""
+        return self.filter(endpoint__organization_id=organization_id)
+
     def due(self, at: datetime) -> Self:
         """Those that may be tried at ``at``."""
         return self.filter(state="waiting", due_at__lte=at)
