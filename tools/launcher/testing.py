@@ -13,6 +13,7 @@ from tools.launcher.databases import Place, start_databases
 from tools.launcher.environment import Environment
 from tools.launcher.foreground import run_in_front
 from tools.launcher.localenv import SECRETS, in_environment
+from tools.launcher.nodeclients import ensure_node_clients
 from tools.launcher.runnote import AlreadyRunning, RunNote
 from tools.launcher.signals import StopSignals
 from tools.launcher.supervisor import Supervisor
@@ -29,6 +30,8 @@ def run_tests(root: Path, arguments: Sequence[str], stop: StopSignals) -> int:
     environment.ensure("requirements-browser.lock" if browser else "requirements-dev.lock", stop)
     if not browser:
         say("  Browser tests        skipped: no Chromium found (install one, or name it in CHROMIUM)")
+    if missing := ensure_node_clients(root):
+        say(f"  Node client tests    skipped: {missing}")
     with _place(environment.folder, data_folder(dict(os.environ)).resolve()) as (place, note):
         settings = _settings(root, place, browser)
         note.end_leftovers()
