@@ -6,9 +6,11 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import ApiKey, Membership, Organization
 from accounts.scopes import ALL_SCOPES, Scope
 from accounts.services import KeyTerms
 from core.errors import DomainError
+from core.money import to_wire
 
 _LIFETIMES = {
     "": None,
@@ -65,8 +67,32 @@ class KeyForm(forms.Form):
         help_text=_("Empty: your tier's limit."),
     )
 
-    def __init__(self, *args: Any, grantable: frozenset[str], **kwargs: Any) -> None:
+    tokens_per_minute = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2_147_483_647,
+        label=_("Tokens a minute"),
+        help_text=_("Empty: your tier's limit."),
+    )
+    allowed_networks = forms.CharField(
+        required=False,
+        label=_("Addresses"),
+        help_text=_("IP addresses or networks that may use it, such as 203.0.113.0/24. Empty: from anywhere."),
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+    member = forms.ModelChoiceField(
+        Membership.objects.none(),
+        required=False,
+        label=_("Whose usage it is"),
+        empty_label=_("The organization's"),
+        help_text=_("Its calls count as this member's; it ends when they leave."),
+    )
+
+    def __init__(self, *args: Any, grantable: frozenset[str], organization: Organization, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        live_id = organization.live_organization_id or organization.id
+        people = Membership.objects.filter(organization_id=live_id).select_related("user").order_by("created_at", "id")
+        self.fields["member"] = _MemberField(queryset=people, **_as_given(self.fields["member"]))
         self.fields["scopes"] = forms.MultipleChoiceField(
             label=_("What it may do"),
             choices=[(value, label) for value, label in Scope.choices if value in grantable & ALL_SCOPES],
@@ -77,14 +103,21 @@ class KeyForm(forms.Form):
     def terms(self, at: datetime) -> KeyTerms:
         """The valid form as the terms of a key made at ``at``."""
         data = self.cleaned_data
-        lifetime = _LIFETIMES[data["expires"]]
+        lifetime = _LIFETIMES.get(data["expires"])
         return KeyTerms(
             scopes=tuple(data["scopes"]),
             allowed_models=tuple(data["allowed_models"].translate(_WORDS).split()),
+            allowed_networks=tuple(data["allowed_networks"].translate(_WORDS).split()),
             requests_per_minute=data["requests_per_minute"],
+            tokens_per_minute=data["tokens_per_minute"],
             spend_limit=data["spend_limit"],
-            expires_at=None if lifetime is None else at + lifetime,
+            expires_at=self.end(at, lifetime),
+            member=data["member"],
         )
+
+    def end(self, at: datetime, lifetime: timedelta | None) -> datetime | None:
+        """When the key stops working; None for never."""
+        return None if lifetime is None else at + lifetime
 
     def add_refusal(self, refusal: DomainError) -> None:
         """Show a service's refusal beside the field that it is about."""
@@ -92,6 +125,44 @@ class KeyForm(forms.Form):
             self.add_error(error["field"] if error["field"] in self.fields else None, error["detail"])
         if not self.errors:
             self.add_error(None, refusal.detail)
+
+
+class KeyTermsForm(KeyForm):
+    """Other terms for a key that works; its end stays as it is unless another is chosen."""
+
+    KEEP = "keep"
+
+    def __init__(self, *args: Any, key: ApiKey, grantable: frozenset[str], **kwargs: Any) -> None:
+        self._key = key
+        terms = {
+            "name": key.name,
+            "scopes": key.scopes,
+            "expires": self.KEEP,
+            "spend_limit": None if key.spend_limit is None else to_wire(key.spend_limit),
+            "allowed_models": "\n".join(key.allowed_models),
+            "allowed_networks": "\n".join(key.allowed_networks),
+            "requests_per_minute": key.requests_per_minute,
+            "tokens_per_minute": key.tokens_per_minute,
+            "member": key.member_id,
+        }
+        super().__init__(*args, grantable=grantable, organization=key.organization, initial=terms, **kwargs)
+        expires: Any = self.fields["expires"]
+        expires.choices = [(self.KEEP, _("As it is")), *expires.choices]
+
+    def end(self, at: datetime, lifetime: timedelta | None) -> datetime | None:
+        """The end that the key has, unless another was chosen."""
+        return self._key.expires_at if self.cleaned_data["expires"] == self.KEEP else super().end(at, lifetime)
+
+
+class _MemberField(forms.ModelChoiceField):
+    def label_from_instance(self, obj: Membership) -> str: 
+        """The person's address."""
+        return obj.user.email
+
+
+def _as_given(field: Any) -> dict[str, Any]:
+    names = ("required", "label", "help_text", "empty_label")
+    return {name: getattr(field, name) for name in names}
 
 
 class RotateForm(forms.Form):

@@ -21,6 +21,7 @@ urlpatterns = [
     path("invitations/<str:token>/", invitations.invitation, name="invitation"),
     path("keys/", keys.api_keys, name="api_keys"),
     path("keys/new/", keys.new_api_key, name="api_key_new"),
+    path("keys/<uuid:key_id>/", keys.change_key, name="api_key"),
     path("keys/<uuid:key_id>/revoke/", keys.revoke_key, name="api_key_revoke"),
     path("keys/<uuid:key_id>/rotate/", keys.rotate_key, name="api_key_rotate"),
 ]

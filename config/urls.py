@@ -28,12 +28,14 @@ urlpatterns = [
     path("v1/", include(wire_urls(is_sandbox=False))),
     path("sandbox/v1/", include(wire_urls(is_sandbox=True))),
     path("", include("accounts.urls")),
+    path("", include("outbox.notices.urls")),
     path("", include("outbox.urls")),
     path("", include("credits.urls")),
     path("", include("coupons.urls")),
     path("", include("payments.urls")),
     path("", include("tiers.urls")),
     path("", include("metering.urls")),
+    path("", include("openrouter.urls")),
 ]
 
 handler400 = "config.errors.bad_request"

@@ -6,16 +6,17 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.first_call import first_call
-from accounts.forms import KeyForm, RotateForm
+from accounts.forms import KeyForm, KeyTermsForm, RotateForm
 from accounts.models import ApiKey
 from accounts.pages import PageRequest, organization_page
 from accounts.principal import Actor
 from accounts.scopes import ANY, MANAGE
-from accounts.services import create_api_key, revoke_api_key, rotate_api_key
+from accounts.services import create_api_key, revoke_api_key, rotate_api_key, update_api_key
 from core.errors import DomainError
 
 
@@ -38,7 +39,7 @@ def api_keys(request: PageRequest) -> HttpResponse:
 @organization_page(MANAGE)
 def new_api_key(request: PageRequest) -> HttpResponse:
     """Make a key and show its secret, once."""
-    form = KeyForm(request.POST or None, grantable=request.principal.scopes)
+    form = KeyForm(request.POST or None, grantable=request.principal.scopes, organization=request.organization)
     if request.method == "POST" and form.is_valid():
         now = timezone.now()
         try:
@@ -54,6 +55,34 @@ def new_api_key(request: PageRequest) -> HttpResponse:
         else:
             return _secret_page(request, key, secret)
     return render(request, "accounts/key_form.html", {"form": form})
+
+
+@require_http_methods(["GET", "POST"])
+@organization_page(MANAGE)
+def change_key(request: PageRequest, key_id: UUID) -> HttpResponse:
+    """Give a working key another name or other terms; its secret stays."""
+    key = _key(request, key_id)
+    now = timezone.now()
+    if not key.is_active(now):
+        messages.error(request, _("“{name}” has ended: make a new key.").format(name=key.name))
+        return redirect("api_keys")
+    form = KeyTermsForm(request.POST or None, key=key, grantable=request.principal.scopes)
+    if request.method == "POST" and form.is_valid():
+        try:
+            update_api_key(
+                key_id=key.id,
+                organization_id=request.organization.id,
+                name=form.cleaned_data["name"],
+                terms=form.terms(now),
+                actor=_actor(request),
+                at=now,
+            )
+        except DomainError as refusal:
+            form.add_refusal(refusal)
+        else:
+            messages.success(request, _("“{name}” is saved; it holds within a second.").format(name=key.name))
+            return redirect("api_keys")
+    return render(request, "accounts/key_form.html", {"form": form, "key": key})
 
 
 @require_http_methods(["GET", "POST"])
@@ -103,7 +132,8 @@ def _secret_page(request: PageRequest, key: ApiKey, secret: str, replaced: ApiKe
 
 
 def _key(request: PageRequest, key_id: UUID) -> ApiKey:
-    key = ApiKey.objects.filter(id=key_id, organization=request.organization).first()
+    keys = ApiKey.objects.select_related("organization", "member")
+    key = keys.filter(id=key_id, organization=request.organization).first()
     if key is None:
         raise Http404("No such API key.")
     return key

@@ -274,3 +274,74 @@ def test_every_page_is_served_under_the_strict_policy_with_nothing_inline(owner,
     assert answer["X-Frame-Options"] == "DENY"
     text = answer.content.decode()
     assert not re.search(r"\sstyle=|<style|\son[a-z]+=|<script(?![^>]*src=)", text)
+
+
+# ---------------------------------------------------------------- a key's terms
+
+
+def test_a_working_key_gets_other_terms_and_keeps_its_secret_and_its_end(customer, owner):
+    ends = timezone.now() + timedelta(days=9)
+    key, _ = make_key(customer, at=timezone.now(), scopes=("gateway",), expires_at=ends)
+    member = customer.memberships.get()
+    before = key.digest
+    page = owner.get(f"/keys/{key.id}/").content.decode()
+    assert "Save" in page and SECRET.search(page) is None
+    form = key_form(
+        name="Renamed",
+        scopes=["gateway", "usage:read"],
+        expires="keep",
+        allowed_networks="203.0.113.0/24 2001:db8::1",
+        tokens_per_minute="5000",
+        member=str(member.id),
+    )
+    assert owner.post(f"/keys/{key.id}/", form)["Location"] == "/keys/"
+    key.refresh_from_db()
+    assert (key.name, key.digest, key.expires_at, key.member) == ("Renamed", before, ends, member)
+    assert key.allowed_networks == ["203.0.113.0/24", "2001:db8::1/128"] and key.tokens_per_minute == 5000
+
+
+def test_terms_that_cannot_be_are_told_beside_their_field(customer, owner):
+    key, _ = make_key(customer, at=timezone.now(), scopes=("gateway",))
+    page = owner.post(f"/keys/{key.id}/", key_form(expires="keep", allowed_networks="nowhere")).content.decode()
+    assert "is not an IP address or network" in page
+    stranger = make_customer(owner=make_user()).memberships.get()
+    page = owner.post(f"/keys/{key.id}/", key_form(expires="keep", member=str(stranger.id))).content.decode()
+    assert "Select a valid choice" in page
+    key.refresh_from_db()
+    assert key.name == "test"
+
+
+def test_an_ended_key_is_not_changed(customer, owner):
+    key, _ = make_key(customer)
+    owner.post(f"/keys/{key.id}/revoke/")
+    assert owner.post(f"/keys/{key.id}/", key_form(expires="keep"))["Location"] == "/keys/"
+    key.refresh_from_db()
+    assert key.name == "test"
+
+
+# ---------------------------------------------------------------- people and organizations
+
+
+def test_a_profile_is_saved_and_times_follow_it(owner, customer):
+    person = customer.memberships.get().user
+    assert owner.post("/profile/", {"name": " Ada  Lovelace ", "time_zone": "Asia/Tokyo"})["Location"] == "/profile/"
+    person.refresh_from_db()
+    assert (person.name, person.time_zone) == ("Ada Lovelace", "Asia/Tokyo")
+    assert owner.post("/profile/", {"name": "x", "time_zone": "Mars/Base"}).status_code == 200
+    assert owner.post("/profile/", {"name": "x" * 151, "time_zone": "UTC"}).status_code == 200
+    person.refresh_from_db()
+    assert person.time_zone == "Asia/Tokyo"
+
+
+def test_only_managers_change_the_organization(customer, owner):
+    form = {"name": "Difference Engines", "time_zone": "Europe/Warsaw"}
+    for role in ("viewer", "member", "billing"):
+        page = colleague(customer, role)
+        assert page.get("/organization/").status_code == 200
+        assert page.post("/organization/", form).status_code == 403
+    customer.refresh_from_db()
+    assert customer.name == "Analytical Engines"
+    assert owner.post("/organization/", form)["Location"] == "/organization/"
+    customer.refresh_from_db()
+    assert (customer.name, customer.time_zone) == ("Difference Engines", "Europe/Warsaw")
+    assert owner.post("/organization/", {**form, "name": " "}).status_code == 200

@@ -17,10 +17,10 @@ HOST = "127.0.0.1"
 
 
 class Served:
-    """A started gateway; ``app`` is its application."""
+    """A started gateway; ``app`` is its application, another one may be given."""
 
-    def __init__(self) -> None:
-        self.app = GatewayApp()
+    def __init__(self, app=None) -> None:
+        self.app = app or GatewayApp()
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = probe.getsockname()[1]
