@@ -26,6 +26,7 @@ _GROUPS = {
         "PaymentMethod",
         "AutoTopUp",
         "Discount",
+        "Dispute",
         "IncomingEvent",
     ),
     "Usage and prices": ("UsageEvent", "LanguageModel", "ModelPrice"),

@@ -16,7 +16,7 @@ from credits.operations import BatchStatus, MovementBatch, RowStatus
 from openrouter.models import AccountStatus, ProviderAccount, ProviderBalance, ReconciliationDifference
 from outbox.jobs import troubled_jobs
 from outbox.models import DomainEvent, EmailDelivery, EmailStatus, TaskState
-from payments.models import IncomingEvent
+from payments.models import Dispute, DisputeStatus, IncomingEvent
 from payments.models import Outcome as EventOutcome
 from tiers.models import Subscription, SubscriptionStatus
 
@@ -41,11 +41,13 @@ def concerns_at(at: datetime, floats: Iterable[timedelta | None]) -> list[Concer
     stuck = DomainEvent.objects.filter(dispatched_at__isnull=True, attempts__gt=0)
     letters = EmailDelivery.objects.filter(status=EmailStatus.FAILED)
     events = IncomingEvent.objects.filter(outcome__in=(EventOutcome.FAILED, EventOutcome.REFUSED))
+    disputes = Dispute.objects.filter(status=DisputeStatus.OPEN)
     past_due = Subscription.objects.filter(status=SubscriptionStatus.PAST_DUE, ended_at__isnull=True)
     refused = MovementBatch.objects.filter(status=BatchStatus.DONE, rows__status=RowStatus.FAILED).distinct()
     return [
         Concern(_("jobs that fail or are overdue"), troubled_jobs(at), _list_of(TaskState)),
         _concern(_("payment events that failed or were refused"), events),
+        _concern(_("payments that are disputed with the bank"), disputes, status__exact="open"),
         _concern(_("differences with the provider"), differences, state="open"),
         Concern(_("provider accounts that last less than a week"), short, _list_of(ProviderBalance)),
         _concern(_("provider accounts that failed"), failed_accounts, status__exact="failed"),

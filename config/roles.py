@@ -46,6 +46,7 @@ RULES: dict[str, Rule] = {
     # payments
     "payments.Payment": OPERATE,  # mark paid, refund, cancel
     "payments.IncomingEvent": OPERATE,  # replay
+    "payments.Dispute": READ,
     "payments.PaymentMethod": READ,
     "payments.Discount": READ,
     "payments.AutoTopUp": READ,

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
+import payments.notices  # noqa: F401  (registers its words)
 from credits.models import LotKind
 from credits.services import grant_credits
 from outbox.models import DomainEvent

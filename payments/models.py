@@ -194,6 +194,42 @@ class Payment(models.Model):
         return self.status == Status.OPEN and self.collection == Collection.AUTOMATIC and self.organization.is_suspended
 
 
+class DisputeStatus(models.TextChoices):
+    """How a dispute stands."""
+
+    OPEN = "open"  # the bank has not decided
+    WON = "won"  # the money came back
+    LOST = "lost"
+
+
+class Dispute(models.Model):
+    """A payment whose payer says to their bank that it was not right; the money is away until the bank decides."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="+")
+    payment = models.ForeignKey(Payment, models.PROTECT, related_name="disputes")
+    provider = models.CharField(max_length=12)
+    reference = models.CharField(max_length=200)  # the provider's own id
+    amount = MoneyField()  # USD that is disputed
+    reason = models.CharField(max_length=60, blank=True)  # in the bank's words: fraudulent, duplicate…
+    status = models.CharField(max_length=4, choices=DisputeStatus, default=DisputeStatus.OPEN)
+    credits_taken = MoneyField(default=Decimal(0))  # unspent credit that was taken back meanwhile
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["provider", "reference"], name="dispute_once"),
+            models.CheckConstraint(
+                condition=Q(status="open", closed_at__isnull=True) | ~Q(status="open") & Q(closed_at__isnull=False),
+                name="dispute_closes_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{amounts.readable(self.amount)}, {self.status}"
+
+
 class Outcome(models.TextChoices):
     """What became of an incoming event."""
 

@@ -90,6 +90,7 @@ class PaymentAdmin(LargeTable, OperatedAdmin):
                 "may_operate": self.has_operate_permission(request),
                 "is_open": payment.status == Status.OPEN,
                 "is_paid": payment.status == Status.SUCCEEDED and bool(payment.amount),
+                "disputes": payment.disputes.order_by("-opened_at"),
                 "events": payment.incoming_events.order_by("-received_at")[:20],
             }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})

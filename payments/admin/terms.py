@@ -4,8 +4,9 @@ from typing import ClassVar
 
 from django.contrib import admin
 
+from core import amounts
 from core.admin import LargeTableAdmin
-from payments.models import AutoTopUp, Discount, PaymentMethod
+from payments.models import AutoTopUp, Discount, Dispute, PaymentMethod
 
 
 class _OfOrganizations(LargeTableAdmin):
@@ -49,3 +50,24 @@ class AutoTopUpAdmin(_OfOrganizations):
     list_filter = ["is_enabled", "paused_at"]
     search_fields = ["organization__name"]
     ordering = ["-updated_at"]
+
+
+@admin.register(Dispute)
+class DisputeAdmin(_OfOrganizations):
+    """Payments that somebody disputes with the bank; answered on the provider's own pages."""
+
+    list_display = ["opened_at", "organization", "payment", "shown_amount", "reason", "status", "taken", "closed_at"]
+    list_filter = ["status", "provider", "reason", "opened_at"]
+    list_select_related: ClassVar[list[str]] = ["organization", "payment"]
+    search_fields = ["organization__name", "=reference", "=payment__id"]
+    ordering = ["-opened_at", "-id"]
+
+    @admin.display(description="amount", ordering="amount")
+    def shown_amount(self, dispute: Dispute) -> str:
+        """USD."""
+        return amounts.full(dispute.amount)
+
+    @admin.display(description="credit taken back")
+    def taken(self, dispute: Dispute) -> str:
+        """USD."""
+        return amounts.full(dispute.credits_taken)

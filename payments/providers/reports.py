@@ -39,6 +39,18 @@ class RefundReport:
 
 
 @dataclass(frozen=True, slots=True)
+class DisputeReport:
+    """The payer of the provider's payment ``reference`` disputes ``amount`` USD with the bank, or the bank decided."""
+
+    provider: str
+    reference: str
+    dispute_reference: str
+    amount: Decimal
+    reason: str
+    status: str  # open, won, lost
+
+
+@dataclass(frozen=True, slots=True)
 class OrderReport:
     """Money that a sender collected by itself: it settles ``payment_id``, or buys ``credits`` or a ``tier``.
 
@@ -71,7 +83,7 @@ class SubscriptionReport:
     ends_at: datetime | None = None
 
 
-Report = PaymentReport | MethodReport | RefundReport | OrderReport | SubscriptionReport
+Report = PaymentReport | MethodReport | RefundReport | DisputeReport | OrderReport | SubscriptionReport
 
 
 @dataclass(frozen=True, slots=True)

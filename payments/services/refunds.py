@@ -6,6 +6,7 @@ from typing import cast
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from core.errors import InvalidRequest
 from core.money import EXACT, ZERO, quantize
@@ -58,6 +59,28 @@ def refund_payment(
     return payment
 
 
+@transaction.atomic
+def record_further_refund(*, payment_id: UUID, total: Decimal, reference: str, actor: str, at: datetime) -> Payment:
+    """More money of a payment was given back with the provider, ``total`` USD by now; its share of credit goes too.
+
+    Raises RefundTooLarge, UnknownPayment.
+    """
+    payment = locked_payment(payment_id)
+    further = total - payment.refunded
+    if payment.status != Status.REFUNDED or further <= 0:
+        return payment
+    if total > payment.amount:
+        raise RefundTooLarge(refundable=payment.amount - payment.refunded)
+    taken, reason = ZERO, "Refunded with the provider"
+    if payment.purpose in SELLS_CREDIT and payment.credits:
+        _, taken = _take_credit_back(payment, further, reason, actor, at)
+    payment.refunded, payment.refund_reference, payment.retry_at = total, reference, None
+    payment.save(update_fields=["refunded", "refund_reference", "retry_at"])
+    facts = {"payment_id": payment.id, "amount": further, "credits": taken, "reason": reason}
+    publish(type="payment.refunded", organization_id=payment.organization_id, data=facts, actor=actor, at=at)
+    return payment
+
+
 def _check(payment: Payment, amount: Decimal | None) -> None:
     if payment.status != Status.SUCCEEDED or not payment.amount:
         raise PaymentNotRefundable(f"The payment is {payment.status} and held {payment.amount} USD.")
@@ -73,7 +96,7 @@ def _take_credit_back(
     payment: Payment, amount: Decimal | None, reason: str, actor: str, at: datetime
 ) -> tuple[Decimal, Decimal]:
     """The money to give back and the credit taken back for it."""
-    free = _void(payment, reason, actor, at)
+    free = take_unspent(payment, reason, actor, at)
     if amount is None:
         amount = share(payment.amount, min(free, payment.credits), payment.credits)
         if not amount:
@@ -88,15 +111,16 @@ def _take_credit_back(
             reason="Credit kept after a partial refund",
             actor=actor,
             at=at,
-            key=f"{lot_key(payment)}:kept",
+            key=f"{lot_key(payment)}:kept:{payment.refunded + amount}",
         )
     return amount, free - kept
 
 
-def _void(payment: Payment, reason: str, actor: str, at: datetime) -> Decimal:
-    """Take back what is neither spent nor held of the credit; the amount taken."""
-    entry = LedgerEntry.objects.filter(account_id=payment.organization_id, key=lot_key(payment)).first()
-    lots = [part["lot"] for part in entry.allocations if part["lot"]] if entry else []
+def take_unspent(payment: Payment, reason: str, actor: str, at: datetime) -> Decimal:
+    """Take back what is neither spent nor held of the credit that the payment bought, USD; the caller locks it."""
+    mine = Q(key=lot_key(payment)) | Q(key__startswith=f"{lot_key(payment)}:kept")
+    entries = LedgerEntry.objects.filter(mine, account_id=payment.organization_id)
+    lots = [part["lot"] for entry in entries for part in entry.allocations if part["lot"]]
     taken = ZERO
     for lot in lots:
         try:

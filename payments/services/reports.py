@@ -15,6 +15,7 @@ from payments.models import Collection, Outcome, Payment, Purpose, Status
 from payments.providers import EXTERNAL
 from payments.providers.port import Answer, Verdict
 from payments.providers.reports import (
+    DisputeReport,
     MethodReport,
     OrderReport,
     PaymentReport,
@@ -24,8 +25,9 @@ from payments.providers.reports import (
     SubscriptionReport,
 )
 from payments.registry import ExternalSubscription, tell_settled, tell_subscription
+from payments.services.disputes import record_dispute
 from payments.services.methods import save_method
-from payments.services.refunds import refund_payment
+from payments.services.refunds import record_further_refund, refund_payment
 from payments.services.settling import locked_payment
 from payments.services.submission import record_answer
 
@@ -66,6 +68,13 @@ def _(report: RefundReport, *, at: datetime) -> Result:
     payment = Payment.objects.filter(provider=report.provider, provider_reference=report.reference).first()
     if payment is None:
         return Result(Outcome.IGNORED, "Not a payment of ours.")
+    if payment.refunded > report.amount:
+        return Result(Outcome.DONE, "Overtaken by what came later.", payment, payment.organization_id)
+    if payment.status == Status.REFUNDED and payment.refunded < report.amount:
+        payment = record_further_refund(
+            payment_id=payment.id, total=report.amount, reference=report.refund_reference, actor=report.provider, at=at
+        )
+        return Result(Outcome.DONE, "More was refunded.", payment, payment.organization_id)
     if payment.status != Status.REFUNDED:
         payment = refund_payment(
             payment_id=payment.id,
@@ -76,9 +85,16 @@ def _(report: RefundReport, *, at: datetime) -> Result:
             at=at,
         )
         return Result(Outcome.DONE, "Refunded.", payment, payment.organization_id)
-    if payment.refunded != report.amount:
-        raise InvalidPaymentAmount(f"{report.amount} USD was given back in all; our books say {payment.refunded} USD.")
     return Result(Outcome.DONE, "Was refunded before.", payment, payment.organization_id)
+
+
+@carry_out.register
+def _(report: DisputeReport, *, at: datetime) -> Result:
+    payment = Payment.objects.filter(provider=report.provider, provider_reference=report.reference).first()
+    if payment is None:
+        return Result(Outcome.IGNORED, "Not a payment of ours.")
+    dispute = record_dispute(payment, report, at=at)
+    return Result(Outcome.DONE, f"The dispute is {dispute.status}.", payment, payment.organization_id)
 
 
 @carry_out.register

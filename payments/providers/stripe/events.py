@@ -7,7 +7,7 @@ from uuid import UUID
 from payments.models import IncomingEvent
 from payments.money import from_cents
 from payments.providers.port import Answer, Verdict
-from payments.providers.reports import MethodReport, PaymentReport, RefundReport, Report
+from payments.providers.reports import DisputeReport, MethodReport, PaymentReport, RefundReport, Report
 from payments.providers.stripe.adapter import ATTEMPT, ORGANIZATION, PAYMENT
 from payments.providers.stripe.answers import BANK_DECLINED, answer_of_intent, answer_of_session, facts_of
 from payments.providers.stripe.client import client, our_errors
@@ -69,6 +69,21 @@ def _charge_refunded(charge: Subject) -> Report | None:
     return RefundReport("stripe", charge["payment_intent"], charge["id"], from_cents(charge["amount_refunded"]))
 
 
+def _dispute(dispute: Subject) -> Report | None:
+    """An inquiry (``warning_…``) takes no money yet; one that is closed took none."""
+    status = str(dispute.get("status", ""))
+    if not dispute.get("payment_intent") or status.startswith("warning_"):
+        return None
+    return DisputeReport(
+        "stripe",
+        dispute["payment_intent"],
+        dispute["id"],
+        from_cents(dispute["amount"]),
+        str(dispute.get("reason") or ""),
+        status if status in ("won", "lost") else "open",
+    )
+
+
 def _ours(subject: Subject) -> UUID | None:
     """Our payment that the object names in its metadata."""
     return _uuid((subject.get("metadata") or {}).get(PAYMENT))
@@ -89,4 +104,7 @@ _READERS: dict[str, Callable[[Subject], Report | None]] = {
     "payment_intent.succeeded": _intent_changed,
     "payment_intent.payment_failed": _intent_changed,
     "charge.refunded": _charge_refunded,
+    "charge.dispute.created": _dispute,
+    "charge.dispute.updated": _dispute,
+    "charge.dispute.closed": _dispute,
 }

@@ -1,0 +1,116 @@
+"""Disputes with the bank, and refunds made with the provider: what becomes of money and credit."""
+
+from datetime import timedelta
+
+import pytest
+
+from config.concerns import concerns_at
+from credits.services import deduct_credits
+from outbox.models import DomainEvent
+from payments import services
+from payments.models import AutoTopUp, Dispute, IncomingEvent, Payment
+from payments.providers.port import MethodFacts
+from tests.builders import NOON, make_organization, make_user, sign_in, usd
+from tests.payments.building import ask_for, balance_of
+from tests.payments.signing import send_stripe, stripe_event
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def bought(stripe):
+    """20 USD of credit, paid with a card; 5 are spent."""
+    organization = make_organization()
+    payment = services.buy_credits(organization_id=organization.pk, credits=usd("20"), actor="test", at=NOON)
+    session = stripe.pay(payment.checkout_reference)
+    send_stripe(stripe_event("checkout.session.completed", session))
+    deduct_credits(organization_id=organization.pk, amount=usd("5"), reason="use", actor="test", at=NOON)
+    payment.refresh_from_db()
+    assert balance_of(organization) == 15
+    return payment
+
+
+def hear(kind, payment, status="needs_response", id="dp_1", **fields):
+    about = {"id": id, "object": "dispute", "amount": 2000, "reason": "fraudulent", "status": status, **fields}
+    about.setdefault("payment_intent", payment.provider_reference)
+    assert send_stripe(stripe_event(f"charge.dispute.{kind}", about)).status_code == 200
+    payment.refresh_from_db()
+    return IncomingEvent.objects.latest("received_at")
+
+
+def test_a_dispute_takes_the_unspent_credit_and_stops_top_ups_once(bought):
+    facts = MethodFacts("pm_ok", "cus_1", "Visa")
+    who = {"organization_id": bought.organization_id, "actor": "ada", "at": NOON}
+    services.save_method(provider="stripe", facts=facts, **who)
+    services.set_auto_top_up(threshold=usd("5"), amount=usd("20"), **who)
+    for kind in ("created", "updated"):
+        assert hear(kind, bought).outcome == "done"
+    dispute = Dispute.objects.get()
+    assert (dispute.status, dispute.amount, dispute.credits_taken, dispute.reason) == ("open", 20, 15, "fraudulent")
+    assert (bought.status, balance_of(bought.organization)) == ("succeeded", 0)
+    assert AutoTopUp.objects.get().pause_reason == "A payment was disputed with the bank."
+    assert DomainEvent.objects.filter(type="payment.disputed").count() == 1
+
+
+def test_a_dispute_that_is_won_gives_the_credit_back_once(bought):
+    hear("created", bought)
+    for _ in range(2):
+        hear("closed", bought, "won")
+    assert (Dispute.objects.get().status, bought.status, balance_of(bought.organization)) == ("won", "succeeded", 15)
+
+
+def test_a_dispute_that_is_lost_is_a_refund_by_the_bank(bought):
+    hear("created", bought)
+    hear("closed", bought, "lost")
+    hear("created", bought)  # late
+    assert Dispute.objects.get().status == "lost"
+    assert (bought.status, bought.refunded, bought.refund_reference) == ("refunded", 20, "dp_1")
+    assert balance_of(bought.organization) == 0
+    assert services.submit_due(at=NOON + timedelta(days=1)) == 0  # nothing is sent: the bank has done it
+
+
+def test_an_end_that_is_heard_of_first_counts_whole(bought):
+    hear("closed", bought, "lost", amount=1000)
+    assert (bought.status, bought.refunded, balance_of(bought.organization)) == ("refunded", 10, 0)
+
+
+def test_what_takes_no_money_or_is_not_ours_changes_nothing(bought):
+    assert hear("created", bought, "warning_needs_response").outcome == "ignored"
+    assert hear("created", bought, payment_intent="pi_other").outcome == "ignored"
+    assert (Dispute.objects.count(), balance_of(bought.organization)) == (0, 15)
+
+
+def test_a_disputed_subscription_goes_on_until_an_operator_ends_it(stripe):
+    organization = make_organization()
+    payment = ask_for(organization, "30", purpose="overage", credits="0")
+    services.open_checkout(payment_id=payment.id, at=NOON)
+    payment.refresh_from_db()
+    send_stripe(stripe_event("checkout.session.completed", stripe.pay(payment.checkout_reference)))
+    payment.refresh_from_db()
+    hear("created", payment, amount=3000)
+    assert (Dispute.objects.get().credits_taken, payment.status) == (0, "succeeded")
+
+
+def test_each_refund_made_with_stripe_takes_its_share_of_the_credit(bought):
+    def refunded(cents):
+        charge = {"id": "ch_1", "payment_intent": bought.provider_reference, "amount_refunded": cents}
+        send_stripe(stripe_event("charge.refunded", charge))
+        bought.refresh_from_db()
+        return bought.refunded, balance_of(bought.organization), IncomingEvent.objects.latest("received_at").outcome
+
+    assert refunded(500) == (5, 10, "done")
+    assert refunded(800) == (8, 7, "done")
+    assert refunded(800) == (8, 7, "done")
+    assert refunded(500) == (8, 7, "done")  # late
+    assert refunded(2000) == (20, 0, "done")
+    assert refunded(2100) == (20, 0, "refused")
+    assert Payment.objects.get().status == "refunded"
+
+
+def test_operators_see_disputes_on_their_list_the_payment_and_the_front_page(bought):
+    hear("created", bought)
+    browser = sign_in(make_user(is_staff=True, is_superuser=True))
+    listed = browser.get("/admin/payments/dispute/").content.decode()
+    assert "fraudulent" in listed and "20.00" in listed
+    assert "Disputes" in browser.get(f"/admin/payments/payment/{bought.pk}/change/").content.decode()
+    assert [each.count for each in concerns_at(NOON, []) if "disputed" in each.label] == [1]
