@@ -18,6 +18,7 @@ app.conf.beat_schedule = {
     "hand on events": {"task": "outbox.tasks.dispatch", "schedule": 2},
     "send e-mails": {"task": "outbox.tasks.send_emails", "schedule": 10},
     "send webhooks": {"task": "outbox.tasks.send_webhooks", "schedule": 3, "options": {"expires": 3}},
+    "tell of expiring keys": {"task": "outbox.tasks.tell_of_expiring_keys", "schedule": 3600},
     "forget old runs and e-mails": {"task": "outbox.tasks.forget_old", "schedule": crontab(hour="3", minute="40")},
     "forget old answers": {"task": "accounts.tasks.clean_idempotency_records", "schedule": 3600},
     "expire holds": {"task": "credits.tasks.expire_holds", "schedule": 30},

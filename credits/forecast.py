@@ -49,9 +49,9 @@ class _Part:
 
 
 def forecast(lots: Iterable[Lot], *, daily: Decimal, at: datetime, days: int) -> Forecast:
-    """Spend ``daily`` USD a day from ``lots`` (in burn order) and let each end when it expires; ``days`` days are listed.
+    """Spend ``daily`` USD a day from ``lots`` (in burn order) and let each end when it expires.
 
-    New credit is not foreseen. Without spending, credit only ends by expiry.
+    The first ``days`` days are listed. New credit is not foreseen. Without spending, credit only ends by expiry.
     """
     parts = [_Part(lot.remaining, lot.expires_at) for lot in lots]
     left: list[Decimal] = []

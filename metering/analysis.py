@@ -214,7 +214,9 @@ class _Tags:
             organization_id=self.organization_id, day__gte=days.first, day__lte=days.last, tag_key=self.tag_key
         )
         found: dict[tuple[datetime, str], Row] = {}
-        for row in rows.values("day", "tag_value").annotate(**{f"of_{name}": Sum(name) for name in TAG_SUMS}):
+        totals = {f"of_{name}": Sum(name) for name in TAG_SUMS}
+        row: Any
+        for row in rows.values("day", "tag_value").annotate(**totals):
             sums = {name: row[f"of_{name}"] for name in TAG_SUMS}
             _add(found, (self._start(days, row["day"]), row["tag_value"]), sums, TAG_SUMS)
         return starts, found

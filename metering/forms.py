@@ -89,7 +89,7 @@ class UsageForm(forms.Form):
     """Which days of usage, grouped how; what is not valid counts as not asked."""
 
     days = forms.TypedChoiceField(
-        required=False, coerce=int, empty_value=0, choices=[(1, 1), *((n, n) for n in RANGES)]
+        required=False, coerce=int, empty_value=None, choices=[(1, 1), *((n, n) for n in RANGES)]
     )
     start = forms.DateField(required=False, label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
     end = forms.DateField(required=False, label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))

@@ -16,6 +16,7 @@ class OutboxConfig(AppConfig):
 
     def ready(self) -> None:
         """Keep what accounts announces: it cannot write here itself, being further left. Watch the jobs."""
+        import outbox.notices.words
         import outbox.webhooks.handlers  # noqa: F401  (registers them)
         from accounts.signals import account_changed, mail_wanted
         from outbox import taskruns

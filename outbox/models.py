@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from core.ids import uuid7
+from outbox.notices.models import Notice, NoticeChoice, NoticeReader
 from outbox.querysets import DomainEventQuerySet, EmailDeliveryQuerySet
 from outbox.webhooks.models import (
     WebhookDelivery,
@@ -19,6 +20,9 @@ __all__ = [
     "DomainEvent",
     "EmailDelivery",
     "EmailStatus",
+    "Notice",
+    "NoticeChoice",
+    "NoticeReader",
     "Outcome",
     "TaskRun",
     "TaskState",

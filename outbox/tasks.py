@@ -5,6 +5,7 @@ from django.utils import timezone
 
 from outbox.mail import forget_emails
 from outbox.mail import send_emails as send_due
+from outbox.notices.key_expiry import announce_expiring_keys
 from outbox.services import dispatch_events
 from outbox.taskruns import forget_runs, note_problem
 from outbox.webhooks.keeping import forget_events
@@ -39,3 +40,9 @@ def forget_old() -> int:
     """Delete runs of jobs, e-mails and webhooks that nobody needs any more; how many."""
     now = timezone.now()
     return forget_runs(at=now) + forget_emails(at=now) + forget_events(at=now)
+
+
+@shared_task
+def tell_of_expiring_keys() -> int:
+    """Announce API keys that end soon, once each; how many."""
+    return announce_expiring_keys(at=timezone.now())

@@ -17,7 +17,8 @@ class TiersConfig(AppConfig):
         import tiers.close.handlers
         import tiers.close.services
         import tiers.external
-        import tiers.handlers  # noqa: F401
+        import tiers.handlers
+        import tiers.notices  # noqa: F401
         from accounts.signals import organization_created, suspension_changing
 
         organization_created.connect(_settle_in, dispatch_uid="tiers")

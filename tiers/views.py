@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -92,7 +93,7 @@ def _told(outcome: SwitchOutcome) -> str:
     return _("You are on %(tier)s.") % names
 
 
-def _acting(act: Callable[..., Any], told: Callable[[], str]) -> Callable[..., HttpResponse]:
+def _acting(act: Callable[..., Any], told: Callable[[], str]) -> Callable[..., HttpResponseBase]:
     @require_POST
     @organization_page(MANAGE)
     def view(request: PageRequest) -> HttpResponse:

@@ -101,7 +101,7 @@ def chart_figure(value: Decimal | int | None, unit: str) -> str | SafeString:
     if value is None:
         return _dash()
     if unit == "money":
-        return _money(value, "") if value else "$0"
+        return _money(Decimal(value), "") if value else "$0"
     return f"{int(value):,}"
 
 
@@ -244,8 +244,9 @@ def wire(amount: Decimal) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: RequestContext, name: str, label: str, icon_name: str) -> SafeString:
-    """A link of the navigation; the one whose pages are being read is marked."""
+def nav_link(context: RequestContext, name: str, label: str, icon_name: str, count: str = "") -> SafeString:
+    """A link of the navigation; the one whose pages are being read is marked. ``count``: how much there is anew."""
     address = reverse(name)
     current = format_html(' aria-current="{}"', "page") if context["request"].path.startswith(address) else ""
-    return format_html('<a href="{}"{}>{}{}</a>', address, current, icon(icon_name), label)
+    new = format_html('<span class="count count-new">{}<span class="sr-only"> {}</span></span>', count, gettext("new"))
+    return format_html('<a href="{}"{}>{}{}{}</a>', address, current, icon(icon_name), label, new if count else "")

@@ -20,9 +20,11 @@ from accounts.contacts import billing_contacts
 from accounts.models import Mode
 from core.money import MoneyField
 from credits.models import CreditAccount, Lot, LotKind
+from credits.notices import EXPIRING, LOW
 from credits.operations import AlertKind, CreditAlert
 from outbox.mail import queue_email
 from outbox.models import DomainEvent
+from outbox.notices.services import wanting
 from outbox.services import publish
 
 EXPIRES_WITHIN = timedelta(days=7)
@@ -149,7 +151,7 @@ def _open(organization_id: UUID, kind: str, event_id: UUID, at: datetime, subjec
 
 
 def _write(kind: str, organization_id: UUID, event_id: UUID, about: dict[str, Any], at: datetime) -> int:
-    people = billing_contacts(organization_id)
+    people = wanting(billing_contacts(organization_id), EXPIRING if kind == AlertKind.EXPIRING else LOW)
     for person in people:
         subject, body = _words(kind, {**about, "person": person, "address": settings.PUBLIC_URL})
         queue_email(
