@@ -49,9 +49,12 @@ def lock_off():
         )
         reserving = cursor.fetchone()[0]
         cursor.execute(reserving.replace("SELECT c.*, greatest", "SELECT pg_sleep(0.3), c.*, greatest"))
+        cursor.execute("SELECT pg_get_functiondef('credits_hold_one(credits_request,timestamptz)'::regprocedure)")
+        alone = cursor.fetchone()[0]
+        cursor.execute(alone.replace("FOR NO KEY UPDATE;", "; PERFORM pg_sleep(0.3);"))
     yield
     with connection.cursor() as cursor:
-        for original in (definition, judging, reserving):
+        for original in (definition, judging, reserving, alone):
             cursor.execute(original)
 
 
@@ -69,15 +72,28 @@ def test_two_hundred_parallel_holds_with_credit_for_eighty_place_exactly_eighty(
     assert audit_books(account) == []
 
 
-def test_without_the_lock_the_same_holds_lose_updates(lock_off):
+@pytest.mark.parametrize("together", [1, 2])
+def test_without_the_lock_the_same_holds_lose_updates(lock_off, together):
     account = funded("80")
-    results = run_parallel(
-        [lambda n=n: services.place_holds([request(account, "1", f"k{n}")], at=NOON) for n in range(8)]
-    )
-    placed = sum(outcomes[0].status == "placed" for outcomes in results)
-    assert placed == 8
+    batches = [[request(account, "1", f"k{n}-{i}") for i in range(together)] for n in range(8)]
+    results = run_parallel([lambda batch=batch: services.place_holds(batch, at=NOON) for batch in batches])
+    placed = sum(outcome.status == "placed" for outcomes in results for outcome in outcomes)
+    assert placed == 8 * together
     assert CreditAccount.objects.get(pk=account).held < placed  # the race: reservations overwrote each other
     assert audit_books(account) != []
+
+
+def test_two_hundred_holds_that_come_alone_place_exactly_eighty():
+    account = funded("80")
+    tasks = [
+        lambda n=n: [services.place_holds([request(account, "1", f"k{n}-{i}")], at=NOON)[0] for i in range(10)]
+        for n in range(20)
+    ]
+    statuses = Counter(outcome.status for outcomes in run_parallel(tasks) for outcome in outcomes)
+    assert statuses == {"placed": 80, "insufficient": 120}
+    wallet = CreditAccount.objects.get(pk=account)
+    assert (wallet.balance, wallet.held) == (80, 80)
+    assert audit_books(account) == []
 
 
 def test_a_hold_settled_from_eight_connections_is_charged_once():

@@ -1,4 +1,4 @@
-"""The ledger's short way and its item-by-item way give the same books, item for item, on the same random batches."""
+"""The ledger's short ways and its item-by-item way give the same books, item for item, on the same random batches."""
 
 import random
 from collections.abc import Callable
@@ -27,6 +27,13 @@ _SHORT_WAYS = (
 )
 
 
+_SHORTEST_WAYS = (
+    "credits_spend_one(credits_item,timestamptz)",
+    "credits_hold_one(credits_request,timestamptz)",
+    "credits_settle_one(credits_ending,timestamptz)",
+)
+
+
 class _Undone(Exception):
     """Ends a trial whose writes are to be taken back."""
 
@@ -42,17 +49,22 @@ def _trial(work: Callable[[], Any]) -> Any:
         return found
 
 
-def _item_by_item(work: Callable[[], Any]) -> Callable[[], Any]:
-    """``work`` with the short way shut."""
+def _without(work: Callable[[], Any], **shut: tuple[str, ...]) -> Callable[[], Any]:
+    """``work`` with some functions shut: each answers at once what its name here says, or nothing."""
 
     def careful() -> Any:
         with connection.cursor() as cursor:
-            for name in _SHORT_WAYS:
-                cursor.execute("SELECT pg_get_functiondef(%s::regprocedure)", [name])
-                cursor.execute(cursor.fetchone()[0].replace("BEGIN\n", "BEGIN RETURN '{}';\n", 1))
+            for answer, names in shut.items():
+                for name in names:
+                    cursor.execute("SELECT pg_get_functiondef(%s::regprocedure)", [name])
+                    body = cursor.fetchone()[0].replace("BEGIN\n", f"BEGIN RETURN {_ANSWERS[answer]};\n", 1)
+                    cursor.execute(body)
         return work()
 
     return careful
+
+
+_ANSWERS = {"nobody": "'{}'", "nothing": ""}
 
 
 def _books() -> dict[str, Any]:
@@ -182,23 +194,46 @@ class _World:
         return accounts if self.chance.random() < 0.97 else [*accounts, uuid7()]
 
 
+class _Alone(_World):
+    """The same, with one item in a batch."""
+
+    def pick(self) -> list[UUID]:
+        return [self.chance.choice(self.accounts) if self.chance.random() < 0.97 else uuid7()]
+
+    def endings(self) -> list[dict[str, Any]]:
+        return super().endings()[:1]
+
+
 def _compare(function: str, items: list[dict[str, Any]], at: datetime) -> None:
     """Run a batch both ways on the same books, hold the two against each other, then let it happen."""
 
     def work() -> list[dict[str, Any]]:
         return _answers(function, items, at)
 
-    short, careful = _trial(work), _trial(_item_by_item(work))
-    assert repr(short[0]) == repr(careful[0])  # to the last zero
-    for name, rows in careful[1].items():
-        assert short[1][name] == rows, name
+    careful = _trial(_without(work, nobody=_SHORT_WAYS, nothing=_SHORTEST_WAYS))
+    ways = [work]
+    if len(items) == 1:
+        ways.append(_without(work, nothing=_SHORTEST_WAYS))
+    for way in ways:
+        short = _trial(way)
+        assert repr(short[0]) == repr(careful[0])  # to the last zero
+        for name, rows in careful[1].items():
+            assert short[1][name] == rows, name
     call_batch(function, items, at)
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_both_ways_give_the_same_answers_entries_and_balances(seed: int) -> None:
-    world = _World(seed)
-    for _ in range(25):
+def test_all_ways_give_the_same_answers_entries_and_balances(seed: int) -> None:
+    _live(_World(seed), 25)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_so_they_do_for_items_that_come_alone(seed: int) -> None:
+    _live(_Alone(seed), 60)
+
+
+def _live(world: _World, steps: int) -> None:
+    for _ in range(steps):
         world.at += timedelta(minutes=world.chance.choice([0, 0, 1, 7]))
         late = world.at - timedelta(minutes=world.chance.choice([0, 0, 3]))  # clocks differ
         match world.chance.randint(0, 3):
@@ -235,5 +270,20 @@ def test_the_short_way_is_taken_where_nothing_can_be_refused() -> None:
         [services.SettleRequest(hold.hold_id, Decimal("0.5")) for hold in holds if hold.hold_id], at=NOON
     )
     services.deduct_credits(organization_id=account, amount=Decimal("3.5"), reason="r", actor="t", at=NOON)
+    assert CreditAccount.objects.get(pk=account).balance == 0
+    assert audit_books(account) == []
+
+
+def test_the_shortest_way_is_taken_by_an_item_that_comes_alone() -> None:
+    account = make_organization().pk
+    services.grant_credits(organization_id=account, amount=Decimal(1), kind="bonus", reason="r", actor="t", at=NOON)
+    with connection.cursor() as cursor:
+        for name in ("credits_spend", "credits_reserve", "credits_settle", "credits_post_each", "credits_end_each"):
+            cursor.execute(f"ALTER FUNCTION {name} RENAME TO {name}_shut")
+    request = services.HoldRequest(account, Decimal("0.5"), "k", NOON + timedelta(hours=1), purpose="gateway")
+    [hold] = services.place_holds([request], at=NOON)
+    assert hold.hold_id is not None
+    services.settle_holds([services.SettleRequest(hold.hold_id, Decimal("0.3"))], at=NOON)
+    services.deduct_credits(organization_id=account, amount=Decimal("0.7"), reason="r", actor="t", at=NOON)
     assert CreditAccount.objects.get(pk=account).balance == 0
     assert audit_books(account) == []
