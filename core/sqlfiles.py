@@ -25,7 +25,8 @@ def functions_as_in(app: str, name: str, functions: Sequence[str]) -> str:
     """
     text = (_ROOT / app / "sql" / f"{name}.sql").read_text()
     found = [
-        re.search(rf"^CREATE FUNCTION {function}\(.*?^\$\$;$", text, re.DOTALL | re.MULTILINE) for function in functions
+        re.search(rf"^CREATE (?:OR REPLACE )?FUNCTION {function}\(.*?^\$\$;$", text, re.DOTALL | re.MULTILINE)
+        for function in functions
     ]
     missing = [function for function, match in zip(functions, found, strict=True) if match is None]
     if missing:

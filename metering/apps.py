@@ -9,11 +9,15 @@ class MeteringConfig(AppConfig):
     name = "metering"
 
     def ready(self) -> None:
-        """Tell accounts, which knows no prices, what to suggest for a first call, and statements what was used."""
+        """Tell those who know no prices: what to suggest for a first call, what was used, what meters cost."""
         from accounts.first_call import suggest_by
         from credits.statements import register_usage_detail
         from metering.first_model import first_model
+        from metering.metered.arrears import arrears_of
+        from metering.metered.terms import checked_metered_prices
         from metering.statement_usage import usage_of_statements
+        from tiers.metered import meter_by
 
+        meter_by(check=checked_metered_prices, arrears=arrears_of)
         suggest_by(first_model)
         register_usage_detail(usage_of_statements)

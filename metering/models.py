@@ -307,4 +307,6 @@ class UsageTagDay(models.Model):
         return f"{self.tag_key}={self.tag_value} on {self.day}"
 
 
-from metering.meters.models import Meter  # noqa: E402, F401  (Django looks for an app's models here)
+# Django looks for an app's models here.
+from metering.metered.models import MeteredCharge, MeteredCounter  # noqa: E402, F401
+from metering.meters.models import Meter  # noqa: E402, F401

@@ -15,6 +15,13 @@ _HASH_BYTES = 16
 _encode = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode
 
 
+class Hit(msgspec.Struct, frozen=True):
+    """What an event adds to a meter that the organization's tier has a price for."""
+
+    meter: UUID
+    value: Decimal
+
+
 class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A priced event, ready to be recorded; field for field a row of :class:`metering.models.UsageEvent`.
 
@@ -61,6 +68,7 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     customer_id: UUID | None = None
     external_customer_id: str | None = None
     parent_id: str | None = None
+    metered: tuple[Hit, ...] = ()
     # what the ledger is told beside the event
     content_hash: UUID | None = None
     actor: str = ""

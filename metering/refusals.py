@@ -11,6 +11,12 @@ from metering.records import UsageOutcome, UsageRecord
 def refusal_of(event: UsageRecord, outcome: UsageOutcome) -> DomainError:
     """The error that a refused ``outcome`` stands for."""
     match outcome.status:
+        case "insufficient" if event.metered:
+            return InsufficientCredits(
+                "What this event adds to its meters costs more than is available: "
+                f"{to_wire(outcome.available or ZERO)} USD.",
+                available=outcome.available,
+            )
         case "insufficient":
             return InsufficientCredits(
                 f"This event costs {to_wire(event.charge)} USD; {to_wire(outcome.available or ZERO)} USD is available.",

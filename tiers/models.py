@@ -54,6 +54,8 @@ class Tier(models.Model):
     # [{"slug": "managed", "monthly_credit": "50", "components": [...]}, {"slug": "byok", "monthly_credit": "0", ...}];
     # empty: one option, "managed", with the tier's own figures. See tiers/options.py.
     options = models.JSONField(default=list, blank=True)
+    # [{"meter", "name", "unit", "filter", "aggregation", "mode", "price"}]: see tiers/metered.py and docs/meters.md
+    metered_prices = models.JSONField(default=list, db_default=[], blank=True)
     entitlements = models.JSONField(default=dict)
     position = models.PositiveSmallIntegerField(default=0)
     is_public = models.BooleanField(default=True)

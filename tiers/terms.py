@@ -31,6 +31,7 @@ class TierTerms:
     option: str = DEFAULT
     subscription_id: UUID | None = None
     period_ends_at: datetime | None = None  # past it, the period is closed before anything is spent
+    metered_prices: tuple[Mapping[str, Any], ...] = ()  # what is charged by the operator's meters
 
     def may_use_model(self, model: str, *, is_free: bool) -> bool:
         """Whether the tier includes ``model``; ``is_free`` says that its price is zero."""
@@ -61,4 +62,5 @@ def terms_of(tier: Tier, subscription: Subscription | None = None) -> TierTerms:
         option=option.slug,
         subscription_id=subscription.id if subscription else None,
         period_ends_at=subscription.period_ends_at if subscription else None,
+        metered_prices=tuple(tier.metered_prices),
     )

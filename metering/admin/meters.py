@@ -108,12 +108,12 @@ class MeterAdmin(ServiceAdmin):
 
     def save_model(self, request: HttpRequest, obj: Meter, form: Any, change: bool) -> None:
         """Through the service, which refuses to change what has been counted."""
-        data = {name: form.cleaned_data[name] for name in ("name", "unit", "filter", "aggregation")}
-        who = {"organization_id": None, "actor": str(request.user), "at": timezone.now()}
+        data: dict[str, Any] = {name: form.cleaned_data[name] for name in ("name", "unit", "filter", "aggregation")}
+        who, at = str(request.user), timezone.now()
         if change:
-            update_meter(meter_id=obj.pk, **data, **who)
+            update_meter(organization_id=None, meter_id=obj.pk, actor=who, at=at, **data)
         else:
-            obj.pk = create_meter(**data, **who).pk
+            obj.pk = create_meter(organization_id=None, actor=who, at=at, **data).pk
 
     @admin.action(description="Archive", permissions=["change"])
     def archive(self, request: HttpRequest, meters: QuerySet[Meter]) -> None:
@@ -127,5 +127,5 @@ class MeterAdmin(ServiceAdmin):
 
     def _archive(self, request: HttpRequest, meters: QuerySet[Meter], is_archived: bool) -> None:
         for meter in meters.filter(organization=None):
-            who = {"organization_id": None, "actor": str(request.user), "at": timezone.now()}
-            update_meter(meter_id=meter.pk, is_archived=is_archived, **who)
+            who, at = str(request.user), timezone.now()
+            update_meter(organization_id=None, meter_id=meter.pk, is_archived=is_archived, actor=who, at=at)

@@ -17,6 +17,7 @@ from metering.errors import AmountTooLarge, ByokNotIncluded, UnknownModel, Unpri
 from metering.ingest.checks import MOST_USD
 from metering.ingest.reporter import Reporter
 from metering.ingest.shapes import TrackedEvent
+from metering.metered.hits import hits_of
 from metering.price_book import BookPrice, card_for
 from metering.rating import Charge, TokenUsage, apply_markup, rate
 from metering.records import UsageRecord, hash_of
@@ -45,6 +46,8 @@ def record_of(event: TrackedEvent, reporter: Reporter, terms: TierTerms, *, at: 
         _rate(record, event, terms, price)
     elif _has_quantities(event) and not event.is_byok:
         raise UnknownModel(_how_to_price(event), model=event.model)
+    if terms.metered_prices:
+        record.metered = hits_of(record, terms.metered_prices)
     return record
 
 

@@ -1,6 +1,6 @@
 """How much a meter comes to over a range, in buckets of time and by a property's values; by when events happened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -76,31 +76,19 @@ def quantities(
     events = _Events(meter, start, end, organization_id or meter.organization_id, customers, metadata or {}, group_by)
     if across_customers is not None:
         return _across(events, starts, across_customers)
-    parts = events.parts(starts)
-    distinct = events.distinct(group_by) if meter.definition.aggregation.function == "unique" else {}
-    function = meter.definition.aggregation.function
-    groups = [
-        GroupQuantities(
-            None if text is None else loads(text),
-            add_up(_in_order(row), distinct=distinct.get(text, 0)).quantity(function),
-            _buckets(starts, row, function),
-        )
-        for text, row in parts.items()
+    whole, groups = events.distinct(starts) if events.function == "unique" else events.sums(starts)
+    made = [
+        GroupQuantities(None if text is None else loads(text), *_quantities(part, starts, events.function))
+        for text, part in groups.items()
     ]
-    if group_by is None:
-        return Quantities(groups[0].buckets, groups[0].total) if groups else Quantities(_none(starts), ZERO)
-    groups.sort(key=lambda group: (-group.total, str(group.value)))
-    whole = quantities(
-        meter=meter,
-        start=start,
-        end=end,
-        interval=interval,
-        zone=zone,
-        customers=customers,
-        metadata=metadata,
-        organization_id=organization_id,
-    )
-    return Quantities(whole.buckets, whole.total, groups)
+    made.sort(key=lambda group: (-group.total, str(group.value)))
+    total, buckets = _quantities(whole, starts, events.function)
+    return Quantities(buckets, total, made)
+
+
+# The sums of each bucket, counted from 1; those of the whole range at 0, where they are no sum of the buckets.
+_Part = dict[int, Sums]
+_WHOLE = 0
 
 
 class _Events:
@@ -119,6 +107,7 @@ class _Events:
         self.bind = bind = Binder()
         self.function = meter.definition.aggregation.function
         self.amount = amount(meter.definition.aggregation, bind)
+        self.is_grouped = group_by is not None
         self.group = f"({label(group_by, bind)})::text" if group_by else "NULL::text"
         self.where = " AND ".join(
             [
@@ -137,28 +126,30 @@ class _Events:
         moments = [moment.isoformat() for moment in starts]
         return f"width_bucket(e.occurred_at, {self.bind.bind(moments, 'timestamptz[]')})"
 
-    def parts(self, starts: list[datetime]) -> dict[str | None, dict[int, Sums]]:
-        """The sums of each group's buckets, groups by their value as JSON text."""
-        bucket = self.bucket(starts)
-        if self.function == "unique":
-            made = f"""SELECT b, g, count(*), count(x) FROM (
-                SELECT DISTINCT {bucket} AS b, {self.group} AS g, {self.amount} AS x
-                FROM metering_usageevent e WHERE {self.where}) d GROUP BY 1, 2"""  # noqa: S608
-        else:
-            sums = ", ".join(columns(self.function, self.amount))
-            made = f"""SELECT {bucket} AS b, {self.group} AS g, {sums}
-                FROM metering_usageevent e WHERE {self.where} GROUP BY 1, 2"""  # noqa: S608
-        found: dict[str | None, dict[int, Sums]] = {}
-        for row in self.ask(made):
-            found.setdefault(row[1], {})[row[0]] = sums_of(self.function, row[2:])
-        return found
+    def sums(self, starts: list[datetime]) -> tuple[_Part, dict[str | None, _Part]]:
+        """The whole and each group, by its value as JSON text; of one instant, since it is one statement."""
+        made = ", ".join(columns(self.function, "x"))
+        sets = "((b, g), (b))" if self.is_grouped else "((b))"
+        is_group = "grouping(g) = 0" if self.is_grouped else "false"
+        shown = "g" if self.is_grouped else "NULL"
+        rows = self.ask(f"""SELECT b, {shown}, {is_group}, {made} FROM (
+                SELECT {self.bucket(starts)} AS b, {self.group} AS g, {self.amount} AS x, e.occurred_at, e.id
+                FROM metering_usageevent e WHERE {self.where}) e
+            GROUP BY GROUPING SETS {sets}""")  # noqa: S608
+        return _parted((start, group, inner, sums_of(self.function, figures)) for start, group, inner, *figures in rows)
 
-    def distinct(self, group_by: str | None) -> dict[str | None, int]:
-        """How many values each group has over the whole range."""
-        made = f"""SELECT g, count(x) FROM (
-            SELECT DISTINCT {self.group} AS g, {self.amount} AS x
-            FROM metering_usageevent e WHERE {self.where}) d GROUP BY 1"""  # noqa: S608
-        return dict(self.ask(made))
+    def distinct(self, starts: list[datetime]) -> tuple[_Part, dict[str | None, _Part]]:
+        """The same for values that are counted once in each bucket, group and range."""
+        made = f"""WITH d AS MATERIALIZED (
+                SELECT DISTINCT {self.bucket(starts)} AS b, {self.group} AS g, {self.amount} AS x
+                FROM metering_usageevent e WHERE {self.where})
+            SELECT b, NULL, false, count(DISTINCT x) FROM d GROUP BY 1
+            UNION ALL SELECT {_WHOLE}, NULL, false, count(DISTINCT x) FROM d"""  # noqa: S608
+        if self.is_grouped:
+            made += f""" UNION ALL SELECT b, g, true, count(x) FROM d GROUP BY 1, 2
+                UNION ALL SELECT {_WHOLE}, g, true, count(DISTINCT x) FROM d GROUP BY 2"""  # noqa: S608
+        rows = self.ask(made)
+        return _parted((bucket, group, is_group, Sums(distinct=count)) for bucket, group, is_group, count in rows)
 
     def ask(self, text: str) -> list[Row]:
         """The rows of a statement. Raises TooFineGrained."""
@@ -170,14 +161,13 @@ class _Events:
 
 def _across(events: _Events, starts: list[datetime], function: str) -> Quantities:
     """Each customer's quantity first, then ``function`` of those, bucket by bucket and over the whole range."""
-    bucket = events.bucket(starts)
     each = f"""SELECT {{}} AS b, {_final(events)} AS q FROM metering_usageevent e WHERE {events.where}
         GROUP BY 1, e.customer_id, e.external_customer_id"""  # noqa: S608
-    text = f"SELECT b, {function}(q) FROM ({{}}) c GROUP BY 1"  # noqa: S608
-    made = dict(events.ask(text.format(each.format(bucket))))
-    whole = dict(events.ask(text.format(each.format("1"))))
-    buckets = [Bucket(start, Decimal(made.get(place, ZERO))) for place, start in enumerate(starts, 1)]
-    return Quantities(buckets, Decimal(whole.get(1, ZERO)))
+    text = f"""SELECT b, {function}(q) FROM ({each.format(events.bucket(starts))}) c GROUP BY 1
+        UNION ALL SELECT {_WHOLE}, {function}(q) FROM ({each.format(_WHOLE)}) c"""  # noqa: S608
+    made: dict[int, Decimal | None] = dict(events.ask(text))
+    buckets = [Bucket(start, Decimal(made.get(place) or ZERO)) for place, start in enumerate(starts, 1)]
+    return Quantities(buckets, Decimal(made.get(_WHOLE) or ZERO))
 
 
 def _final(events: _Events) -> str:
@@ -193,14 +183,17 @@ def _final(events: _Events) -> str:
             return f"coalesce({function}({events.amount}), 0)"
 
 
-def _in_order(row: dict[int, Sums]) -> list[Sums]:
-    return [row[place] for place in sorted(row)]
+def _parted(rows: Iterable[tuple[int, str | None, bool, Sums]]) -> tuple[_Part, dict[str | None, _Part]]:
+    whole: _Part = {}
+    groups: dict[str | None, _Part] = {}
+    for bucket, group, is_group, sums in rows:
+        (groups.setdefault(group, {}) if is_group else whole)[bucket] = sums
+    return whole, groups
 
 
-def _buckets(starts: list[datetime], row: dict[int, Sums], function: str) -> list[Bucket]:
+def _quantities(part: _Part, starts: list[datetime], function: str) -> tuple[Decimal, list[Bucket]]:
+    """The quantity of the whole range and of each bucket."""
     nothing = Sums()
-    return [Bucket(start, row.get(place, nothing).quantity(function)) for place, start in enumerate(starts, 1)]
-
-
-def _none(starts: list[datetime]) -> list[Bucket]:
-    return [Bucket(start, ZERO) for start in starts]
+    total = part.get(_WHOLE) or add_up(part[place] for place in sorted(part))
+    buckets = [Bucket(start, part.get(place, nothing).quantity(function)) for place, start in enumerate(starts, 1)]
+    return total.quantity(function), buckets

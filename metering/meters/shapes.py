@@ -157,27 +157,27 @@ class QuantitiesQuerySerializer(StrictSerializer):
         return CustomerRef(asked.get("customer_id"), asked.get("external_customer_id"))
 
 
-class BucketSerializer(serializers.Serializer):
+class MeterBucketSerializer(serializers.Serializer):
     """A step of the range."""
 
     start = serializers.DateTimeField()
     quantity = QuantityField()
 
 
-class GroupSerializer(serializers.Serializer):
+class MeterGroupSerializer(serializers.Serializer):
     """Events with one value in the property."""
 
     value = serializers.JSONField(help_text="null: events without the property.")
     total = QuantityField()
-    buckets = BucketSerializer(many=True)
+    buckets = MeterBucketSerializer(many=True)
 
 
-class QuantitiesSerializer(serializers.Serializer):
+class MeterQuantitiesSerializer(serializers.Serializer):
     """What a meter comes to. `total` is the quantity of the whole range, for averages no sum of buckets."""
 
     total = QuantityField()
-    buckets = BucketSerializer(many=True)
-    groups = GroupSerializer(many=True, help_text="Largest first; empty without group_by.")
+    buckets = MeterBucketSerializer(many=True)
+    groups = MeterGroupSerializer(many=True, help_text="Largest first; empty without group_by.")
 
 
 _TOKENS = {

@@ -48,8 +48,8 @@ def average(total: Decimal, count: int) -> Decimal:
     return _exact.divide(total, Decimal(count)).quantize(AVERAGE_PLACES, rounding=ROUND_HALF_EVEN, context=_exact)
 
 
-def add_up(parts: Iterable[Sums], *, distinct: int = 0) -> Sums:
-    """All parts, oldest first, together; ``distinct`` must be counted over all of them, it is no sum."""
+def add_up(parts: Iterable[Sums]) -> Sums:
+    """All parts, oldest first, together; but ``distinct``, which is no sum."""
     parts = list(parts)
     latest = [part.latest for part in parts if part.latest is not None]
     return Sums(
@@ -59,7 +59,6 @@ def add_up(parts: Iterable[Sums], *, distinct: int = 0) -> Sums:
         least=min((part.least for part in parts if part.least is not None), default=None),
         most=max((part.most for part in parts if part.most is not None), default=None),
         latest=latest[-1] if latest else None,
-        distinct=distinct,
     )
 
 

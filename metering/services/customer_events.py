@@ -1,7 +1,8 @@
 """Recording what the customers of an organization use, and cutting their periods."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -9,9 +10,12 @@ from django.db import connection, transaction
 from core.errors import InvalidRequest
 from metering.customer_events import CustomerEvent, IngestResult, usage_of
 from metering.ingest.checks import RESERVED_IDS
+from metering.metered.hits import hits_of
 from metering.records import UsageRecord
 from metering.refusals import refuse
 from metering.services.recording import record_usage
+from tiers.errors import NoTier
+from tiers.querysets import terms_for
 
 MOST_IN_A_STATEMENT = 2_000
 _NUL = b"\\u0000"
@@ -28,6 +32,9 @@ def ingest_events(*, organization_id: UUID, events: Sequence[CustomerEvent], at:
     for place, event in enumerate(events):
         _refuse_reserved(place, event)
     records = [usage_of(event, organization_id, at=at) for event in events]
+    if prices := _metered_prices(organization_id):
+        for record in records:
+            record.metered = hits_of(record, prices)
     for place, record in enumerate(records):
         _refuse_nul(place, record)
     result = IngestResult(inserted=0, duplicates=0, event_ids=[])
@@ -48,6 +55,14 @@ def cut_off_usage(*, organization_id: UUID, at: datetime) -> datetime:
         cursor.execute("SELECT metering_cut_off(%s, %s)", [organization_id, at])
         cut: datetime = cursor.fetchone()[0]
     return cut
+
+
+def _metered_prices(organization_id: UUID) -> tuple[Mapping[str, Any], ...]:
+    """What the organization's own tier charges by meters; nothing without a tier."""
+    try:
+        return terms_for(organization_id).metered_prices
+    except NoTier:
+        return ()
 
 
 def _record(records: Sequence[UsageRecord], at: datetime, result: IngestResult) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from core.sqlcalls import run
 from metering.errors import InvalidMeter, MeterInUse, UnknownMeter
@@ -58,7 +59,8 @@ def update_meter(
     An archived meter is still asked for what it counted, and is no longer offered. Raises UnknownMeter, InvalidMeter,
     MeterInUse.
     """
-    meter = Meter.objects.select_for_update().filter(organization_id=organization_id, pk=meter_id).first()
+    whose = Q(organization=None) if organization_id is None else Q(organization_id=organization_id)
+    meter = Meter.objects.select_for_update().filter(whose, pk=meter_id).first()
     if meter is None:
         raise UnknownMeter
     if "name" in changes:

@@ -44,6 +44,9 @@ def usage_outcomes(events: Sequence[UsageRecord], *, rows: Sequence[Row]) -> lis
     outcomes = [UsageOutcome(status="recorded", event_id=event.id) for event in events]
     for row in rows:
         place, status, event_id, entry_id, charged, balance, held, available, excess = row
+        before = outcomes[place - 1]
+        if before.available is not None and status == before.status == "recorded":  # what it added to a meter
+            entry_id, charged = before.entry_id, before.charged + (charged or ZERO)
         outcomes[place - 1] = UsageOutcome(
             status=status,
             event_id=event_id,
@@ -63,4 +66,4 @@ def _identify(event: UsageRecord) -> None:
         event.external_id = f"{HOLD_KEY}{event.hold_id}"
         event.content_hash = hash_of([event.hold_id, event.charge])
     elif event.external_id is not None and event.content_hash is None:
-        event.content_hash = hash_of(msgspec.structs.replace(event, id=_NO_KEY))
+        event.content_hash = hash_of(msgspec.structs.replace(event, id=_NO_KEY, metered=()))

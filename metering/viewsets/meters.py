@@ -97,7 +97,7 @@ class MeterViewSet(viewsets.GenericViewSet):
             shapes.QuantitiesQuerySerializer,
             OpenApiParameter("metadata", OpenApiTypes.STR, many=True, description="`key:value`, any number of them."),
         ],
-        responses=shapes.QuantitiesSerializer,
+        responses=shapes.MeterQuantitiesSerializer,
     )
     @refuses(TooFineGrained)
     def quantities(self, request: Request, pk: Any = None) -> Response:
@@ -119,7 +119,7 @@ class MeterViewSet(viewsets.GenericViewSet):
             metadata=asked.get("metadata"),
             group_by=asked.get("group_by"),
         )
-        return Response(shapes.QuantitiesSerializer(found).data)
+        return Response(shapes.MeterQuantitiesSerializer(found).data)
 
     @property
     def _principal(self) -> Principal:

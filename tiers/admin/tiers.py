@@ -20,12 +20,14 @@ from core.money import to_wire
 from tiers import services
 from tiers.components import checked_components
 from tiers.entitlements import checked_entitlements, features_of
+from tiers.metered import checked_metered_prices
 from tiers.models import Tier
 from tiers.options import checked_options
 
-_EMPTY: dict[str, Any] = {"components": [], "options": [], "entitlements": {}}
+_EMPTY: dict[str, Any] = {"components": [], "options": [], "entitlements": {}, "metered_prices": []}
 _LONG = ("requests_per_minute", "tokens_per_minute", "free_requests_per_minute")
 _CHECKS = {"components": checked_components, "options": checked_options, "entitlements": checked_entitlements}
+_CHECKS["metered_prices"] = checked_metered_prices
 
 
 class TierForm(forms.ModelForm):
@@ -49,6 +51,7 @@ class TierForm(forms.ModelForm):
             "components": "percentage, per_1k_tokens or per_request; for free, paid or all models.",
             "options": "Empty: one option with the figures above. Else managed and byok, each with monthly_credit "
             "and components.",
+            "metered_prices": "For each of your meters: meter (its name), mode (credits or priced) and price.",
             "rollover_percent": "Of what is left of a month's credit; 0: nothing is kept.",
             "rollover_cap": "USD kept at most. Empty: no cap.",
             "rollover_periods": "For how many months it is kept.",
@@ -87,6 +90,10 @@ class TierForm(forms.ModelForm):
         """The same for the features."""
         return self._checked("entitlements")
 
+    def clean_metered_prices(self) -> Any:
+        """The same for the prices of meters."""
+        return self._checked("metered_prices")
+
     def _checked(self, name: str) -> Any:
         value = self.cleaned_data[name] or _EMPTY[name]
         if name == "components" and not (isinstance(value, list) and all(isinstance(each, dict) for each in value)):
@@ -109,7 +116,7 @@ class TierAdmin(ServiceAdmin):
     fieldsets = [
         (None, {"fields": ["slug", "name", "description", "position", "is_public", "is_default"]}),
         ("Price of a month", {"fields": ["monthly_price", "monthly_credit", "welcome_credit"]}),
-        ("Price of a call", {"fields": ["components", "options", "byok_allowed", "overage_limit"]}),
+        ("Price of a call", {"fields": ["components", "options", "metered_prices", "byok_allowed", "overage_limit"]}),
         (
             "At the end of a month",
             {"fields": ["rollover_percent", "rollover_cap", "rollover_periods", "credit_expires"]},

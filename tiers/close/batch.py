@@ -12,6 +12,7 @@ from tiers.close.billing import ask_for_periods, bill_overages
 from tiers.close.models import PeriodClose
 from tiers.close.rollover import ACTOR, Rule, rollover_item, rule_of
 from tiers.close.turning import turn
+from tiers.metered import metered_arrears
 from tiers.models import Subscription
 from tiers.services.paying import waits_for_payment
 
@@ -34,12 +35,13 @@ def close_batch(subscriptions: Sequence[Subscription], at: datetime) -> list[Per
     collections = [each.collection for each in subscriptions]
     for close, rule, ending in zip(closes, rules, endings, strict=True):
         settle_rollover(close, rule, ending)
+    metered = metered_arrears(subscriptions)
     following = turn(subscriptions)
     items = [rollover_item(close, rule, at) for close, rule in zip(closes, rules, strict=True)]
     items += [_allocate(close, after, at) for close, after in zip(closes, following, strict=True)]
     give([item for item in items if item is not None], at)
     ask_for_periods(closes, following)
-    bill_overages(closes, collections, [ending.overage for ending in endings])
+    bill_overages(closes, collections, [ending.overage for ending in endings], metered)
     PeriodClose.objects.bulk_create(closes)
     publish_batch([_closed(close) for close in closes], actor=ACTOR, at=at)
     return closes

@@ -21,7 +21,7 @@ def lock(organization_id: UUID) -> None:
 @on_settled(Purpose.OVERAGE)
 def overage_settled(payment: Payment, *, at: datetime) -> None:
     """Credit of the amount that was billed, which settles the debt first; unpaid, it is billed again next time."""
-    if payment.status != PaymentStatus.SUCCEEDED:
+    if payment.status != PaymentStatus.SUCCEEDED or not payment.credits:
         return
     grant_credits(
         organization_id=payment.organization_id,

@@ -13,6 +13,7 @@ from outbox.services import publish
 from tiers.components import checked_components
 from tiers.entitlements import checked_entitlements
 from tiers.errors import VersionScheduled
+from tiers.metered import checked_metered_prices
 from tiers.models import Subscription, Tier
 from tiers.options import checked_options
 from tiers.proration import CENT_PLACES
@@ -85,5 +86,6 @@ def _check(tier: Tier) -> None:
     tier.components = checked_components(tier.components)
     tier.options = checked_options(tier.options)
     tier.entitlements = checked_entitlements(tier.entitlements)
+    tier.metered_prices = checked_metered_prices(tier.metered_prices)
     if tier.monthly_price != round(tier.monthly_price, CENT_PLACES):
         raise InvalidRequest("The price of a month is in whole cents.")

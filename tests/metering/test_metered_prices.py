@@ -1,0 +1,222 @@
+"""Metered prices of tiers: an event is charged what it changes of the period's price, when it is recorded."""
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+
+import pytest
+import time_machine
+
+from core.errors import InvalidRequest
+from credits.audit import audit_books
+from credits.errors import InsufficientCredits
+from credits.models import CreditAccount, LedgerEntry
+from credits.services import grant_credits, set_overage_limit
+from metering.customer_events import CustomerEvent
+from metering.metered.models import MeteredCharge, MeteredCounter
+from metering.metered.terms import checked_metered_prices
+from metering.models import UsageEvent
+from metering.price_models import price_of
+from metering.services import create_meter, ingest_events, void_event
+from payments.models import Payment, Purpose
+from tests.builders import NOON, usd
+from tests.metering.reporting import Reporter, make_reporter
+from tiers.close.services import close_due
+from tiers.models import Subscription
+
+pytestmark = pytest.mark.django_db
+_numbers = count(1)
+UNITS = {
+    "filter": {"conjunction": "and", "clauses": [{"property": "name", "operator": "eq", "value": "unit"}]},
+    "aggregation": {"func": "sum", "property": "n"},
+}
+GRADUATED = {
+    "model": "graduated",
+    "included": "10",
+    "steps": [{"up_to": "10", "unit_amount": "1"}, {"up_to": None, "unit_amount": "0.5"}],
+}
+VOLUME = {"model": "volume", "steps": [{"up_to": "100", "unit_amount": "1"}, {"up_to": None, "unit_amount": "0.5"}]}
+
+
+def make_metered(price=GRADUATED, mode="credits", credit="10", **tier):
+    """An organization on a tier with one metered price."""
+    meter = create_meter(organization_id=None, name=f"Units {next(_numbers)}", at=NOON, **UNITS)
+    prices = checked_metered_prices([{"meter": meter.name, "mode": mode, "price": price}])
+    return make_reporter(credit, metered_prices=prices, **tier)
+
+
+def use(organization, *numbers, at=NOON):
+    events = [CustomerEvent(name="unit", external_customer_id="u", metadata={"n": Decimal(n)}) for n in numbers]
+    return ingest_events(organization_id=organization.pk, events=events, at=at).event_ids
+
+
+def counter(organization):
+    row = MeteredCounter.objects.get(organization=organization)
+    return row.quantity, row.amount, row.charged, row.owed
+
+
+def balance(organization):
+    return CreditAccount.objects.get(pk=organization.pk).balance
+
+
+def amounts(organization):
+    rows = MeteredCharge.objects.filter(organization=organization).order_by("created_at", "id")
+    return [(row.cause, row.quantity, row.amount) for row in rows]
+
+
+def take_back(organization, event, at=NOON):
+    void_event(organization_id=organization.pk, event_id=event, reason="r", actor="t", at=at)
+
+
+def test_an_event_is_charged_what_it_adds_to_the_periods_price():
+    organization = make_metered(credit="12")
+    use(organization, "8", "4")  # 2 above what is included
+    use(organization, "10", "0.5")  # to 10 above at 1, the rest at 0.5
+    assert amounts(organization) == [
+        ("use", 8, 0),
+        ("use", 4, 2),
+        ("use", 10, 9),
+        ("use", Decimal("0.5"), Decimal("0.25")),
+    ]
+    assert price_of(Decimal("22.5"), GRADUATED) == Decimal("11.25")
+
+
+def test_credits_pay_and_the_books_add_up():
+    organization = make_metered(credit="12")
+    use(organization, "8", "4", "10", "0.5")
+    assert counter(organization) == (Decimal("22.5"), Decimal("11.25"), Decimal("11.25"), 0)
+    assert balance(organization) == Decimal("0.75")
+    entries = LedgerEntry.objects.filter(account=organization.pk, kind="charge")
+    assert {entry.reason for entry in entries} == {f"Usage: {MeteredCounter.objects.get().meter_name}"}
+    assert audit_books() == []
+
+
+def test_what_credit_and_overage_do_not_cover_is_refused_whole():
+    organization = make_metered(credit="2")
+    with pytest.raises(InsufficientCredits):
+        use(organization, "12", "1")
+    assert (balance(organization), MeteredCharge.objects.count(), MeteredCounter.objects.count()) == (2, 0, 0)
+    assert not UsageEvent.objects.filter(organization=organization).exists()
+    use(organization, "12")
+    assert balance(organization) == 0
+
+
+@time_machine.travel(NOON, tick=False)
+def test_natively_the_events_that_credit_covers_are_recorded():
+    organization = make_metered(credit="3")
+    reporter = Reporter(organization)
+    numbers = [12, 1, 2, 0, 3]
+    status, answer = reporter.track_batch(
+        [{"name": "unit", "external_id": f"e{n}", "metadata": {"n": number}} for n, number in enumerate(numbers)]
+        + [{"name": "other", "metadata": {"n": 9}}]
+    )
+    assert status == 207
+    # 2, then 1; nothing is left for 2 more, and what is counted on top of those waits with them
+    said = [one["status"] for one in answer["results"]]
+    assert said == ["recorded", "recorded", "refused", "recorded", "refused", "recorded"]
+    assert answer["results"][2]["error"]["code"] == "insufficient_credits"
+    assert counter(organization) == (13, 3, 3, 0)
+    grant_credits(organization_id=organization.pk, amount=usd("9"), kind="bonus", reason="r", actor="t", at=NOON)
+    assert reporter.track({"name": "unit", "external_id": "e2", "metadata": {"n": 2}})[0] == 201  # sent again
+    assert counter(organization) == (15, 5, 5, 0)
+    assert audit_books() == []
+
+
+def test_overage_pays_as_far_as_the_tier_allows():
+    organization = make_metered(credit="1")
+    set_overage_limit(organization_id=organization.pk, limit=usd("1"))
+    use(organization, "12")
+    assert (balance(organization), counter(organization)) == (-1, (12, 2, 2, 0))
+    with pytest.raises(InsufficientCredits):
+        use(organization, "1")
+
+
+def test_taking_an_event_back_takes_the_last_units_price_back():
+    organization = make_metered(credit="20")
+    first, second = use(organization, "10", "11")  # 0, then 10 at 1 and 1 at 0.5
+    assert balance(organization) == Decimal("9.5")
+    take_back(organization, first)  # 11 are left: 1 above what is included
+    assert (balance(organization), counter(organization)) == (19, (11, 1, 1, 0))
+    take_back(organization, first)  # once
+    take_back(organization, second)
+    assert (balance(organization), counter(organization)) == (20, (0, 0, 0, 0))
+    assert audit_books() == []
+
+
+def test_a_volume_price_may_fall_with_more_and_rise_with_less():
+    organization = make_metered(VOLUME, credit="120")
+    first, second = use(organization, "100", "1")
+    assert amounts(organization) == [("use", 100, 100), ("use", 1, Decimal("-49.5"))]
+    assert (balance(organization), counter(organization)) == (
+        Decimal("69.5"),
+        (101, Decimal("50.5"), Decimal("50.5"), 0),
+    )
+    take_back(organization, second)
+    assert (balance(organization), counter(organization)) == (20, (100, 100, 100, 0))
+    take_back(organization, first)
+    assert (balance(organization), counter(organization)) == (120, (0, 0, 0, 0))
+    assert audit_books() == []
+
+
+@time_machine.travel(NOON, tick=False)
+def test_a_correction_counts_as_its_new_self_within_the_credit_that_it_frees():
+    organization = make_metered(credit="2")
+    [event] = use(organization, "12")
+    reporter = Reporter(organization)
+    body = {"reason": "miscounted", "event": {"name": "unit", "metadata": {"n": 11}}}
+    assert reporter.ask("POST", f"metering/events/{event}/correct", body)[0] == 200
+    assert (balance(organization), counter(organization)) == (1, (11, 1, 1, 0))
+    assert audit_books() == []
+
+
+def test_priced_usage_is_owed_and_billed_when_the_period_ends():
+    price = {"model": "per_unit", "unit_amount": "0.001", "minimum": "0.05"}
+    organization = make_metered(price, mode="priced", credit="1", monthly_price=usd("0"))
+    Subscription.objects.filter(organization=organization).update(collection="manual")
+    use(organization, "1234")
+    assert (balance(organization), counter(organization)) == (1, (1234, Decimal("1.234"), 0, Decimal("1.234")))
+    over = Subscription.objects.get(organization=organization).period_ends_at
+    close_due(at=over)
+    bill = Payment.objects.get(organization=organization, purpose=Purpose.OVERAGE)
+    assert (bill.amount, bill.credits, bill.subject["metered"]) == (Decimal("1.23"), 0, "1.23")
+    later = over + timedelta(hours=1)
+    use(organization, "1", at=later)  # a new period counts from nothing
+    rows = MeteredCounter.objects.filter(organization=organization).order_by("period_index")
+    assert [(row.quantity, row.owed) for row in rows] == [(1234, Decimal("1.234")), (1, Decimal("0.001"))]
+    close_due(at=Subscription.objects.get(organization=organization).period_ends_at)
+    second = Payment.objects.filter(organization=organization, purpose=Purpose.OVERAGE).latest("created_at")
+    assert second.amount == Decimal("0.05")  # the minimum and 0.004 that waited, in whole cents
+    close_due(at=Subscription.objects.get(organization=organization).period_ends_at)
+    third = Payment.objects.filter(organization=organization, purpose=Purpose.OVERAGE).latest("created_at")
+    assert (third.amount, MeteredCounter.objects.filter(organization=organization).count()) == (Decimal("0.05"), 3)
+
+
+@pytest.mark.parametrize("mode", ["credits", "priced"])
+def test_an_event_that_adds_nothing_leaves_no_trace(mode):
+    organization = make_metered(mode=mode)
+    events = [CustomerEvent(name="unit", metadata={"n": "7"}), CustomerEvent(name="other", metadata={"n": 7})]
+    ingest_events(organization_id=organization.pk, events=events, at=NOON)
+    assert not MeteredCounter.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"mode": "free"}, {"meter": "none such"}, {"price": {"model": "per_unit"}}, {"price": None}],
+    ids=["mode", "meter", "price", "none"],
+)
+def test_a_tier_is_refused_prices_that_say_nothing(change):
+    create_meter(organization_id=None, name="Units", at=NOON, **UNITS)
+    good = {"meter": "Units", "mode": "credits", "price": {"model": "per_unit", "unit_amount": "1"}}
+    assert checked_metered_prices([good])[0]["filter"] == UNITS["filter"]
+    with pytest.raises(InvalidRequest):
+        checked_metered_prices([{**good, **change}])
+    with pytest.raises(InvalidRequest):
+        checked_metered_prices([good, good])
+
+
+def test_a_price_rests_on_what_adds_up():
+    create_meter(
+        organization_id=None, name="Peak", at=NOON, filter=UNITS["filter"], aggregation={"func": "max", "property": "n"}
+    )
+    with pytest.raises(InvalidRequest):
+        checked_metered_prices([{"meter": "Peak", "mode": "credits", "price": GRADUATED}])
