@@ -1,7 +1,8 @@
 """Group commit on the event loop itself: what ``core/groupcommit.py`` does with a thread, without one.
 
-Items are gathered while the batch before them commits, so a lone caller waits for nothing and a crowd costs little
-more than one. The batch is a pipeline of queries, one transaction, on a connection that the loop drives.
+Items are gathered while the batch before them commits, and a little longer while the loop is busy with other things
+(``core/pacing.py``): a lone caller waits for nothing, a crowd costs little more than one. The batch is a pipeline of
+queries, one transaction, on a connection that the loop drives.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import psycopg
 import structlog
 
 from core.groupcommit import BooksUnavailable
+from core.pacing import Pace
 from core.pgloop import LoopConnection
 from core.sqlcalls import Query, Row
 
@@ -74,6 +76,7 @@ class LoopCommit(Generic[Item, Result]):
         self._patience = patience
         self._queue: deque[_Waiting[Item]] = deque()
         self._connection = LoopConnection()
+        self._pace = Pace()
         self._is_running = False
         self._closing = False
         self._idle = asyncio.Event()
@@ -100,7 +103,7 @@ class LoopCommit(Generic[Item, Result]):
         if not self._is_running:
             self._is_running = True
             self._idle.clear()
-            loop.call_soon(self._next)  # with whatever else is submitted in this turn of the loop
+            loop.call_soon(self._gather)  # with whatever else is submitted in this turn of the loop
         return future
 
     async def close(self, grace: float = 30.0) -> bool:
@@ -117,6 +120,14 @@ class LoopCommit(Generic[Item, Result]):
             self._connection.close()
         return True
 
+    def _gather(self) -> None:
+        """Begin the next batch, when it is time."""
+        left = self._pace.left()
+        if left > 0 and 0 < len(self._queue) < self._largest_batch:
+            asyncio.get_running_loop().call_later(left, self._next)
+        else:
+            self._next()
+
     def _next(self) -> None:
         """Begin the next batch, if anything waits."""
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), self._largest_batch))]
@@ -124,6 +135,7 @@ class LoopCommit(Generic[Item, Result]):
             self._is_running = False
             self._idle.set()
             return
+        self._pace.sent()
         self.batches += 1
         self.items += len(batch)
         if not self._connection.is_open:
@@ -141,7 +153,7 @@ class LoopCommit(Generic[Item, Result]):
                 _deliver(batch, self._batch.results([waiting.item for waiting in batch], rows))
             except Exception as unreadable:
                 _deliver(batch, [unreadable] * len(batch))
-            self._next()
+            self._gather()
         else:
             self._recover(batch, error)
 
