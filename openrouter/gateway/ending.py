@@ -20,9 +20,6 @@ from openrouter.gateway.verdicts import Verdict
 
 log = structlog.get_logger(__name__)
 
-# How long an answer is kept back for its settlement; then it goes out and the settlement follows.
-SETTLEMENT_WAIT = 5.0
-
 
 class Settled(NamedTuple):
     """What the customer can be told; ``charge`` is None while it is not known."""
@@ -57,7 +54,7 @@ async def settle_failure(gateway: Gateway, call: Call, verdict: Verdict, decisio
     if verdict.may_be_billed:
         resolve_later(gateway, call)
         return
-    await _wait_briefly(gateway.fail(call))
+    await _wait_briefly(gateway, gateway.fail(call))
 
 
 def resolve_later(gateway: Gateway, call: Call) -> None:
@@ -103,16 +100,24 @@ async def _written(gateway: Gateway, call: Call, bill: Bill) -> Settled:
     except BooksUnavailable:  # the answer is paid for all the same and goes out; recovery settles it
         resolve_later(gateway, call)
         return PENDING
-    outcome = await _wait_briefly(settled)
+    outcome = await _wait_briefly(gateway, settled)
     if outcome is None or outcome.status != "recorded":  # a repetition does not say what the first run charged
         return PENDING
     return Settled(outcome.charged, outcome)
 
 
-async def _wait_briefly(settled: "asyncio.Future[UsageOutcome]") -> UsageOutcome | None:
+async def _wait_briefly(gateway: Gateway, settled: "asyncio.Future[UsageOutcome]") -> UsageOutcome | None:
     """The outcome, or None when the books cannot be written just now: the settlement goes on by itself."""
+    waiting = asyncio.shield(settled)
+    given_up = []
+    deadline = gateway.patience.set(lambda: given_up.append(waiting.cancel()))
     try:
-        done, _ = await asyncio.wait({settled}, timeout=SETTLEMENT_WAIT)
-        return settled.result() if done else None
+        return await waiting
+    except asyncio.CancelledError:
+        if given_up:
+            return None
+        raise
     except Exception:
         return None
+    finally:
+        deadline.cancel()

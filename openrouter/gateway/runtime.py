@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -11,6 +12,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
 
+from core.deadlines import Deadline, Deadlines
 from core.loopcommit import LoopCommit
 from credits.services import HoldOutcome, HoldRequest
 from metering.records import UsageOutcome
@@ -29,6 +31,8 @@ log = structlog.get_logger(__name__)
 # An answer that is not complete so many seconds after its first bytes has its handle at the provider written down. The
 # settlement of a shorter one is there as soon; a process that dies before is recovered by sums.
 NOTE_AFTER = 0.05
+# How long an answer is kept back for its settlement; then it goes out and the settlement follows.
+SETTLEMENT_WAIT = 5.0
 _ALERT_EVERY = 60.0  # seconds, for the same alert
 # What the provider has billed is not forgotten for an outage of the database: meanwhile no call is admitted, so that
 # little can pile up.
@@ -44,6 +48,8 @@ class Gateway:
         self.settlements = LoopCommit(SETTLEMENTS, name="settlements", longest_queue=50_000, patience=_PATIENCE)
         self.notes = LoopCommit(NOTES, name="notes", patience=_PATIENCE)
         self.lookups = Lookups()
+        self.patience = Deadlines(SETTLEMENT_WAIT)
+        self._notes_due = Deadlines(NOTE_AFTER)
         self._upstream: Upstream | None = None
         self._running: set[asyncio.Task[Any]] = set()
         self._alerted: dict[str, float] = {}
@@ -99,10 +105,10 @@ class Gateway:
             return
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def note_generation_soon(self, call: Call) -> asyncio.TimerHandle:
+    def note_generation_soon(self, call: Call) -> Deadline:
         """Make the provider's handle of the call durable, so that recovery can ask for it; to be cancelled when the
         answer is complete before that."""
-        return asyncio.get_running_loop().call_later(NOTE_AFTER, self._note_generation, call)
+        return self._notes_due.set(partial(self._note_generation, call))
 
     def _note_generation(self, call: Call) -> None:
         if call.reading.generation_id:
