@@ -142,6 +142,8 @@ def upper_bound(
 
 def _widest(bounds: Sequence[Bound], asked: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Limits that admit every candidate's listed price, but no more than the request itself allows."""
+    if len(bounds) == 1 and not asked:
+        return bounds[0].max_price
     limits = dict(asked)
     for key in ("prompt", "completion", "request", "image"):
         widest = max(bound.max_price[key] for bound in bounds)
@@ -157,7 +159,9 @@ def _bound_of(
     is_byok: bool,
     headroom: Decimal,
 ) -> Bound:
-    factor = exact.multiply(max(card.tier_factor(facts.service_tier), ONE), headroom)
+    factor = max(card.tier_factor(facts.service_tier), ONE)
+    if headroom != ONE:
+        factor = exact.multiply(factor, headroom)
     limits = _Limits(facts, card.dearest(facts.prompt_tokens, at, at + WINDOW), factor)
     lines = tuple(limits.lines())
     cost = total(lines)
@@ -211,7 +215,9 @@ class _Limits:
             price = self.prices.get(key)
             if price is None:
                 continue
-            return self._cap(key) if price == DYNAMIC else exact.multiply(price, self.factor)
+            if price == DYNAMIC:
+                return self._cap(key)
+            return price if self.factor is ONE else exact.multiply(price, self.factor)
         raise UnpriceableCall(f"What one {keys[0]} costs is not known.", price_class=keys[0])
 
     def _cap(self, key: str) -> Decimal:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from core.errors import InvalidRequest
@@ -36,6 +37,10 @@ class _Searches(NamedTuple):
     times: int = 0
     results: int = DEFAULT_RESULTS
     in_turns: bool = False
+
+
+_NO_SEARCH = _Searches()
+_ASK_FOR_SEARCHES = frozenset({"preset", "plugins", "tools", "web_search_options"})
 
 
 def chat_facts(
@@ -102,18 +107,27 @@ def speech_facts(body: Mapping[str, Any]) -> CallFacts:
 
 def _searches(body: Mapping[str, Any], models: Sequence[str]) -> _Searches:
     """The widest search that the request or one of its models calls for."""
-    found = [_Searches(), *_plugin_searches(body), *_tool_searches(body)]
-    if any(":online" in model for model in models) or body.get("web_search_options") is not None:
-        found.append(_Searches(PLUGIN_SEARCHES))
-    if any("deep-research" in model for model in models):
-        found.append(_Searches(RESEARCH_SEARCHES))
-    elif any(model.startswith("perplexity/") or "-search" in model for model in models):
-        found.append(_Searches(PLUGIN_SEARCHES))
+    found = [search for model in models if (search := _model_searches(model)).times]
+    if not _ASK_FOR_SEARCHES.isdisjoint(body):
+        found += [*_plugin_searches(body), *_tool_searches(body)]
+        if body.get("web_search_options") is not None:
+            found.append(_Searches(PLUGIN_SEARCHES))
+    if not found:
+        return _NO_SEARCH
     return _Searches(
         max(search.times for search in found),
-        max(search.results for search in found),
+        max(DEFAULT_RESULTS, *(search.results for search in found)),
         any(search.in_turns for search in found),
     )
+
+
+@lru_cache(maxsize=1024)
+def _model_searches(model: str) -> _Searches:
+    """What a model searches by itself."""
+    if "deep-research" in model:
+        return _Searches(RESEARCH_SEARCHES)
+    searches = model.startswith("perplexity/") or "-search" in model or ":online" in model
+    return _Searches(PLUGIN_SEARCHES) if searches else _NO_SEARCH
 
 
 def _plugin_searches(body: Mapping[str, Any]) -> Iterator[_Searches]:

@@ -172,6 +172,8 @@ class PriceCard:
         A class that is dynamic under any condition is dynamic here.
         """
         prices = dict(self.prices)
+        if not self.overrides:
+            return prices
         start, end = start.astimezone(UTC), end.astimezone(UTC)
         for entry in self.overrides:
             if entry.may_apply(prompt_tokens, start, end):

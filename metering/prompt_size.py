@@ -68,14 +68,17 @@ def prompt_upper_bound(
     """
     parts = _Parts()
     parts.read(body)
-    image_tokens = parts.images * max(map(_image_tokens, models), default=IMAGE_TOKENS_OTHERWISE)
+    image_tokens = 0
+    if parts.images:
+        image_tokens = parts.images * max(map(_image_tokens, models), default=IMAGE_TOKENS_OTHERWISE)
     tokens = max(size - parts.blob_bytes, 0) + PREAMBLE + image_tokens + parts.audio_tokens
     if body.get("tools") or body.get("functions"):
         tokens += TOOLS_PREAMBLE
     basis = "bytes"
-    families = {family_of(model) for model in models}
-    if tokens > COUNT_FROM_BYTES and families and all(family.is_exact for family in families):
-        tokens, basis = tokens - _saved_by_counting(parts.texts, families), "count"
+    if tokens > COUNT_FROM_BYTES and models:
+        families = {family_of(model) for model in models}
+        if all(family.is_exact for family in families):
+            tokens, basis = tokens - _saved_by_counting(parts.texts, families), "count"
     if parts.is_open_ended and context_length is None:
         raise UnpriceableCall("The request holds a part whose size is not known.")
     if context_length is not None and (parts.is_open_ended or tokens > context_length):
