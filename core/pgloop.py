@@ -38,6 +38,8 @@ class LoopConnection:
         self._results: list[Any] = []
         self._error: Exception | None = None
         self._is_preparing = False
+        self._is_writing = False  # the socket took less than all of it
+        self._reader = Transformer()
 
     @property
     def is_open(self) -> bool:
@@ -58,6 +60,7 @@ class LoopConnection:
             raise psycopg.OperationalError("the database did not answer in time") from None
         self._names.clear()
         self._connection, server = made, made.pgconn
+        self._reader = Transformer(made)
         server.nonblocking = 1
         server.enter_pipeline_mode()
         self._socket = server.socket
@@ -111,6 +114,7 @@ class LoopConnection:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._socket)
         loop.remove_writer(self._socket)
+        self._is_writing = False
         made.pgconn.finish()
         self._finish(self._error or psycopg.OperationalError("the connection was closed"))
 
@@ -131,8 +135,10 @@ class LoopConnection:
         loop = asyncio.get_running_loop()
         if self._server().flush():
             loop.add_writer(self._socket, self._writable)
-        else:
+            self._is_writing = True
+        elif self._is_writing:
             loop.remove_writer(self._socket)
+            self._is_writing = False
 
     def _writable(self) -> None:
         try:
@@ -189,9 +195,8 @@ class LoopConnection:
         done(rows, error)
 
     def _rows(self, result: PGresult) -> list[Row]:
-        reader = Transformer(self._connection)
-        reader.set_pgresult(result)
-        return reader.load_rows(0, result.ntuples, tuple)
+        self._reader.set_pgresult(result)
+        return self._reader.load_rows(0, result.ntuples, tuple)
 
 
 def _parameters() -> dict[str, Any]:

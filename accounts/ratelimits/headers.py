@@ -4,6 +4,8 @@
 ``x-ratelimit-*`` headers are the ones that OpenAI's SDKs read.
 """
 
+from functools import lru_cache
+
 from accounts.ratelimits.windows import BucketState, Decision
 
 
@@ -36,8 +38,13 @@ def duration(milliseconds: int) -> str:
 
 def _policy(state: BucketState) -> str:
     bucket = state.bucket
-    unit = "" if bucket.unit == "requests" else f';qu="{bucket.unit}"'
-    return f'"{bucket.policy}";q={bucket.limit};w={bucket.window_ms // 1000}{unit}'
+    return _policy_text(bucket.policy, bucket.unit, bucket.limit, bucket.window_ms)
+
+
+@lru_cache(maxsize=1024)
+def _policy_text(policy: str, unit: str, limit: int, window_ms: int) -> str:
+    counted = "" if unit == "requests" else f';qu="{unit}"'
+    return f'"{policy}";q={limit};w={window_ms // 1000}{counted}'
 
 
 def _room(state: BucketState) -> str:

@@ -1,6 +1,7 @@
 """What an answer's headers say of its price and of the room that is left."""
 
 from decimal import Decimal
+from functools import lru_cache
 
 from accounts.ratelimits import Decision, rate_limit_headers
 from core.money import to_wire
@@ -18,8 +19,13 @@ def call_headers(call: Call, decision: Decision | None) -> list[Header]:
     if call.reading.generation_id:
         headers.append((b"x-generation-id", call.reading.generation_id.encode("latin-1", "replace")))
     if decision is not None:
-        headers += [(name.lower().encode(), value.encode()) for name, value in rate_limit_headers(decision).items()]
+        headers += [(_wire_name(name), value.encode()) for name, value in rate_limit_headers(decision).items()]
     return headers
+
+
+@lru_cache(maxsize=64)
+def _wire_name(name: str) -> bytes:
+    return name.lower().encode()
 
 
 def charge_headers(charge: Decimal | None, outcome: UsageOutcome | None) -> list[Header]:
