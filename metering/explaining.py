@@ -27,6 +27,8 @@ def _sentences(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
         yield _line(row)
     yield from _how_it_was_charged(event, receipt)
     yield from _who_paid(receipt)
+    for row in receipt.metered:
+        yield f"Meter “{row.label}”: {row.sum}: ${to_wire(row.amount)}."
     if event.voided_at is not None:
         yield f"It was taken back on {event.voided_at.astimezone(UTC):%Y-%m-%d} and counts no longer."
     yield (

@@ -11,6 +11,7 @@ from credits.models import Hold, LedgerEntry
 from credits.paper_trail import Part, lots_of, money_back
 from metering.attempts import attempts_of
 from metering.derivation import BrokenDerivation, charge_of, cost_lines
+from metering.metered.steps import Step, steps_of
 from metering.models import ModelPrice, UsageEvent
 from metering.rating import Line
 
@@ -66,6 +67,7 @@ class Receipt:
     hold: Hold | None
     attempts: list[dict[str, Any]]
     problem: str  # why it does not add up; empty when it does
+    metered: list[Row]  # what it changed on the tier's meters, apart from the charge
 
     @property
     def agrees(self) -> bool:
@@ -85,6 +87,7 @@ def receipt_of(event: UsageEvent) -> Receipt:
     entry = _entry_of(event)
     hold = Hold.objects.filter(pk=event.hold_id, account_id=event.organization_id).first() if event.hold_id else None
     additions, cost, problem = _recompute(event)
+    steps = steps_of(event.organization_id, event.id)
     return Receipt(
         usage=[_usage_row(line) for line in cost_lines(event.derivation)],
         cost=cost,
@@ -97,7 +100,8 @@ def receipt_of(event: UsageEvent) -> Receipt:
         returned=money_back(entry) if entry else ZERO,
         hold=hold,
         attempts=attempts_of(event.organization_id, event.hold_id),
-        problem=problem or _ledger_problem(event, entry),
+        problem=problem or _ledger_problem(event, entry) or _metered_problem(steps),
+        metered=[Row(step.label, step.sum, step.amount) for step in steps],
     )
 
 
@@ -126,6 +130,11 @@ def _ledger_problem(event: UsageEvent, entry: LedgerEntry | None) -> str:
     if taken == event.charge:
         return ""
     return str(_("The ledger took %(taken)s.") % {"taken": to_wire(taken)})
+
+
+def _metered_problem(steps: list[Step]) -> str:
+    wrong = [step.label for step in steps if not step.agrees]
+    return str(_("Computed again, %(meter)s comes to something else.") % {"meter": wrong[0]}) if wrong else ""
 
 
 def _usage_row(line: Line) -> Row:

@@ -99,7 +99,9 @@ class SummarySerializer(PeriodSerializer):
     """Usage of a period beside that of the period before."""
 
     total = SumsSerializer()
-    previous = SumsSerializer(help_text="The same length of time before.")
+    previous = SumsSerializer(
+        allow_null=True, help_text="The same length of time before; null beyond the history that your tier keeps."
+    )
     by_kind = KindSumsSerializer(many=True)
 
 
@@ -259,6 +261,9 @@ class ExplanationSerializer(serializers.Serializer):
     cost_source = serializers.CharField(source="event.cost_source")
     additions = ReceiptRowSerializer(source="receipt.additions", many=True, help_text="Markup, fees and rounding.")
     charge = AmountField(source="receipt.charge")
+    metered = ReceiptRowSerializer(
+        source="receipt.metered", many=True, help_text="What it changed on the tier's meters, beside the charge."
+    )
     components = serializers.JSONField(source="event.derivation.components", default=list, help_text="The tier's rule.")  # type: ignore[arg-type]
     price = PriceSerializer(source="receipt.price", allow_null=True)
     paid_by = PartSerializer(source="receipt.paid_by", many=True)

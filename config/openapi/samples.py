@@ -320,6 +320,7 @@ BY_OPERATION: dict[str, dict[str, dict[str, Any]]] = {
                 {"label": "Completion tokens", "sum": "350 × 0.0000006", "amount": "0.00021"},
             ],
             "additions": [{"label": "Markup of 10 %", "sum": "0.00039 × 10 %", "amount": "0.000039"}],
+            "metered": [],
             "components": [{"type": "percentage", "percent": "10", "applies_to": "paid"}],
             "attempts": [],
             "agrees": True,

@@ -12,12 +12,14 @@ from credits.audit import audit_books
 from credits.errors import InsufficientCredits
 from credits.models import CreditAccount, LedgerEntry
 from credits.services import grant_credits, set_overage_limit
+from credits.statements.lines import Range
 from metering.customer_events import CustomerEvent
 from metering.metered.models import MeteredCharge, MeteredCounter
 from metering.metered.terms import checked_metered_prices
 from metering.models import UsageEvent
 from metering.price_models import price_of
 from metering.services import create_meter, ingest_events, void_event
+from metering.statement_usage import usage_of_statements
 from payments.models import Payment, Purpose
 from tests.builders import NOON, usd
 from tests.metering.reporting import Reporter, make_reporter
@@ -220,3 +222,23 @@ def test_a_price_rests_on_what_adds_up():
     )
     with pytest.raises(InvalidRequest):
         checked_metered_prices([{"meter": "Peak", "mode": "credits", "price": GRADUATED}])
+
+
+@time_machine.travel(NOON, tick=False)
+def test_an_event_is_explained_by_what_it_changed_and_statements_name_the_meter():
+    organization = make_metered(credit="20")
+    first, second = use(organization, "12", "10.5")
+    take_back(organization, first)
+    reporter, name = Reporter(organization), MeteredCounter.objects.get().meter_name
+    answer = reporter.ask("GET", f"metering/events/{second}/explain")[1]
+    step = {"label": name, "sum": "12 → 22.5 in the period, priced graduated, from credits", "amount": "9.25"}
+    assert (answer["metered"], answer["agrees"]) == ([step], True)
+    assert f"Meter “{name}”: 12 → 22.5 in the period, priced graduated, from credits: $9.25." in answer["words"]
+    taken = reporter.ask("GET", f"metering/events/{first}/explain")[1]["metered"]
+    assert [row["amount"] for row in taken] == ["2", "-10.75"]
+    MeteredCharge.objects.filter(event_id=second).update(amount=9)
+    assert reporter.ask("GET", f"metering/events/{second}/explain")[1]["agrees"] is False
+    [lines] = usage_of_statements([Range(organization.pk, NOON - timedelta(days=1), NOON + timedelta(days=1))])
+    assert [(line.section, line.label, line.events, line.charge) for line in lines] == [
+        ("meter", name, 2, Decimal("11.25"))
+    ]

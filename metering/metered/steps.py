@@ -1,0 +1,41 @@
+"""What an event changed on the meters of its tier, computed again."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from core.money import quantize, to_wire
+from metering.metered.models import MeteredCharge
+from metering.price_models import running_price
+
+_CAUSES = {"use": "", "void": " (taken back)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of a counter: from which quantity to which, and what that changed of the period's price, in USD."""
+
+    label: str
+    sum: str
+    amount: Decimal
+    agrees: bool
+
+
+def steps_of(organization_id: UUID, event_id: UUID) -> list[Step]:
+    """The steps of an event, oldest first; none where its tier has no price for it."""
+    rows = MeteredCharge.objects.filter(organization_id=organization_id, event_id=event_id).select_related("counter")
+    return [_step(row) for row in rows.order_by("created_at", "id")]
+
+
+def _step(row: MeteredCharge) -> Step:
+    price, after = row.counter.price, row.before + row.quantity
+    change = quantize(running_price(after, price)) - quantize(running_price(row.before, price))
+    paid = "owed on the period’s bill" if row.owed else "from credits"
+    words = f"{to_wire(row.before)} → {to_wire(after)} in the period, priced {price['model'].replace('_', ' ')}"
+    return Step(
+        label=f"{row.counter.meter_name}{_CAUSES[row.cause]}",
+        sum=f"{words}, {paid}" if row.amount else words,
+        amount=row.amount,
+        # with less than the minimum of a closed period, taking back changes nothing
+        agrees=change == row.amount or (row.cause == "void" and "minimum" in price),
+    )
