@@ -11,4 +11,5 @@ from billing_api import (  # noqa: F401
     products,
     subscriptions,
     tokens,
+    webhooks,
 )

@@ -1,5 +1,6 @@
 """Forms of webhook endpoints."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.errors import DomainError
 from outbox.webhooks.addresses import LONGEST_URL
-from outbox.webhooks.registry import types
+from outbox.webhooks.registry import types, unknown_types
 from outbox.webhooks.services import LONGEST_NAME, Wish
 
 _OVERLAPS = {"0": timedelta(0), "1": timedelta(hours=1), "24": timedelta(days=1), "168": timedelta(days=7)}
@@ -36,8 +37,10 @@ class EndpointForm(forms.Form):
         label=_("What happens to its customers"), required=False, widget=forms.CheckboxSelectMultiple
     )
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, kept: Sequence[str] = (), **kwargs: Any) -> None:
+        """``kept`` are types that were chosen elsewhere and are not offered here."""
         super().__init__(*args, **kwargs)
+        self.kept = unknown_types(kept)
         for name, is_sale in (("own", False), ("sales", True)):
             offered = [each for each in types() if bool(each.version) == is_sale]
             field = self.fields[name]
@@ -66,7 +69,7 @@ class EndpointForm(forms.Form):
             self.add_error(None, refusal.detail)
 
     def _events(self, data: dict[str, Any]) -> list[str]:
-        return [*data.get("own", ()), *data.get("sales", ())]
+        return [*data.get("own", ()), *data.get("sales", ()), *self.kept]
 
 
 class RotateForm(forms.Form):

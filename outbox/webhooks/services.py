@@ -39,6 +39,7 @@ class Wish:
     url: str | None = None
     name: str | None = None
     events: Sequence[str] | None = None
+    secret: str | None = None  # one that the receiver has already; else it is made here
 
 
 @transaction.atomic
@@ -67,7 +68,8 @@ def update_endpoint(
     endpoint = _locked(endpoint_id, organization_id)
     _apply(endpoint, wish)
     endpoint.modified_at = at
-    endpoint.save(update_fields=["url", "name", "events", "modified_at"])
+    changed = ["url", "name", "events", "modified_at"]
+    endpoint.save(update_fields=[*changed, "secret"] if wish.secret else changed)
     _tell(endpoint, "updated", {"events": endpoint.events}, actor, at)
     return endpoint
 
@@ -232,6 +234,8 @@ def _apply(endpoint: WebhookEndpoint, wish: Wish) -> None:
         endpoint.name = _checked_name(wish.name)
     if wish.events is not None:
         endpoint.events = list(dict.fromkeys(wish.events))
+    if wish.secret is not None:
+        endpoint.secret = wish.secret
 
 
 def _checked_name(name: str) -> str:

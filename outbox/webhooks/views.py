@@ -74,7 +74,7 @@ def endpoint_page(request: PageRequest, endpoint_id: UUID) -> HttpResponse:
 def change_endpoint(request: PageRequest, endpoint_id: UUID) -> HttpResponse:
     """Another address, name or choice."""
     endpoint = _endpoint(request, endpoint_id)
-    form = EndpointForm(request.POST or None, initial=_initial(endpoint))
+    form = EndpointForm(request.POST or None, initial=_initial(endpoint), kept=endpoint.events)
     if request.method == "POST" and form.is_valid():
         try:
             services.update_endpoint(wish=form.wish(), **_change(request, endpoint_id))
