@@ -62,6 +62,16 @@ RULES: dict[str, Rule] = {
     "metering.UsageEvent": READ,
     "metering.LanguageModel": OPERATE,  # "change": set a price, follow the provider again
     "metering.ModelPrice": READ,
+    # what organizations sell to customers of their own
+    "billing.Customer": READ,
+    "billing.CustomerMeter": READ,
+    "billing.MeterCredit": READ,
+    "billing.Product": READ,
+    "billing.Benefit": READ,
+    "billing.Order": READ,
+    "billing.CustomerSubscription": READ,
+    "billing.Checkout": READ,
+    "billing.Charge": READ,
     # provider
     "openrouter.ProviderAccount": READ,  # "retry" reads it again; rotating and disabling are a superuser's
     "openrouter.ByokCredential": READ,

@@ -33,6 +33,7 @@ urlpatterns = [
     path("", include("credits.urls")),
     path("", include("coupons.urls")),
     path("", include("payments.urls")),
+    path("", include("billing.urls")),
     path("", include("tiers.urls")),
     path("", include("metering.urls")),
     path("", include("openrouter.urls")),

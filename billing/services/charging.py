@@ -41,16 +41,9 @@ PENDING_PAUSE = timedelta(minutes=10)
 RETRIES = tuple(timedelta(days=days) for days in (1, 3, 5, 7))
 
 
-def charge_due(
-    *, at: datetime, subscription_id: UUID | None = None, customer_id: UUID | None = None, limit: int = 100
-) -> int:
-    """Make the tries that are due; how many. Any number of workers may do so at once.
-
-    Only those of one subscription's orders, or of one customer's, when it is named.
-    """
+def charge_due(*, at: datetime, customer_id: UUID | None = None, limit: int = 100) -> int:
+    """Make the tries that are due, of all customers or for one's orders; how many. Workers may do so at once."""
     due = Charge.objects.filter(status=ChargeStatus.PROCESSING, retry_at__lte=at).order_by("retry_at")
-    if subscription_id is not None:
-        due = due.filter(order__subscription_id=subscription_id)
     if customer_id is not None:
         due = due.filter(order__customer_id=customer_id)
     done = 0

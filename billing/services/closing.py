@@ -36,14 +36,20 @@ from metering.services import cut_off_usage
 ACTOR = "renewal"
 
 
-def close_customer(*, customer_id: UUID | None, at: datetime) -> int:
-    """Close what is over of one customer, earliest end first; how many periods. What they cost is charged later."""
+def close_customer(*, customer_id: UUID | None, at: datetime, wait: bool = True) -> int:
+    """Close what is over of one customer, earliest end first; how many periods. What they cost is charged later.
+
+    ``wait`` False: leave him to whoever is at it now.
+    """
     closed = 0
     if customer_id is None:
         return closed
     due = CustomerSubscription.objects.due(at).filter(customer_id=customer_id)
     while subscription_id := due.values_list("id", flat=True).first():
-        closed += close_one(subscription_id, at)
+        if close_one(subscription_id, at, wait=wait):
+            closed += 1
+        elif not wait:
+            break
     return closed
 
 

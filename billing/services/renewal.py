@@ -7,7 +7,7 @@ import structlog
 
 from billing.models import CustomerSubscription
 from billing.services.charging import charge_due
-from billing.services.closing import close_customer, close_one
+from billing.services.closing import close_customer
 
 log = structlog.get_logger(__name__)
 
@@ -15,32 +15,32 @@ log = structlog.get_logger(__name__)
 def renew_due(*, at: datetime, limit: int = 200) -> int:
     """Renew what is due, oldest first; how many periods were closed. Any number of workers may do so at once.
 
-    A subscription that stands in its own way keeps no other waiting.
+    A customer whose subscription stands in its own way keeps no other waiting.
     """
     closed = 0
-    for subscription_id in list(CustomerSubscription.objects.due(at).values_list("id", flat=True)[:limit]):
+    due = CustomerSubscription.objects.due(at).values_list("customer_id", flat=True)[:limit]
+    for customer_id in dict.fromkeys(due):
         try:
-            closed += renew_subscription(subscription_id=subscription_id, at=at, wait=False)
+            closed += renew_customer(customer_id=customer_id, at=at, wait=False)
         except Exception:
-            log.exception("billing.renewal_failed", subscription_id=str(subscription_id))
+            log.exception("billing.renewal_failed", customer_id=str(customer_id))
     return closed
 
 
-def renew_customer(*, customer_id: UUID, at: datetime) -> int:
-    """Renew what is due of one customer, before somebody reads his state; how many periods were closed."""
-    closed = close_customer(customer_id=customer_id, at=at)
+def renew_customer(*, customer_id: UUID, at: datetime, wait: bool = True) -> int:
+    """Close each period of the customer's that is over, then charge what they cost; how many were closed.
+
+    All his subscriptions together, earliest end first: they share his meters. ``wait`` False: leave him to whoever is
+    at it now.
+    """
+    closed = close_customer(customer_id=customer_id, at=at, wait=wait)
     if closed:
         charge_due(customer_id=customer_id, at=at)
     return closed
 
 
-def renew_subscription(*, subscription_id: UUID, at: datetime, wait: bool = True) -> int:
-    """Close each period that is over; how many. ``wait`` False: leave it to whoever is at it now.
-
-    Each period is a transaction of its own; what it costs is charged afterwards.
-    """
-    closed = 0
-    while close_one(subscription_id, at, wait=wait):
-        closed += 1
-        charge_due(subscription_id=subscription_id, at=at)
-    return closed
+def renew_subscription(*, subscription_id: UUID, at: datetime) -> int:
+    """The same for the customer of a subscription, if it is due."""
+    due = CustomerSubscription.objects.due(at).filter(pk=subscription_id)
+    customer_id = due.values_list("customer_id", flat=True).first()
+    return renew_customer(customer_id=customer_id, at=at) if customer_id else 0
