@@ -1,10 +1,10 @@
-"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth …]``: some, or all."""
+"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth|meters …]``: some, all."""
 
 import argparse
 import importlib
 import os
 
-NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth")
+NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters")
 
 
 def main() -> None:

@@ -89,6 +89,8 @@ def quantities(
 # The sums of each bucket, counted from 1; those of the whole range at 0, where they are no sum of the buckets.
 _Part = dict[int, Sums]
 _WHOLE = 0
+# Planned apart, a bucket is not taken for as many as there are instants: sums are kept in memory, nothing is sorted.
+_APART = "OFFSET 0"
 
 
 class _Events:
@@ -129,20 +131,21 @@ class _Events:
     def sums(self, starts: list[datetime]) -> tuple[_Part, dict[str | None, _Part]]:
         """The whole and each group, by its value as JSON text; of one instant, since it is one statement."""
         made = ", ".join(columns(self.function, "x"))
-        sets = "((b, g), (b))" if self.is_grouped else "((b))"
+        parts = "GROUPING SETS ((b, g), (b))" if self.is_grouped else "b"
         is_group = "grouping(g) = 0" if self.is_grouped else "false"
         shown = "g" if self.is_grouped else "NULL"
         rows = self.ask(f"""SELECT b, {shown}, {is_group}, {made} FROM (
                 SELECT {self.bucket(starts)} AS b, {self.group} AS g, {self.amount} AS x, e.occurred_at, e.id
-                FROM metering_usageevent e WHERE {self.where}) e
-            GROUP BY GROUPING SETS {sets}""")  # noqa: S608
+                FROM metering_usageevent e WHERE {self.where} {_APART}) e
+            GROUP BY {parts}""")  # noqa: S608
         return _parted((start, group, inner, sums_of(self.function, figures)) for start, group, inner, *figures in rows)
 
     def distinct(self, starts: list[datetime]) -> tuple[_Part, dict[str | None, _Part]]:
         """The same for values that are counted once in each bucket, group and range."""
         made = f"""WITH d AS MATERIALIZED (
-                SELECT DISTINCT {self.bucket(starts)} AS b, {self.group} AS g, {self.amount} AS x
-                FROM metering_usageevent e WHERE {self.where})
+                SELECT DISTINCT b, g, x FROM (
+                    SELECT {self.bucket(starts)} AS b, {self.group} AS g, {self.amount} AS x
+                    FROM metering_usageevent e WHERE {self.where} {_APART}) e)
             SELECT b, NULL, false, count(DISTINCT x) FROM d GROUP BY 1
             UNION ALL SELECT {_WHOLE}, NULL, false, count(DISTINCT x) FROM d"""  # noqa: S608
         if self.is_grouped:

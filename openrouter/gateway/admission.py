@@ -67,6 +67,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
         mode=principal.mode,
         tier=terms.slug,
         components=list(terms.components),  # type: ignore[arg-type]
+        metered=list(terms.metered_prices),  # type: ignore[arg-type]
         key_kind=key.kind,
         key_hash=key.hash,
         at=at,

@@ -7,6 +7,7 @@ from typing import Any
 from core.money import ZERO, quantize
 from metering.derivation import derive
 from metering.errors import UnpriceableCall
+from metering.metered.hits import hits_of
 from metering.price_book import BookPrice
 from metering.rating import Rated, TokenUsage, apply_markup, rate
 from metering.records import UsageRecord
@@ -109,7 +110,7 @@ def record_of(ticket: Ticket, reading: Reading, bill: Bill, ending: Ending) -> U
         is_byok=own_key,
     )
     tokens, price_id = bill.usage, price.id if price is not None else None
-    return UsageRecord(
+    record = UsageRecord(
         id=ticket.event_id,
         organization_id=ticket.organization_id,
         occurred_at=ticket.at,
@@ -143,6 +144,9 @@ def record_of(ticket: Ticket, reading: Reading, bill: Bill, ending: Ending) -> U
         derivation=derive(charge, source=bill.source, rated=bill.rated, price_id=price_id),
         actor=ticket.actor,
     )
+    if ticket.metered:
+        record.metered = hits_of(record, ticket.metered)
+    return record
 
 
 def _metadata(ticket: Ticket, reading: Reading, ending: Ending) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Ticket(msgspec.Struct, kw_only=True):
     characters: int = 0
     cost_bound: Decimal = ZERO  # the most that the provider may bill
     rule: dict[str, Any] = {}  # the operator's routing rule that the request follows, as ``rule_facts`` tells it
+    metered: list[dict[str, Any]] = []  # what the tier charges by the operator's meters
     process: str = ""  # which gateway process carries it out
     id: UUID = msgspec.field(default_factory=uuid7)
     event_id: UUID = msgspec.field(default_factory=uuid7)

@@ -11,20 +11,22 @@ from core.errors import InvalidRequest
 from credits.audit import audit_books
 from credits.errors import InsufficientCredits
 from credits.models import CreditAccount, LedgerEntry
-from credits.services import grant_credits, set_overage_limit
+from credits.services import HoldRequest, grant_credits, place_hold, set_overage_limit
 from credits.statements.lines import Range
 from metering.customer_events import CustomerEvent
+from metering.metered.hits import hits_of
 from metering.metered.models import MeteredCharge, MeteredCounter
 from metering.metered.terms import checked_metered_prices
 from metering.models import UsageEvent
 from metering.price_models import price_of
-from metering.services import create_meter, ingest_events, void_event
+from metering.services import create_meter, ingest_events, record_usage, void_event
 from metering.statement_usage import usage_of_statements
 from payments.models import Payment, Purpose
-from tests.builders import NOON, usd
+from tests.builders import NOON, make_record, usd
 from tests.metering.reporting import Reporter, make_reporter
 from tiers.close.services import close_due
 from tiers.models import Subscription
+from tiers.querysets import terms_for
 
 pytestmark = pytest.mark.django_db
 _numbers = count(1)
@@ -242,3 +244,20 @@ def test_an_event_is_explained_by_what_it_changed_and_statements_name_the_meter(
     assert [(line.section, line.label, line.events, line.charge) for line in lines] == [
         ("meter", name, 2, Decimal("11.25"))
     ]
+
+
+def test_what_a_gateway_call_costs_beyond_the_credit_is_owed():
+    organization = make_metered(credit="3")
+    hold = place_hold(
+        HoldRequest(organization.pk, usd("1"), "k", NOON + timedelta(hours=1), purpose="gateway"), at=NOON
+    )
+    record = make_record(
+        organization, "0.5", source="gateway", name="unit", hold_id=hold.hold_id, metadata={"n": 15}, occurred_at=NOON
+    )
+    record.metered = hits_of(record, terms_for(organization.pk).metered_prices)
+    [outcome] = record_usage([record], at=NOON)
+    assert (outcome.status, balance(organization)) == ("recorded", Decimal("2.5"))  # 5 do not fit into 2.5
+    assert counter(organization) == (15, 5, 0, 5)
+    take_back(organization, record.id)
+    assert (balance(organization), counter(organization)) == (3, (0, 0, 0, 0))
+    assert audit_books() == []
