@@ -24,7 +24,7 @@ from django.utils import timezone
 from accounts import services
 from accounts.models import ApiKey, Membership, Organization, User
 from accounts.operators import operator
-from accounts.scopes import Scope
+from accounts.scopes import WIRE_SCOPES, Scope
 from accounts.second_factor import remove_second_factors
 from accounts.services import KeyTerms
 from core.admin import ServiceAdmin
@@ -188,7 +188,10 @@ def _words(limit: int) -> SimpleArrayField:
 class ApiKeyForm(forms.ModelForm):
     """A key's name and terms."""
 
-    scopes = forms.MultipleChoiceField(choices=Scope.choices, widget=forms.CheckboxSelectMultiple)
+    scopes = forms.MultipleChoiceField(
+        choices=[*Scope.choices, ("Below /v1/ alone", [(scope, scope) for scope in sorted(WIRE_SCOPES)])],
+        widget=forms.CheckboxSelectMultiple,
+    )
     allowed_models = _words(120)
     allowed_networks = _words(49)
 

@@ -5,6 +5,7 @@ from billing_api import (  # noqa: F401
     checkouts,
     customer_meters,
     customers,
+    event_types,
     events,
     meters,
     orders,

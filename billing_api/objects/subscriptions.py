@@ -154,7 +154,7 @@ def subscription_object(row: Row, *, versioned: bool) -> Subscription:
 
 def _subscription(state: SubscriptionState, products: dict[UUID, Product], versioned: bool) -> Subscription:
     row = state.subscription
-    prices = [bought.price for bought in state.prices]
+    prices = sorted((bought.price for bought in state.prices), key=lambda price: price.position)
     return Subscription(
         **subscription_fields(row),
         customer=customer_object(row.customer),
