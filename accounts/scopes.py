@@ -22,7 +22,7 @@ ALL_SCOPES: frozenset[str] = frozenset(Scope.values)
 WIRE_SCOPES: frozenset[str] = frozenset(
     f"{name}:{right}"
     for name, rights in {
-        "organizations": ("read",),
+        "organizations": ("read", "write"),
         "organization_access_tokens": ("read", "write"),
         "events": ("read", "write"),
         "meters": ("read", "write"),

@@ -7,6 +7,7 @@ from billing_api import (  # noqa: F401
     customers,
     event_types,
     events,
+    merchants,
     meters,
     orders,
     products,

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from django.core.signing import dumps
 from django.db.models import prefetch_related_objects
+from django.urls import reverse
 from django.utils.text import slugify
 
 from accounts.models import Organization
@@ -224,7 +225,7 @@ def _base(row: Row, shown: dict[UUID, Product], base_url: str) -> dict[str, Any]
     offers = [_for_buyers(shown[offer.product_id]) for offer in row.offers.all()]
     chosen = _for_buyers(shown[row.product_id])
     ahead = next((price for price in chosen.prices if price.amount_type != "metered_unit"), None)
-    url = f"{base_url}/checkout/{row.client_secret}"
+    url = base_url + reverse("billing_checkout", args=[row.client_secret])
     has_trial = row.allow_trial and chosen.trial_interval is not None
     return {
         **{name: getattr(row, name) for name in _SAME},

@@ -24,7 +24,10 @@ FIRST_BYTE = Histogram(
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Named by folders only: a label for every path would grow without end.
-_SURFACES = (("/api/v1/", "api"), ("/admin", "back office"), ("/static/", "files"))
+_SURFACES = (
+    *(("/api/v1/", "api"), ("/v1/", "wire"), ("/sandbox/v1/", "wire")),
+    *(("/admin", "back office"), ("/static/", "files")),
+)
 _UNCOUNTED = ("/live/", "/health/", "/ready/", "/metrics/")
 
 

@@ -6,17 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from billing.services import set_balance_convention
 from tests.billing_api.clients.test_node_clients import ROOT, node  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.django_db
 PAGE = (ROOT / "docs" / "usage-billing.md").read_text()
-BLOCK = re.compile(r"(?:<!-- convention: (\w+) -->\n)?```(python|javascript)\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"```(python|javascript)\n(.*?)```", re.DOTALL)
 COMMENT = re.compile(r"(?:print|console\.log)\(.*\);? +(?:#|//) (.+)$", re.MULTILINE)
 
 
 def blocks(language):
-    return [(convention, text) for convention, kind, text in BLOCK.findall(PAGE) if kind == language]
+    return [text for kind, text in BLOCK.findall(PAGE) if kind == language]
 
 
 def promised(text):
@@ -28,15 +27,13 @@ def test_the_page_runs_from_nothing_to_the_second_invoice(merchant, monkeypatch,
     monkeypatch.setenv("SPAIRE_ACCESS_TOKEN", merchant.token)
     monkeypatch.setenv("FAREBOX_URL", merchant.url)
     names = {"__name__": "page"}
-    assert len(blocks("python")) == 10
-    for convention, text in blocks("python"):
-        if convention:
-            set_balance_convention(organization_id=merchant.organization.pk, convention=convention)
+    assert len(blocks("python")) == 11
+    for text in blocks("python"):
         exec(compile(text, "usage-billing.md", "exec"), names)
         assert capsys.readouterr().out.splitlines() == promised(text), text
     names["client"].__exit__(None, None, None)
     program, folder = request.getfixturevalue("node")
-    for _, text in blocks("javascript"):
+    for text in blocks("javascript"):
         result = subprocess.run(
             [program, "--input-type=module", "-"],
             input=text,
