@@ -12,7 +12,7 @@ test:
 	@./test
 
 lint:
-	@$(DEV) exec --dev -- sh -ec 'ruff check .; ruff format --check .; python -m mypy .; python manage.py makemigrations --check --dry-run'
+	@$(DEV) exec --dev -- sh -ec 'ruff check .; ruff format --check .; python -m mypy .; MYPYPATH=sdk/python/src python -m mypy --strict --config-file= sdk/python/src/farebox; python manage.py makemigrations --check --dry-run'
 
 format:
 	@$(DEV) exec --dev -- sh -ec 'ruff check --fix .; ruff format .'

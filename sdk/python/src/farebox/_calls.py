@@ -63,7 +63,7 @@ def place_hold(amount: Decimal | str, key: str, expires_in: int) -> Call[HoldSta
 
 def settle_hold(hold_id: str, amount: Decimal | str, reason: str) -> Call[HoldState]:
     """Charge ``amount`` USD, give the rest back."""
-    body = {"amount": str(amount), "reason": reason}
+    body = {"amount": str(amount), **({"reason": reason} if reason else {})}
     return Call("POST", f"/api/v1/credits/holds/{hold_id}/settle", hold_of, body)
 
 

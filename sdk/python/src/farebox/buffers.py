@@ -20,10 +20,12 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """Events on their way; ``done()`` forgets them, and nothing else does."""
+    """Events on their way; ``done()`` forgets them, and nothing else does. ``leave()`` gives them up to whoever comes
+    after this process."""
 
     documents: list[Document]
     done: Callable[[], None]
+    leave: Callable[[], None] = lambda: None
 
 
 class Buffer(Protocol):
@@ -121,7 +123,7 @@ class DiskBuffer:
             Path(file.name).unlink(missing_ok=True)
             file.close()
 
-        return Batch(documents, done)
+        return Batch(documents, done, file.close)
 
     def after_fork(self) -> None:
         """Forget: the parent's files are the parent's. The copies of its handles share its locks, so they stay open."""

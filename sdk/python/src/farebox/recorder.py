@@ -163,6 +163,7 @@ class Recorder:
                         return
                     continue
             if not self._deliver(batch):
+                batch.leave()
                 return
 
     def _deliver(self, batch: Batch) -> bool:

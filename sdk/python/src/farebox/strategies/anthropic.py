@@ -12,6 +12,7 @@ from farebox.strategies.proxy import Proxy, Watched, is_async
 from farebox.strategies.usage import LlmUsage, Meter, number
 
 VENDOR = "anthropic"
+MISSING = {"usage": "missing"}  # the caller left before the figures came
 
 
 def metered(client: Any, meter: Meter) -> Any:
@@ -97,7 +98,7 @@ def _report_snapshot(events: Any, meter: Meter, began: float) -> None:
     try:
         message = events.current_message_snapshot
     except Exception:  # nothing had arrived
-        meter.record(LlmUsage(VENDOR, ""), began=began, status="cancelled", usage="missing")
+        meter.record(LlmUsage(VENDOR, ""), began=began, status="cancelled", metadata=MISSING)
         return
     is_whole = getattr(message, "stop_reason", None) is not None
     meter.record(usage_of(message), began=began, status="ok" if is_whole else "cancelled")

@@ -3,6 +3,7 @@
 model.invoke("...", config={"callbacks": [FareboxCallback(Meter(recorder, customer="user_42"))]})
 """
 
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -19,25 +20,30 @@ class FareboxCallback(BaseCallbackHandler):
     def __init__(self, meter: Meter, *, vendor: str = "") -> None:
         self._meter = meter
         self._vendor = vendor
-        self._began: dict[UUID, float] = {}
+        self._running: dict[UUID, tuple[float, str]] = {}  # when it began, the model that was asked for
 
     def on_llm_start(self, serialized: Any, prompts: list[str], *, run_id: UUID, **rest: Any) -> None:
         """A text model begins."""
-        self._began[run_id] = monotonic()
+        self._running[run_id] = monotonic(), _asked_for(rest)
 
     def on_chat_model_start(self, serialized: Any, messages: list[list[Any]], *, run_id: UUID, **rest: Any) -> None:
         """A chat model begins."""
-        self._began[run_id] = monotonic()
+        self._running[run_id] = monotonic(), _asked_for(rest)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **rest: Any) -> None:
         """It has answered."""
-        began = self._began.pop(run_id, None)
+        began, model = self._running.pop(run_id, (None, ""))
         for usage in usages_of(response, self._vendor):
-            self._meter.record(usage, began=began)
+            self._meter.record(usage if usage.model else replace(usage, model=model), began=began)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **rest: Any) -> None:
         """It has failed: nothing is known to have been used."""
-        self._began.pop(run_id, None)
+        self._running.pop(run_id, None)
+
+
+def _asked_for(start: dict[str, Any]) -> str:
+    asked = start.get("invocation_params") or {}
+    return str(asked.get("model") or asked.get("model_name") or "")
 
 
 def usages_of(response: LLMResult, vendor: str = "") -> list[LlmUsage]:

@@ -37,10 +37,10 @@ class FareboxLogger(CustomLogger):
         vendor = str(kwargs.get("custom_llm_provider") or "litellm")
         usage = usage_of(answer, vendor) or LlmUsage(vendor, "")
         usage = replace(usage, model=usage.model or str(kwargs.get("model", "")))
-        extra = {}
+        metadata = {}
         if (cost := kwargs.get("response_cost")) is not None:
-            extra["_cost"] = {"amount": str(Decimal(str(cost)) * 100), "currency": "usd"}  # cents
-        replace(self._meter, customer=_customer(kwargs) or self._meter.customer).record(usage, **extra)
+            metadata["_cost"] = {"amount": format(Decimal(str(cost)) * 100, "f"), "currency": "usd"}  # cents
+        replace(self._meter, customer=_customer(kwargs) or self._meter.customer).record(usage, metadata=metadata)
 
 
 def _customer(kwargs: dict[str, Any]) -> str | None:

@@ -91,8 +91,8 @@ class _Note:
     def end(self, whole: bool) -> None:
         """Report, also when the caller left before the figures came."""
         usage = self._usage or LlmUsage(self._vendor, self.model)
-        missing = {} if self._usage is not None else {"usage": "missing"}
-        self._meter.record(usage, began=self._began, status="ok" if whole else "cancelled", **missing)
+        missing = None if self._usage is not None else {"usage": "missing"}
+        self._meter.record(usage, began=self._began, status="ok" if whole else "cancelled", metadata=missing)
 
 
 def _ask_for_usage(options: dict[str, Any]) -> tuple[dict[str, Any], bool]:

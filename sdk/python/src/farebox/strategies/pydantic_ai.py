@@ -11,7 +11,7 @@ from farebox.strategies.usage import LlmUsage, Meter, number
 
 def usage_of(result: Any) -> LlmUsage:
     """What all model requests of a finished run used together."""
-    usage = result.usage() if callable(result.usage) else result.usage
+    usage = _counts_of(result)
     model, vendor = _model_of(result)
     return LlmUsage(
         vendor=vendor,
@@ -25,8 +25,15 @@ def usage_of(result: Any) -> LlmUsage:
 
 def record_run(result: Any, meter: Meter) -> str:
     """Report a finished run; the id of its event."""
-    usage = result.usage() if callable(result.usage) else result.usage
-    return meter.record(usage_of(result), requests=number(usage, "requests"), toolCalls=number(usage, "tool_calls"))
+    usage = _counts_of(result)
+    counts = {"requests": number(usage, "requests"), "toolCalls": number(usage, "tool_calls")}
+    return meter.record(usage_of(result), metadata=counts)
+
+
+def _counts_of(result: Any) -> Any:
+    """A property of today's results, a method of earlier ones."""
+    usage = result.usage
+    return usage if hasattr(usage, "input_tokens") or not callable(usage) else usage()
 
 
 def _model_of(result: Any) -> tuple[str, str]:

@@ -14,7 +14,7 @@ def metered(client: Any, meter: Meter) -> Any:
     """The same client; every upload that succeeded is reported with its bytes, bucket and key, each part of a large one
     on its own."""
     for operation in _UPLOADS:
-        client.meta.events.register(f"before-call.s3.{operation}", _note)
+        client.meta.events.register(f"before-parameter-build.s3.{operation}", _note)
         client.meta.events.register(f"request-created.s3.{operation}", _measure)
         client.meta.events.register(f"after-call.s3.{operation}", lambda **told: _report(meter, **told))
     return client
@@ -22,11 +22,8 @@ def metered(client: Any, meter: Meter) -> Any:
 
 def _note(params: Any, context: Any, **rest: Any) -> None:
     """What the call is about, before its request is made."""
-    path = str(params.get("url_path", "")).lstrip("/")
-    signing = context.get("signing", {})
-    bucket = signing.get("bucket") or (params.get("context") or {}).get("signing", {}).get("bucket", "")
-    key = path[len(bucket) + 1 :] if bucket and path.startswith(f"{bucket}/") else path
-    context["farebox"] = {"bucket": bucket, "key": key, "contentType": params.get("headers", {}).get("Content-Type")}
+    about = {"bucket": params.get("Bucket"), "key": params.get("Key"), "contentType": params.get("ContentType")}
+    context["farebox"] = about
 
 
 def _measure(request: Any, **rest: Any) -> None:

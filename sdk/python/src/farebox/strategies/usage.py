@@ -47,13 +47,15 @@ class Meter:
     model_prefix: str = ""
     metadata: Metadata = field(default_factory=dict)
 
-    def record(self, usage: LlmUsage, *, began: float | None = None, status: str = "ok", **extra: Any) -> str:
-        """Report one call; ``began`` is its start on time.monotonic()."""
+    def record(
+        self, usage: LlmUsage, *, began: float | None = None, status: str = "ok", metadata: Metadata | None = None
+    ) -> str:
+        """Report one call; ``began`` is its start on time.monotonic(), ``metadata`` what else is to be known of it."""
         event = Event(
             name=self.name,
             kind="chat",
             external_customer_id=self.customer,
-            metadata={**self.metadata, **_facts(usage), **extra},
+            metadata={**self.metadata, **_facts(usage), **(metadata or {})},
             occurred_at=datetime.now(UTC),
             status=status,  # type: ignore[arg-type]
             latency_ms=None if began is None else int((monotonic() - began) * 1000),

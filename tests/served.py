@@ -1,0 +1,46 @@
+"""The whole application on a loopback port in a thread of this process, as a real server runs it."""
+
+import asyncio
+import socket
+import threading
+import time
+
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+HOST = "127.0.0.1"
+
+
+class Served:
+    """A running server of everything."""
+
+    def __init__(self) -> None:
+        from config.asgi import application
+
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://{HOST}:{self.port}"
+        self._server = Server(
+            application, address=HOST, port=self.port, interface=Interfaces.ASGI, websockets=False, log_enabled=False
+        )
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="wire", daemon=True)
+        self._thread.start()
+        self._wait()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self._server.serve())
+
+    def _wait(self) -> None:
+        for _ in range(500):
+            with socket.socket() as probe:
+                if probe.connect_ex((HOST, self.port)) == 0:
+                    return
+            time.sleep(0.01)
+        raise TimeoutError("the server did not start")
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._server.stop)
+        self._thread.join(10)
