@@ -200,7 +200,7 @@ def test_an_authenticator_app_is_set_up_and_asked_for(person, live_server, page)
     page.get_by_role("button", name="Sign in", exact=True).click()
     assert stage.violations_on(page) == []
     page.get_by_label("Code").fill(codes[0])
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/dashboard/")
     assert complaints == []
 
