@@ -1,6 +1,6 @@
 """Where a list of events is cut."""
 
-from datetime import datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -28,6 +28,10 @@ class ByTime:
         except ValueError:
             return False
         return True
+
+    def day_of(self, text: str | None) -> date | None:
+        """The UTC day of a position; None for text that is none."""
+        return _parse(text)[0].astimezone(UTC).date() if text and self.is_position(text) else None
 
     def older(self, rows: QuerySet[UsageEvent], position: str) -> QuerySet[UsageEvent]:
         """Earlier events. The first condition lets the index find the place."""

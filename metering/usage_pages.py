@@ -17,13 +17,13 @@ from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from core.keyset import read_page
 from metering.analysis import Days, analyse, metrics, tag_keys
+from metering.event_search import narrowed
 from metering.forms import GROUPINGS, RANGES, EventFilterForm, UsageForm
 from metering.model_page import model_facts, model_usage
 from metering.models import UsageEvent
 from metering.positions import ByTime
 from metering.receipt import receipt_of
-from tiers.errors import NoTier
-from tiers.querysets import terms_for
+from tiers.permits import first_day_kept
 
 PAGE_SIZE = 50
 
@@ -84,14 +84,11 @@ def model(request: PageRequest, model_id: str) -> HttpResponse:
 def usage_events(request: PageRequest) -> HttpResponse:
     """Every event, newest first, filtered."""
     form = EventFilterForm(request.GET)
-    events = UsageEvent.objects.filter(organization_id=request.organization.id).defer("derivation", "metadata")
-    page = read_page(
-        form.apply(events),
-        ByTime(),
-        before=request.GET.get("before"),
-        after=request.GET.get("after"),
-        size=PAGE_SIZE,
-    )
+    events = form.apply(UsageEvent.objects.filter(organization_id=request.organization.id))
+    before, after = request.GET.get("before"), request.GET.get("after")
+    where = {"before": ByTime().day_of(before), "after": ByTime().day_of(after)}
+    found = narrowed(events, request.organization.id, form.cleaned_data, **where, size=PAGE_SIZE)
+    page = read_page(found.defer("derivation", "metadata"), ByTime(), before=before, after=after, size=PAGE_SIZE)
     return render(request, "metering/events.html", {"form": form, "page": page})
 
 
@@ -114,18 +111,10 @@ def _days(request: PageRequest, form: UsageForm) -> tuple[Days, date | None]:
     zone = ZoneInfo(request.organization.time_zone)
     today = timezone.now().astimezone(zone).date()
     first, last = form.span(today)
-    kept = _kept(request.organization.id, today)
+    kept = first_day_kept(request.organization.id, today)
     if kept is not None:
         first, last = max(first, kept), max(last, kept)
     return Days(first, last, zone), kept
-
-
-def _kept(organization_id: UUID, today: date) -> date | None:
-    try:
-        limit = terms_for(organization_id).entitlements.get("analytics_days")
-    except NoTier:
-        return None
-    return None if limit is None else today - timedelta(days=max(limit, 1) - 1)
 
 
 def _may_compare(days: Days, kept: date | None) -> bool:

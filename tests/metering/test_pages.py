@@ -202,7 +202,7 @@ def test_filters_narrow_the_list(customer, member):
 def test_the_list_asks_as_much_for_many_rows_as_for_one(customer, member, django_assert_num_queries, rows):
     for _ in range(rows):
         make_call(customer)
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         member.get("/usage/events/")
 
 
