@@ -130,7 +130,19 @@ def _row(finding: Finding, at: datetime) -> ReconciliationDifference:
 
 
 def _tell(scope: DifferenceScope, rows: list[ReconciliationDifference], at: datetime) -> None:
-    """One piece of news for all that a run found in a scope: a wrong price can touch every call of a day."""
+    """One piece of news for all that a run found in a scope: a wrong price can touch every call of a day.
+
+    Each organization that is concerned has one of its own, without what is only the operator's business.
+    """
+    for organization_id in dict.fromkeys(row.organization_id for row in rows if row.organization_id):
+        own = [row.difference for row in rows if row.organization_id == organization_id]
+        publish(
+            type="reconciliation.drift",
+            organization_id=organization_id,
+            data={"scope": scope.value, "new": len(own), "sum": sum(own, ZERO)},
+            actor="reconciliation",
+            at=at,
+        )
     publish(
         type="reconciliation.drift",
         organization_id=None,

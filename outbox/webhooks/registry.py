@@ -37,6 +37,7 @@ _PROVIDER_ACCOUNT = ("account", "label")
 _USAGE = (
     *("event_id", "external_id", "occurred_at", "kind", "name", "source", "model", "provider", "status"),
     *("prompt_tokens", "completion_tokens", "quantity", "provider_cost", "markup", "charge", "tags"),
+    *("customer_id", "external_customer_id"),
 )
 _NATIVE = (
     NewsType("credits.granted", "Credit was added", _fields("amount", "kind", "entry_id", "balance")),
@@ -62,7 +63,7 @@ _NATIVE = (
     NewsType(
         "reconciliation.drift",
         "The provider’s books differ from these",
-        _fields("scope", "new", "sum", "largest"),
+        _fields("scope", "new", "sum"),
     ),
 )
 _types: dict[str, NewsType] = {each.name: each for each in _NATIVE}

@@ -422,7 +422,11 @@ def test_the_news_tell_once_of_all_that_a_run_found_in_a_scope(provider, account
     missing = spend(provider, account.secret)
     run()
     run()
-    events = DomainEvent.objects.filter(type="reconciliation.drift").order_by("id")
+    told = DomainEvent.objects.filter(type="reconciliation.drift")
+    [own] = told.filter(organization__isnull=False)
+    assert own.organization_id == account.organization_id
+    assert own.data == {"scope": "key", "new": 1, "sum": f"{missing:f}".rstrip("0")}
+    events = told.filter(organization__isnull=True).order_by("id")
     assert [event.data["scope"] for event in events] == ["key", "account"]
     assert events[0].organization_id is None
     assert events[0].data["largest"] == [

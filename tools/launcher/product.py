@@ -65,6 +65,8 @@ class _Product:
 
     def _choose_port(self) -> int:
         port = port_of(self.settings.setdefault("PORT", "8000"))
+        # On one's own machine the receivers of webhooks are there too.
+        self.settings.setdefault("WEBHOOKS_ALLOW_LOOPBACK", "1")
         if not is_free(port):
             raise Failure(f"Port {port} is in use. Set another one: PORT={port + 1} ./run")
         return port
