@@ -1,6 +1,6 @@
 """The hosted checkout page. Whoever has its address may pay on it, as with every payment provider's."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from csp.decorators import csp_update
@@ -41,7 +41,8 @@ def checkout_page(request: HttpRequest, client_secret: str) -> HttpResponse:
             return HttpResponseRedirect(request.path, status=303)
     # Browsers hold redirects that answer a form to the page's policy too.
     allowed = {"form-action": [_origin(checkout.success_url)]} if checkout.success_url else {}
-    return csp_update(allowed)(render)(request, "billing/checkout.html", _context(checkout, offers, form))
+    response = render(request, "billing/checkout.html", _context(checkout, offers, form))
+    return cast(HttpResponse, csp_update(allowed)(lambda _: response)(request))
 
 
 def address_after(checkout: Checkout) -> str:
@@ -89,12 +90,14 @@ def _offer(product: Product, checkout: Checkout) -> dict[str, Any]:
     meters = Meter.objects.in_bulk([price.meter_id for price in prices if price.meter_id])
     ahead = sum(price.price_amount or 0 for price in prices)
     metered = [
-        {"amount": f"{plain(price.unit_amount)} ¢", "meter": meters[price.meter_id].name, "cap": price.cap_amount}
+        {
+            "amount": f"{plain(price.unit_amount)} ¢",
+            "meter": meters[price.meter_id].name,
+            "cap": "" if price.cap_amount is None else dollars(price.cap_amount),
+        }
         for price in prices
         if price.kind == PriceKind.METERED_UNIT and price.meter_id and price.unit_amount is not None
     ]
-    for each in metered:
-        each["cap"] = dollars(each["cap"]) if each["cap"] is not None else ""
     return {
         "product": product,
         "is_chosen": product.id == checkout.product_id,

@@ -1,5 +1,7 @@
 """Merchants' customers, and the credit on their meters."""
 
+from uuid import UUID
+
 from django.contrib import admin
 
 from billing.admin.lines import Lines
@@ -11,14 +13,12 @@ from metering.meters.models import Meter
 class _Subscriptions(Lines):
     model = CustomerSubscription
     fields = ["product", "status", "amount", "current_period_end", "cancel_at_period_end", "ended_at"]
-    readonly_fields = fields
     ordering = ["-created_at"]
 
 
 class _Grants(Lines):
     model = BenefitGrant
     fields = ["benefit", "granted_at", "revoked_at"]
-    readonly_fields = fields
     ordering = ["-granted_at"]
 
 
@@ -39,14 +39,13 @@ class CustomerAdmin(LargeTable, ReadOnlyAdmin):
     ]
 
 
-def _meter_name(meter_id: object) -> str:
+def _meter_name(meter_id: UUID) -> str:
     return Meter.objects.filter(pk=meter_id).values_list("name", flat=True).first() or "–"
 
 
 class _Movements(Lines):
     model = MeterCredit
     fields = ["number", "kind", "units", "applied", "credited_after", "consumed", "reason", "effective_at"]
-    readonly_fields = fields
     ordering = ["-number"]
 
 

@@ -10,13 +10,11 @@ from core.admin import ReadOnlyAdmin
 class _Prices(Lines):
     model = ProductPrice
     fields = ["kind", "price_amount", "unit_amount", "cap_amount", "meter_id", "is_archived"]
-    readonly_fields = fields
 
 
 class _Benefits(Lines):
     model = ProductBenefit
     fields = ["position", "benefit"]
-    readonly_fields = fields
 
 
 @admin.register(Product)

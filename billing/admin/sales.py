@@ -24,7 +24,6 @@ class _Shown:
 class _Items(Lines):
     model = OrderItem
     fields = ["label", "amount", "consumed", "credited", "start_at", "end_at"]
-    readonly_fields = fields
 
 
 @admin.register(Order)
@@ -43,7 +42,6 @@ class OrderAdmin(_Shown, LargeTable, ReadOnlyAdmin):
 class _Prices(Lines):
     model = SubscriptionPrice
     fields = ["price", "created_at"]
-    readonly_fields = fields
 
 
 @admin.register(CustomerSubscription)

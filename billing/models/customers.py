@@ -90,7 +90,7 @@ class StateNotice(models.Model):
 
 
 class SystemEvent(models.Model):
-    """What happened to a customer, listed beside the usage events that the merchant sends; see decision 0011.
+    """What happened to a customer, listed beside the usage events that the merchant sends; see decision 0012.
 
     Named like the columns of :class:`metering.models.UsageEvent`, so that both can be read as one list.
     """
