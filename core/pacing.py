@@ -7,7 +7,7 @@ many of twice the size; one that would be idle meanwhile sends at once.
 
 import time
 
-_BUSY, _IDLE = 0.75, 0.6  # shares of a processor
+_BUSY, _IDLE = 0.8, 0.65  # shares of a processor
 _STEP = 0.001  # seconds
 _LONGEST = 0.01
 
