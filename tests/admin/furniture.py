@@ -20,6 +20,7 @@ from coupons.terms import Terms
 from credits.batch_file import COLUMNS
 from credits.services import HoldRequest, grant_credits, place_hold, set_spend_limit
 from credits.services.batches import check_batch
+from metering.services import create_meter
 from metering.services.price_book import set_price
 from openrouter.models import (
     Attempt,
@@ -33,10 +34,13 @@ from openrouter.models import (
     RoutingRule,
 )
 from outbox.mail import queue_email
+from outbox.models import WebhookDelivery
 from outbox.taskruns import record_run
+from outbox.webhooks.services import Wish, create_endpoint, send_test
 from payments.models import AutoTopUp, Payment
 from payments.services import add_discount, receive_event
 from payments.webhooks.sandbox import message_of
+from tests.billing.selling import fixed, make_benefit, make_buyer, make_meter, make_product, metered, subscribe
 from tests.builders import make_call, make_customer, make_key, make_user, usd
 from tests.payments.building import ask_for, with_card
 from tests.tiers.closing import make_subscription
@@ -67,13 +71,15 @@ def _furnish_once(number: int) -> list[str]:
     set_spend_limit(organization_id=customer.id, limit_id=key.id, ceiling=usd("5"))
     _use(customer, number, api_key_id=key.id)
     _set_price(number)
+    _make_meters(customer, number)
     _watch_doors(owner, number)
     _keep_busy(customer, number)
     _end_a_period()
     _redeem(customer, number)
     _pay(customer, number)
+    _sell(customer)
     secrets = [password, owner.password, api_secret, settings.SECRET_KEY, *settings.FIELD_ENCRYPTION_KEYS]
-    return secrets + _deal_with_provider(customer, number)
+    return secrets + _deal_with_provider(customer, number) + _tell(customer, number)
 
 
 def _use(customer: Organization, number: int, **fields: Any) -> None:
@@ -120,6 +126,13 @@ def _end_a_period() -> None:
     write_due_statements(at=now)
 
 
+def _sell(merchant: Organization) -> None:
+    """A customer of the organization's own, with all that can be bought."""
+    meter = make_meter(merchant)
+    plan = make_product(merchant, fixed(1000), metered(meter, "0.5"), benefits=(make_benefit(merchant, meter),))
+    subscribe(make_buyer(merchant), plan)
+
+
 def _pay(customer: Organization, number: int) -> None:
     now = timezone.now()
     card = with_card(customer)
@@ -129,6 +142,22 @@ def _pay(customer: Organization, number: int) -> None:
     add_discount(organization_id=customer.id, percent=usd("10"), **terms)
     AutoTopUp.objects.create(organization=customer, threshold=1, amount=5)
     receive_event(message_of("payment.tried", payment.id, "test_card_ok"), at=now)
+
+
+def _tell(customer: Organization, number: int) -> list[str]:
+    now, actor = timezone.now(), Actor("test")
+    wish = Wish(url=f"https://example.com/hooks/{number}", events=["credits.low"])
+    endpoint = create_endpoint(organization_id=customer.id, wish=wish, actor=actor, at=now)
+    message = send_test(endpoint_id=endpoint.id, organization_id=customer.id, actor=actor, at=now)
+    begun = {"number": 1, "succeeded": False, "duration_ms": 10, "created_at": now}
+    WebhookDelivery.objects.create(message=message, event=message.event, endpoint=endpoint, **begun)
+    return [endpoint.secret]
+
+
+def _make_meters(customer: Organization, number: int) -> None:
+    everything = {"filter": {"conjunction": "and", "clauses": []}, "aggregation": {"func": "count"}}
+    for organization_id in (None, customer.id):
+        create_meter(organization_id=organization_id, name=f"Meter {number}", at=timezone.now(), **everything)
 
 
 def _set_price(number: int) -> None:
