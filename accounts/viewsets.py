@@ -14,6 +14,7 @@ from rest_framework.views import APIView
 
 from accounts import serializers as shapes
 from accounts import services
+from accounts.entitlements import API_ACCESS, NotInTier, require
 from accounts.errors import (
     AlreadyInvited,
     AlreadyMember,
@@ -26,7 +27,7 @@ from accounts.errors import (
 from accounts.models import ApiKey, Invitation, Membership, Mode, Organization
 from accounts.principal import Principal
 from accounts.requests import ApiRequest
-from accounts.scopes import ANY, MANAGE
+from accounts.scopes import ANY, MANAGE, Scope
 from accounts.services import KeyTerms
 from accounts.services.invitations import Inviter
 from core.errors import NotFound
@@ -178,13 +179,15 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         return ApiKey.objects.filter(organization__in=_within_reach(self.request.auth)).select_related("organization")
 
     @extend_schema(request=shapes.ApiKeyRequestSerializer, responses={201: shapes.NewApiKeySerializer})
-    @refuses(LiveOnly)
+    @refuses(LiveOnly, NotInTier)
     def create(self, request: ApiRequest) -> Response:
         """Make a key. Its secret is in this answer and nowhere else, so the answer is not kept for replays either."""
         body = shapes.ApiKeyRequestSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = body.validated_data
         organization = _organization_in_mode(request.auth, wanted.pop("mode", request.auth.mode))
+        if not request.auth.has_scope(Scope.ADMIN):  # what an operator hands out is the operator's to decide
+            require(request.auth.organization_id, API_ACCESS)
         key, secret = services.create_api_key(
             organization=organization,
             name=wanted.pop("name"),

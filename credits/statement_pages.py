@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from accounts.entitlements import EXPORTS, page_requires
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from credits.statement_views import csv_answer, find_statement, pdf_answer
@@ -39,6 +40,7 @@ def current_statement(request: PageRequest) -> HttpResponse:
 @organization_page(Scope.CREDITS_READ)
 def export_csv(request: PageRequest, statement_id: UUID) -> HttpResponse:
     """One statement as CSV."""
+    page_requires(request, EXPORTS, "csv")
     return csv_answer(find_statement(request.organization.id, statement_id))
 
 
@@ -46,6 +48,7 @@ def export_csv(request: PageRequest, statement_id: UUID) -> HttpResponse:
 @organization_page(Scope.CREDITS_READ)
 def export_pdf(request: PageRequest, statement_id: UUID) -> HttpResponse:
     """One statement as PDF."""
+    page_requires(request, EXPORTS, "pdf")
     return pdf_answer(find_statement(request.organization.id, statement_id), request.organization.name)
 
 

@@ -10,9 +10,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.entitlements import EXPORTS, NotInTier, require
 from accounts.models import Organization
 from accounts.requests import ApiRequest
 from accounts.scopes import Scope
+from core.refusals import refuses
 from credits import serializers as shapes
 from credits.models import Statement
 from credits.statements import Figures, figures_of, running_statement, statements_of
@@ -62,8 +64,10 @@ class StatementCsvView(_StatementView):
     """One statement as CSV."""
 
     @extend_schema(operation_id="credits_statement_csv", responses={(200, "text/csv"): OpenApiTypes.STR})
+    @refuses(NotInTier)
     def get(self, request: ApiRequest, pk: UUID) -> HttpResponse:
         """Its lines with every digit."""
+        require(request.auth.organization_id, EXPORTS, "csv")
         return csv_answer(find_statement(request.auth.organization_id, pk))
 
 
@@ -71,8 +75,10 @@ class StatementPdfView(_StatementView):
     """One statement as PDF."""
 
     @extend_schema(operation_id="credits_statement_pdf", responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @refuses(NotInTier)
     def get(self, request: ApiRequest, pk: UUID) -> HttpResponse:
         """One A4 document."""
+        require(request.auth.organization_id, EXPORTS, "pdf")
         return pdf_answer(find_statement(request.auth.organization_id, pk), self.organization(request).name)
 
 

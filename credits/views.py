@@ -7,6 +7,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.entitlements import EXPORTS, page_requires
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from core.keyset import read_page
@@ -38,6 +39,7 @@ def transactions(request: PageRequest) -> HttpResponse:
 @organization_page(Scope.CREDITS_READ)
 def transactions_csv(request: PageRequest) -> HttpResponseBase:
     """The filtered ledger, all of it, as it is read."""
+    page_requires(request, EXPORTS, "csv")
     entries = EntryFilterForm(request.GET).apply(_entries(request)).order_by("-number")
     response = StreamingHttpResponse(entry_csv(entries), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="transactions.csv"'

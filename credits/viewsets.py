@@ -19,6 +19,7 @@ from rest_framework.fields import DateTimeField
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.entitlements import EXPORTS, NotInTier, require
 from accounts.idempotency import idempotent
 from accounts.requests import ApiRequest
 from accounts.scopes import Scope
@@ -103,8 +104,10 @@ class EntryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Ge
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     @action(detail=False, url_path="export.csv", url_name="csv")
+    @refuses(NotInTier)
     def export(self, request: ApiRequest) -> StreamingHttpResponse:
         """The filtered entries as CSV, all of them."""
+        require(request.auth.organization_id, EXPORTS, "csv")
         entries = self.filter_queryset(self.get_queryset())
         response = StreamingHttpResponse(entry_csv(entries), content_type="text/csv; charset=utf-8")
         response["Content-Disposition"] = 'attachment; filename="transactions.csv"'

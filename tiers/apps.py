@@ -18,7 +18,8 @@ class TiersConfig(AppConfig):
         import tiers.close.services
         import tiers.external
         import tiers.handlers
-        import tiers.notices  # noqa: F401
+        import tiers.notices
+        import tiers.permits  # noqa: F401
         from accounts.signals import organization_created, suspension_changing
 
         organization_created.connect(_settle_in, dispatch_uid="tiers")

@@ -133,6 +133,12 @@ def features_of(entitlements: Mapping[str, Any]) -> list[Feature]:
     return known + own
 
 
+def feature_of(key: str, value: Any) -> Feature:
+    """One entitlement in words."""
+    known = _BY_KEY.get(key)
+    return _own(key, value) if known is None else _feature(known, value)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the comparison: what each of the tiers offers, in their order."""

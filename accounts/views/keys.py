@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.entitlements import API_ACCESS, require
 from accounts.first_call import first_call
 from accounts.forms import KeyForm, KeyTermsForm, RotateForm
 from accounts.models import ApiKey
@@ -43,6 +44,7 @@ def new_api_key(request: PageRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         now = timezone.now()
         try:
+            require(request.organization.id, API_ACCESS)
             key, secret = create_api_key(
                 organization=request.organization,
                 name=form.cleaned_data["name"],

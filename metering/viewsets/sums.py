@@ -1,5 +1,7 @@
 """REST API of the meter's sums: parse, read the rollups, answer."""
 
+from dataclasses import replace
+from datetime import date
 from typing import Any, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -10,12 +12,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.entitlements import NotInTier
 from accounts.models import Membership, Organization
 from accounts.principal import Principal
 from accounts.scopes import Scope
+from core.refusals import refuses
 from metering import ranges
 from metering import serializers as shapes
 from metering.sums import Row, Span, tag_sums, usage_over_time, usage_sums, usage_total
+from tiers.permits import first_day_kept, refuse_history
 from tiers.querysets import terms_for
 
 
@@ -30,7 +35,23 @@ class SumsView(APIView):
         zone = ZoneInfo(Organization.objects.values_list("time_zone", flat=True).get(pk=organization_id))
         query = shape(data=request.query_params.dict(), context={"zone": zone})
         query.is_valid(raise_exception=True)
-        return {"organization_id": organization_id, **query.validated_data}
+        asked = {"organization_id": organization_id, **query.validated_data}
+        asked["span"] = self._within_history(asked["span"], organization_id, is_exact="from" in request.query_params)
+        return asked
+
+    def kept(self, organization_id: UUID, zone: ZoneInfo) -> date | None:
+        """The first day of ``zone`` that the tier's history reaches back to; None for all there is."""
+        return first_day_kept(organization_id, timezone.now().astimezone(zone).date())
+
+    def _within_history(self, span: Span, organization_id: UUID, *, is_exact: bool) -> Span:
+        """The span, from the first day that is kept on unless a day is named. Raises NotInTier."""
+        kept = self.kept(organization_id, span.zone)
+        first = None if kept is None else ranges.span_of_day(kept, span.zone).start
+        if first is None or span.start >= first:
+            return span
+        if is_exact or span.end <= first:
+            raise refuse_history(organization_id)
+        return replace(span, start=first)
 
 
 def _dearest_first(rows: list[Row]) -> list[Row]:
@@ -43,14 +64,18 @@ class SummaryView(SumsView):
     @extend_schema(
         operation_id="metering_summary", parameters=[ranges.RangeSerializer], responses=shapes.SummarySerializer
     )
+    @refuses(NotInTier)
     def get(self, request: Request) -> Response:
         """Totals, those of the period before, and totals by kind. The last 30 days unless asked otherwise."""
         asked = self.asked(request)
         span: Span = asked["span"]
+        before = span.before()
+        kept = self.kept(asked["organization_id"], span.zone)
+        is_kept = kept is None or before.start >= ranges.span_of_day(kept, span.zone).start
         answer = {
             "span": span,
             "total": usage_total(**asked),
-            "previous": usage_total(**{**asked, "span": span.before()}),
+            "previous": usage_total(**{**asked, "span": before}) if is_kept else None,
             "by_kind": _dearest_first(usage_sums(**asked, by=["kind"])),
         }
         return Response(shapes.SummarySerializer(answer).data)
@@ -62,6 +87,7 @@ class ByModelView(SumsView):
     @extend_schema(
         operation_id="metering_by_model", parameters=[ranges.RangeSerializer], responses=shapes.ByModelSerializer
     )
+    @refuses(NotInTier)
     def get(self, request: Request) -> Response:
         """Totals of each model, dearest first; usage without a model under an empty name."""
         asked = self.asked(request)
@@ -75,6 +101,7 @@ class ByDateView(SumsView):
     @extend_schema(
         operation_id="metering_by_date", parameters=[ranges.TimelineSerializer], responses=shapes.ByDateSerializer
     )
+    @refuses(NotInTier)
     def get(self, request: Request) -> Response:
         """Totals of each hour, day or month in your time zone, oldest first, zeros included."""
         asked = self.asked(request, ranges.TimelineSerializer)
@@ -89,6 +116,7 @@ class ByUserView(SumsView):
     @extend_schema(
         operation_id="metering_by_user", parameters=[ranges.RangeSerializer], responses=shapes.ByUserSerializer
     )
+    @refuses(NotInTier)
     def get(self, request: Request) -> Response:
         """Totals of each member, dearest first; usage of keys that belong to nobody under null."""
         asked = self.asked(request)
@@ -110,12 +138,18 @@ class ByTagView(SumsView):
     @extend_schema(
         operation_id="metering_by_tag", parameters=[ranges.TagRangeSerializer], responses=shapes.ByTagSerializer
     )
+    @refuses(NotInTier)
     def get(self, request: Request) -> Response:
         """Totals of each tag (of one key, when asked) over days of UTC, dearest first."""
         query = ranges.TagRangeSerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        asked = query.validated_data
-        rows = tag_sums(cast(Principal, request.auth).organization_id, **asked)
+        asked, organization_id = query.validated_data, cast(Principal, request.auth).organization_id
+        kept = self.kept(organization_id, ZoneInfo("UTC"))
+        if kept is not None and asked["first"] < kept:
+            if "from" in request.query_params or asked["last"] < kept:
+                raise refuse_history(organization_id)
+            asked["first"] = kept
+        rows = tag_sums(organization_id, **asked)
         return Response(shapes.ByTagSerializer({**asked, "data": _dearest_first(rows)}).data)
 
 
@@ -125,6 +159,7 @@ class FreeTierView(SumsView):
     @extend_schema(
         operation_id="metering_free_tier", parameters=[ranges.RangeSerializer], responses=shapes.FreeTierSerializer
     )
+    @refuses(NotInTier)
     def get(self, request: Request) -> Response:
         """What free models were used for, what that cost, and how many calls a minute your tier allows."""
         asked = self.asked(request)
