@@ -29,6 +29,10 @@ _GROUPS = {
         "Dispute",
         "IncomingEvent",
     ),
+    "Organizations’ own sales": (
+        *("Customer", "Product", "Benefit", "Checkout", "Order", "CustomerSubscription", "Charge"),
+        *("CustomerMeter", "MeterCredit"),
+    ),
     "Usage and prices": ("UsageEvent", "LanguageModel", "ModelPrice"),
     "Provider": (
         "ProviderAccount",
@@ -41,6 +45,7 @@ _GROUPS = {
         "ProviderBalance",
     ),
     "Jobs and audit trail": ("TaskState", "TaskRun", "DomainEvent", "EmailDelivery"),
+    "Webhooks": ("WebhookEndpoint", "WebhookMessage", "WebhookDelivery"),
     "People and sign-ins": ("User", "Group", "EmailAddress", "AccessAttempt", "AccessFailureLog", "AccessLog"),
 }
 
