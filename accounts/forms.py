@@ -155,7 +155,7 @@ class KeyTermsForm(KeyForm):
 
 
 class _MemberField(forms.ModelChoiceField):
-    def label_from_instance(self, obj: Membership) -> str: 
+    def label_from_instance(self, obj: Membership) -> str:
         """The person's address."""
         return obj.user.email
 
