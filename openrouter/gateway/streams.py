@@ -197,8 +197,8 @@ class _EventRelay(_Relay):
             attempt.error_type = _error_type(reading.error, self.failure)
         settled = await settle_answer(self.gateway, call, self.decision)
         if is_whole:
-            await self.exchange.write(_remark(settled)) if self.events.done else None
-            await self.exchange.finish(self.events.ending)
+            remark = _remark(settled) if self.events.done else b""
+            await self.exchange.finish(remark + self.events.ending)
         elif reading.error:
             await self.exchange.finish()
         else:
