@@ -6,8 +6,12 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 
+from billing_api.errors import WireRefusal
+from billing_api.views import refusal_response
 from core.errors import DomainError, InvalidRequest, NotFound
 from core.problems import problem_http_response
+
+_WIRE = ("/v1/", "/sandbox/v1/")
 
 
 class _Forbidden(DomainError):
@@ -53,5 +57,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _problem(request: HttpRequest, error: DomainError) -> HttpResponse | None:
-    """The refusal as JSON below ``/api/``, None for pages."""
+    """The refusal as JSON below ``/api/`` and on the wire of the usage-billing clients, None for pages."""
+    if request.path.startswith(_WIRE):
+        name = type(error).__name__.removeprefix("_")
+        return refusal_response(request, WireRefusal(error.status, name, error.title))
     return problem_http_response(error) if request.path.startswith("/api/") else None

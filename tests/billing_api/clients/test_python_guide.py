@@ -2,6 +2,7 @@
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -215,6 +216,20 @@ def test_events_are_listed_as_they_were_sent(client):
     assert [event.id for event in client.events.list(filter_=json.dumps(deep)).items] == [child.id]
     assert [event.NAME for event in client.events.list(source="system").items] == ["customer.created"]
     assert {each.name for each in client.events.list_names().result.items} == {"child", "llm-usage"}
+
+
+def test_an_id_that_many_send_at_once_counts_once(client):
+    events = [{"name": "n", "external_customer_id": "u", "external_id": f"once-{number}"} for number in range(50)]
+
+    def send(turn):
+        turned = events[turn * 7 :] + events[: turn * 7]  # each in another order
+        return client.events.ingest(request={"events": turned})
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(send, range(6)))
+    assert sum(answer.inserted for answer in answers) == 50
+    assert sum(answer.duplicates for answer in answers) == 250
+    assert client.events.list(source="user", limit=100).pagination.total_count == 50
 
 
 def test_quantities_have_a_step_for_each_hour_and_an_exact_total(client):

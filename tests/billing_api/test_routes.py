@@ -1,0 +1,142 @@
+"""What the clients' own tests leave out: every route by its id, from both sides of a merchant's wall."""
+
+import pytest
+
+from billing_api.endpoints import ENDPOINTS
+from billing_api.wire import encode
+from outbox.models import DomainEvent
+from tests.billing_api.wire import Wire, places, refused
+from tests.builders import make_customer, make_key
+
+METER = {
+    "name": "llm-token-usage",
+    "filter": {"conjunction": "and", "clauses": [{"property": "name", "operator": "eq", "value": "llm-usage"}]},
+    "aggregation": {"func": "sum", "property": "totalTokens"},
+}
+SECRETS = "checkouts/client/"
+
+
+@pytest.fixture
+def sold(wire):
+    """The id of one object of every kind, by the first step of its path."""
+    meter = made(wire, "meters/", METER)
+    price = {"amount_type": "metered_unit", "unit_amount": "0.5", "meter_id": meter["id"]}
+    product = made(wire, "products/", {"name": "Metered", "recurring_interval": "month", "prices": [price]})
+    properties = {"units": 10, "rollover": False, "meter_id": meter["id"]}
+    benefit = made(wire, "benefits/", {"type": "meter_credit", "description": "Ten", "properties": properties})
+    wire.post(f"products/{product['id']}/benefits", {"benefits": [benefit["id"]]})
+    customer = made(wire, "customers/", {"email": "ada@example.com", "external_id": "ada"})
+    made(wire, "subscriptions/", {"product_id": product["id"], "customer_id": customer["id"]})
+    checkout = made(wire, "checkouts/", {"products": [product["id"]], "customer_id": customer["id"]})
+    wire.post("events/ingest", {"events": [{"name": "llm-usage", "external_customer_id": "ada"}]})
+    lists = ("events", "orders", "subscriptions", "customer-meters", "organization-access-tokens")
+    ids = {name: wire.get(f"{name}/").json()["items"][0]["id"] for name in lists}
+    known = {"meters": meter, "products": product, "benefits": benefit, "customers": customer, "checkouts": checkout}
+    return {**ids, **{name: each["id"] for name, each in known.items()}, "secret": checkout["client_secret"]}
+
+
+def made(wire, path, body):
+    answer = wire.post(path, body)
+    assert answer.status_code == 201, answer.json()
+    return answer.json()
+
+
+def by_id(endpoints):
+    return [each for each in endpoints if "{id}" in each.path and not each.path.startswith("webhooks/")]
+
+
+def test_a_strangers_ids_lead_nowhere_and_ones_own_lead_somewhere(wire, sold):
+    stranger = Wire(make_key(make_customer())[1])
+    before = DomainEvent.objects.count()
+    for each in by_id(ENDPOINTS):
+        path = each.path.replace("{id}", sold[each.path.split("/")[0]])
+        if each.query is not None and each.path.endswith("quantities"):
+            path += "?start_timestamp=2026-03-01T00:00:00Z&end_timestamp=2026-03-02T00:00:00Z&interval=day"
+        body = None if each.body is None else encode(each.example)
+        answer = stranger.send(each.method, path, body)
+        assert answer.status_code == 404, (each.method, path, answer.content)
+        if each.method == "GET":
+            assert wire.get(path).status_code == 200, path
+    for path in ("customers/external/ada", "customers/external/ada/state"):
+        assert (stranger.get(path).status_code, wire.get(path).status_code) == (404, 200)
+    listed = [each for each in ENDPOINTS if each.method == "GET" and each.path.endswith("/")]
+    assert len(listed) >= 11
+    ours = {"organization-access-tokens/"}
+    for each in listed:
+        assert bool(stranger.get(each.path).json()["items"]) is (each.path in ours), each.path
+    assert DomainEvent.objects.count() == before
+
+
+def test_a_checkout_is_changed_by_the_merchant_and_by_the_buyer(wire, sold):
+    path, client = f"checkouts/{sold['checkouts']}", f"{SECRETS}{sold['secret']}"
+    changed = wire.send("PATCH", path, {"metadata": {"campaign": "spring"}, "success_url": "https://shop.example/ok"})
+    assert (changed.json()["metadata"], changed.json()["success_url"]) == (
+        {"campaign": "spring"},
+        "https://shop.example/ok",
+    )
+    nobody = Wire()
+    shown = nobody.send("PATCH", client, {"customer_name": "Ada", "customer_billing_address": {"country": "GB"}}).json()
+    assert (shown["customer_name"], shown["customer_billing_address"]["country"]) == ("Ada", "GB")
+    assert "metadata" not in shown and "metadata" not in shown["product"]
+    assert places(nobody.send("PATCH", client, {"customer_email": "nobody"})) == [["body", "customer_email"]]
+    assert places(nobody.send("PATCH", client, {"customer_billing_address": {"country": "XX"}})) == [
+        ["body", "customer_billing_address", "country"]
+    ]
+    assert places(wire.send("PATCH", path, {"success_url": "javascript:alert(1)"})) == [["body", "success_url"]]
+    refused(nobody.get(f"{SECRETS}unknown"), 404, "ResourceNotFound", "Not found")
+    refused(Wire(prefix="/sandbox/v1/").get(client), 404, "ResourceNotFound")  # a live checkout
+
+
+def test_benefits_are_changed_and_deleted(wire, sold):
+    path = f"benefits/{sold['benefits']}"
+    properties = {"units": 20, "rollover": True, "meter_id": sold["meters"]}
+    changed = wire.send("PATCH", path, {"description": "Twenty", "properties": properties}).json()
+    assert (changed["description"], changed["properties"]) == ("Twenty", properties)
+    assert places(wire.send("PATCH", path, {"properties": {"units": 0, "rollover": True}})) in (
+        [["body", "properties", "units"]],
+        [["body", "properties", "meter_id"]],
+    )
+    assert wire.send("DELETE", path).status_code == 204
+    assert wire.get(f"products/{sold['products']}").json()["benefits"] == []
+    assert all(each["is_revoked"] for each in wire.get("benefit-grants/").json()["items"])
+
+
+def test_names_of_events_are_types(wire, sold):
+    [found] = wire.get("event-types/?query=llm").json()["items"]
+    assert (found["name"], found["occurrences"], found["source"]) == ("llm-usage", 1, "user")
+    assert wire.get("event-types/").json()["items"][0]["id"] == found["id"]
+
+
+def test_the_sign_of_balances_is_the_merchants_choice(wire, sold):
+    assert wire.get("merchant-settings").json() == {"balance_convention": "credited_minus_consumed"}
+    assert wire.get(f"customer-meters/{sold['customer-meters']}").json()["balance"] == 10
+    wire.send("PATCH", "merchant-settings", {"balance_convention": "consumed_minus_credited"})
+    assert wire.get(f"customer-meters/{sold['customer-meters']}").json()["balance"] == -10
+    assert wire.get("customers/external/ada/state").json()["active_meters"][0]["balance"] == -10
+    assert places(wire.send("PATCH", "merchant-settings", {"balance_convention": "other"})) == [
+        ["body", "balance_convention"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("price", "place"),
+    [
+        ({"amount_type": "fixed"}, "price_amount"),
+        ({"amount_type": "fixed", "price_amount": -1}, "price_amount"),
+        ({"amount_type": "fixed", "price_amount": 1, "price_currency": "eur"}, "price_currency"),
+        ({"amount_type": "metered_unit", "unit_amount": "1"}, "meter_id"),
+        ({"amount_type": "metered_unit", "unit_amount": "0"}, "unit_amount"),
+        ({"amount_type": "metered_unit", "unit_amount": True}, "unit_amount"),
+        ({"amount_type": "metered_unit", "unit_amount": "NaN"}, "unit_amount"),
+        ({"amount_type": "metered_unit", "unit_amount": "0.0000000000001"}, "unit_amount"),
+        ({"amount_type": "metered_unit", "unit_amount": "123456.123456789012"}, "unit_amount"),
+        ({}, "amount_type"),
+    ],
+)
+def test_prices_that_do_not_fit_are_refused_at_their_place(wire, sold, price, place):
+    meter = {} if place == "meter_id" else {"meter_id": sold["meters"]}
+    body = {"name": "Other", "recurring_interval": "month", "prices": [{**price, **meter}]}
+    assert places(wire.post("products/", body)) == [["body", "prices", 0, place]]
+    stranger = "0191f6f0-0000-7000-8000-000000000000"
+    body["prices"] = [{"amount_type": "metered_unit", "unit_amount": 1, "meter_id": stranger}]
+    assert places(wire.post("products/", body)) == [["body", "prices", 0, "meter_id"]]
