@@ -62,6 +62,7 @@ RULES: dict[str, Rule] = {
     "metering.UsageEvent": READ,
     "metering.LanguageModel": OPERATE,  # "change": set a price, follow the provider again
     "metering.ModelPrice": READ,
+    "metering.Meter": EDIT,  # "change" also archives; nobody deletes one
     # what organizations sell to customers of their own
     "billing.Customer": READ,
     "billing.CustomerMeter": READ,
@@ -86,6 +87,9 @@ RULES: dict[str, Rule] = {
     "outbox.EmailDelivery": READ,
     "outbox.TaskState": READ,
     "outbox.TaskRun": READ,
+    "outbox.WebhookEndpoint": READ,  # "retry" switches it on and off, and sends again
+    "outbox.WebhookMessage": READ,
+    "outbox.WebhookDelivery": READ,
     # people and sign-ins
     "auth.Group": NOBODY,
     "account.EmailAddress": READ,
