@@ -18,6 +18,8 @@ from billing.models import Checkout, CheckoutStatus, PriceKind, Product
 from billing.services.grants import benefits_of
 from core.errors import DomainError
 from metering.meters.models import Meter
+from payments.charging.test_processor import TOKENS
+from payments.providers.sandbox import CARDS
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -80,6 +82,7 @@ def _context(checkout: Checkout, offers: list[Product], form: CheckoutForm) -> d
         "offers": [_offer(product, checkout) for product in offers],
         "amount": dollars(checkout.amount),
         "takes_test_cards": _takes_test_cards(checkout),
+        "cards": {token: CARDS[card] for token, card in TOKENS.items()},
         "onward": address_after(checkout),
     }
 

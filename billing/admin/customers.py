@@ -5,6 +5,7 @@ from uuid import UUID
 from django.contrib import admin
 
 from billing.admin.lines import Lines
+from billing.amounts import plain
 from billing.models import BenefitGrant, Customer, CustomerMeter, CustomerSubscription, MeterCredit
 from core.admin import LargeTable, ReadOnlyAdmin
 from metering.meters.models import Meter
@@ -45,8 +46,14 @@ def _meter_name(meter_id: UUID) -> str:
 
 class _Movements(Lines):
     model = MeterCredit
-    fields = ["number", "kind", "units", "applied", "credited_after", "consumed", "reason", "effective_at"]
+    fields = ["number", "kind", "units", "applied", "credited_after", "used", "reason", "effective_at"]
+    readonly_fields = ["used"]
     ordering = ["-number"]
+
+    @admin.display(description="used")
+    def used(self, row: MeterCredit) -> str:
+        """At a reset: what the closed window came to."""
+        return "–" if row.consumed is None else plain(row.consumed)
 
 
 @admin.register(CustomerMeter)

@@ -6,6 +6,7 @@ from django.db.models import Q
 from accounts.models import Organization
 from billing.querysets import BenefitQuerySet, ProductQuerySet
 from core.ids import uuid7
+from core.money import to_wire
 
 
 class Interval(models.TextChoices):
@@ -94,7 +95,9 @@ class ProductPrice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} of {self.product_id}"
+        if self.kind == PriceKind.METERED_UNIT and self.unit_amount is not None:
+            return f"{to_wire(self.unit_amount)} ¢ a unit"
+        return f"{self.price_amount} ¢" if self.price_amount else self.get_kind_display()
 
 
 class BenefitType(models.TextChoices):
@@ -149,4 +152,4 @@ class ProductBenefit(models.Model):
         constraints = [models.UniqueConstraint(fields=["product", "benefit"], name="product_benefit_once")]
 
     def __str__(self) -> str:
-        return f"{self.benefit_id} of {self.product_id}"
+        return str(self.benefit)

@@ -46,7 +46,7 @@ class BenefitGrant(models.Model):
         indexes = [models.Index(fields=["organization", "-created_at"], name="benefit_grant_by_time")]
 
     def __str__(self) -> str:
-        return f"{self.benefit_id} for {self.customer_id}"
+        return f"{self.benefit} for {self.customer}"
 
     @property
     def is_granted(self) -> bool:
@@ -81,7 +81,7 @@ class CustomerMeter(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.meter_id} of {self.customer_id}"
+        return f"Meter of {self.customer}"
 
 
 class CreditKind(models.TextChoices):

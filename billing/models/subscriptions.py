@@ -86,7 +86,7 @@ class CustomerSubscription(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.product_id} for {self.customer_id}, {self.status}"
+        return f"{self.product} for {self.customer}, {self.status}"
 
     @property
     def is_running(self) -> bool:
@@ -107,4 +107,4 @@ class SubscriptionPrice(models.Model):
         constraints = [models.UniqueConstraint(fields=["subscription", "price"], name="subscription_price_once")]
 
     def __str__(self) -> str:
-        return f"{self.price_id} of {self.subscription_id}"
+        return str(self.price)

@@ -14,6 +14,9 @@ METHODS = {
     "pm_sca": {"brand": "visa", "last4": "3155"},
 }
 
+# What Stripe.js makes of a card on the merchant's page.
+TOKENS = {"ctoken_ok": "pm_ok", "ctoken_declined": "pm_declined"}
+
 
 class StripeDouble:
     """Objects by id, answers by idempotency key, and what went wrong on purpose."""
@@ -96,6 +99,10 @@ class StripeDouble:
             return 200, self._session(params)
         if method == "POST" and path == "payment_intents":
             return self._charge(params)
+        if method == "POST" and path == "customers":
+            return 200, self.make("customer", "cus", **params)
+        if method == "POST" and path == "setup_intents":
+            return self._keep(params)
         if method == "POST" and path == "refunds":
             return self._refund(params)
         if method == "GET" and path == "payment_intents":
@@ -163,7 +170,7 @@ class StripeDouble:
         return session
 
     def _charge(self, params: dict) -> tuple[int, dict]:
-        method = params["payment_method"]
+        method = params.get("payment_method") or TOKENS[params["confirmation_token"]]
         intent = self.make(
             "payment_intent",
             "pi",
@@ -171,7 +178,7 @@ class StripeDouble:
             amount_received=0,
             customer=params["customer"],
             payment_method=method,
-            setup_future_usage=None,
+            setup_future_usage=params.get("setup_future_usage"),
             metadata=params["metadata"],
             last_payment_error=None,
         )
@@ -181,10 +188,15 @@ class StripeDouble:
         }.get(method)
         if refusal is None:
             intent.update(status="succeeded", amount_received=intent["amount"])
-            return 200, intent
+            return 200, self._expanded(intent, params.get("expand") or {})
         failure = {"type": "card_error", "message": "Your card has insufficient funds.", **refusal}
         intent.update(status="requires_payment_method", last_payment_error=failure)
         return 402, {"error": {**failure, "payment_intent": intent}}
+
+    def _keep(self, params: dict) -> tuple[int, dict]:
+        method = TOKENS[params["confirmation_token"]]
+        made = self.make("setup_intent", "seti", payment_method=method, customer=params["customer"], status="succeeded")
+        return 200, self._expanded(made, params.get("expand") or {})
 
     def _refund(self, params: dict) -> tuple[int, dict]:
         if params["payment_intent"] not in self.objects:
