@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.addresses import address_of_request
 from accounts.pages import PageRequest, organization_page
-from accounts.scopes import Scope
+from accounts.scopes import BILLING, Scope
 from core.errors import DomainError
 from core.keyset import read_page
 from coupons.eligibility import offered_coupon
@@ -30,7 +30,7 @@ def coupons(request: PageRequest) -> HttpResponse:
     """Type a code, see what it gives, redeem it; below, what was redeemed."""
     if request.method != "POST":
         return _page(request, RedeemForm())
-    if not request.principal.has_scope(Scope.CREDITS_WRITE):
+    if not request.principal.has_scope(BILLING):  # whoever pays also uses what lowers the price
         raise PermissionDenied("Your role in this organization does not redeem coupons.")
     form = RedeemForm(request.POST)
     if not form.is_valid():
@@ -77,6 +77,6 @@ def _page(request: PageRequest, form: RedeemForm, offer: Coupon | None = None) -
         "form": form,
         "offer": offer,
         "page": page,
-        "may_redeem": request.principal.has_scope(Scope.CREDITS_WRITE),
+        "may_redeem": request.principal.has_scope(BILLING),
     }
     return render(request, "coupons/coupons.html", context)

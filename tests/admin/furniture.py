@@ -37,7 +37,7 @@ from outbox.mail import queue_email
 from outbox.models import WebhookDelivery
 from outbox.taskruns import record_run
 from outbox.webhooks.services import Wish, create_endpoint, send_test
-from payments.models import AutoTopUp, Payment
+from payments.models import AutoTopUp, Dispute, Payment
 from payments.services import add_discount, receive_event
 from payments.webhooks.sandbox import message_of
 from tests.billing.selling import fixed, make_benefit, make_buyer, make_meter, make_product, metered, subscribe
@@ -138,6 +138,14 @@ def _pay(customer: Organization, number: int) -> None:
     card = with_card(customer)
     payment = ask_for(customer, "10", at=now, key=f"payment {number}")
     Payment.objects.filter(pk=payment.pk).update(method=card)
+    Dispute.objects.create(
+        organization=customer,
+        payment=payment,
+        provider="stripe",
+        reference=f"dp_{number}",
+        amount=payment.amount,
+        opened_at=now,
+    )
     terms = {"applies_to": "any", "uses": 1, "key": f"discount {number}", "source": "test", "at": now}
     add_discount(organization_id=customer.id, percent=usd("10"), **terms)
     AutoTopUp.objects.create(organization=customer, threshold=1, amount=5)

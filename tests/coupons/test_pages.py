@@ -108,6 +108,16 @@ def test_who_may_only_look_sees_what_was_redeemed_and_no_form(customer):
     assert books(customer) == before
 
 
+def test_who_pays_may_redeem(customer):
+    make_coupon()
+    payer = make_user()
+    add_member(organization_id=customer.id, user=payer, role="billing", actor=Actor("test"), at=NOON)
+    client = sign_in(payer, customer)
+    assert 'name="code"' in client.get("/coupons/").content.decode()
+    assert client.post("/coupons/", {"code": "WELCOME10", "key": "k"}).status_code == 302
+    assert Redemption.objects.get().organization_id == customer.id
+
+
 def test_visitors_are_sent_to_the_login(client):
     assert "login" in client.get("/coupons/")["Location"]
     assert client.post("/coupons/", {"code": "X"}).status_code == 302

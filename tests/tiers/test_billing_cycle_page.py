@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from accounts.principal import Actor
+from accounts.services import set_suspended
 from core.money import to_wire
 from core.periods import boundary
 from credits.models import CreditAccount, LedgerEntry, Statement
@@ -162,3 +164,23 @@ def test_overage_is_billed_as_stated():
         close = PeriodClose.objects.order_by("-period_index").first()
         assert close.overage_billed == usd(billed)
         assert usd(owed) - usd(unpaid) - usd(billed) == usd(waits)
+
+
+@pytest.mark.django_db
+def test_the_months_of_a_suspension_are_as_stated(settings):
+    settings.PAYMENT_PROVIDER = "sandbox"
+    tier = make_tier(monthly_price=Decimal(30))
+    subscription = make_subscription(tier, collection="manual")
+    begin_period(subscription=subscription, at=JANUARY)
+    who = {"organization_id": subscription.organization_id, "reason": "page", "actor": Actor("test")}
+    set_suspended(suspended=True, at=datetime(2026, 2, 10, tzinfo=UTC), **who)
+    set_suspended(suspended=False, at=datetime(2026, 3, 15, tzinfo=UTC), **who)
+    beat(MARCH)
+    closes = {f"{close.ends_at:%Y-%m-%d %H:%M}": close for close in PeriodClose.objects.all()}
+    rows = table("Boundary", "Suspended", "Asked for", "Credit")[0]
+    assert len(rows) == len(closes)
+    for boundary_at, suspended, asked, credit in rows:
+        close = closes[boundary_at]
+        payment = Payment.objects.filter(pk=close.payment_id).first()
+        assert (close.was_suspended, close.allocated) == (suspended == "yes", usd(credit))
+        assert (payment.amount if payment else Decimal(0)) == usd(asked)

@@ -15,7 +15,7 @@ from tests.payments.signing import SECRET, send_standard
 from tiers.close.services import close_organization
 from tiers.external import OVERTAKEN
 from tiers.models import Subscription
-from tiers.services import cancel_subscription, create_tier, new_version, set_collection, subscribe
+from tiers.services import cancel_subscription, create_tier, grant_tier, new_version, set_collection, subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -206,3 +206,32 @@ def test_an_unknown_tier_is_refused_and_moves_nothing(customer):
     event = say(customer, "subscription.active", "1", tier="gold")
     assert (event.outcome, event.note.partition(":")[0]) == ("refused", "unknown_tier")
     assert (current(customer).tier.slug, balance_of(customer)) == ("free", 0)
+
+
+@pytest.mark.parametrize("ends_in", [0, 9], ids=["at once", "with its period"])
+def test_the_end_of_what_is_paid_for_elsewhere_is_heard_while_a_better_tier_is_lent(customer, ends_in):
+    now = datetime.now(UTC)
+    say(customer, "subscription.active", "1")
+    grant_tier(organization_id=customer.id, tier_slug="max", until_periods=3, at=now, key="loan")
+    lent = current(customer)
+    assert (lent.tier.slug, lent.paid_tier.slug, lent.sold_by, lent.sold_reference) == ("max", "pro", "polar", "sub_1")
+    end = {"ends_at": (now + timedelta(days=ends_in)).isoformat()} if ends_in else {}
+    say(customer, "subscription.canceled", "2", **end)
+    if ends_in:
+        assert (current(customer).tier.slug, current(customer).cancel_at_period_end) == ("max", True)
+        close_organization(customer.id, now + timedelta(days=40))
+    over = current(customer)
+    assert (over.tier.slug, over.paid_tier, over.lent_until, over.sold_by) == ("free", None, None, "")
+    assert say(customer, "subscription.active", "3").note.startswith("sale_ended")
+
+
+def test_a_loan_that_ends_leaves_what_is_paid_for_elsewhere_with_its_seller(customer):
+    now = datetime.now(UTC)
+    say(customer, "subscription.active", "1")
+    grant_tier(organization_id=customer.id, tier_slug="max", until_periods=1, at=now, key="loan")
+    for month in (1, 2, 3):
+        close_organization(customer.id, now + timedelta(days=32 * month))
+    back = current(customer)
+    assert (back.tier.slug, back.paid_tier, back.sold_by, back.sold_reference) == ("pro", None, "polar", "sub_1")
+    say(customer, "subscription.canceled", "2")
+    assert current(customer).tier.slug == "free"
