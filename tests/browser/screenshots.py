@@ -40,7 +40,7 @@ def member(browser: Browser, server: str, person: dict, theme: str, size: dict, 
     page = open_page(browser, theme, size)
     sign_in(page, server, person)
     shoot(page, f"overview{suffix}")
-    page.goto(f"{server}/usage/?model=claude")
+    page.goto(f"{server}/usage/events/?model=claude")
     page.locator(".row-link").first.click()
     shoot(page, f"charge{suffix}", whole=True)
     if suffix != "-dark":

@@ -54,7 +54,7 @@ def sign_in(page, server: str, email: str = "ada@example.com") -> None:
     page.goto(f"{server}/accounts/login/")
     page.get_by_label("E-mail address").fill(email)
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/dashboard/")
 
 
@@ -66,10 +66,11 @@ def complaints_of(page) -> list[str]:
     return found
 
 
-def violations_on(page) -> list[str]:
-    """What axe finds against WCAG 2.2 AA and best practice, one line each."""
+def violations_on(page, rules: tuple[str, ...] = ()) -> list[str]:
+    """What axe finds against WCAG 2.2 AA and best practice (or against ``rules`` alone), one line each."""
     page.evaluate(AXE)
-    result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+    result = page.evaluate("options => axe.run(document, options)", options)
     return [
         f"{each['id']} ({each['impact']}): {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
         for each in result["violations"]
