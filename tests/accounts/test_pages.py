@@ -245,7 +245,7 @@ def test_a_name_is_text_never_markup(customer, owner):
 def test_the_list_asks_as_much_for_many_keys_as_for_one(customer, owner, django_assert_num_queries, rows):
     for _ in range(rows):
         make_key(customer, at=timezone.now(), member=customer.memberships.get())
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         owner.get("/keys/")
 
 
