@@ -25,7 +25,7 @@ def wire_urls(*, is_sandbox: bool) -> list[URLPattern]:
     """The paths below ``/v1/`` or, for sandbox tokens only, ``/sandbox/v1/``."""
     prefix = "sandbox-wire" if is_sandbox else "wire"
     paths = [
-        re_path(pattern_of(path), PathView(methods, is_sandbox=is_sandbox), name=f"{prefix}:{path}")
+        re_path(pattern_of(path), PathView(methods, is_sandbox=is_sandbox), name=f"{prefix} {path}")
         for path, methods in in_matching_order(ENDPOINTS).items()
     ]
     return [*paths, re_path(r"^openapi\.json\Z", openapi), re_path("", not_found)]
