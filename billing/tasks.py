@@ -3,7 +3,9 @@
 from celery import shared_task
 from django.utils import timezone
 
+from billing.audit import audit_meter_credit
 from billing.services import charge_due, expire_checkouts, renew_due, tell_states
+from outbox.taskruns import note_problem
 
 
 @shared_task
@@ -28,3 +30,12 @@ def tell() -> int:
 def expire() -> int:
     """Close checkouts that were left."""
     return expire_checkouts(at=timezone.now())
+
+
+@shared_task
+def audit() -> int:
+    """Compare the sums of meter credit with the ledger; how many differ."""
+    differences = audit_meter_credit()
+    for difference in differences[:20]:
+        note_problem(difference)
+    return len(differences)

@@ -38,6 +38,7 @@ app.conf.beat_schedule = {
     "charge customers": {"task": "billing.tasks.charge", "schedule": 3},
     "tell of customers’ states": {"task": "billing.tasks.tell", "schedule": 1},
     "expire checkouts": {"task": "billing.tasks.expire", "schedule": 60},
+    "audit meter credit": {"task": "billing.tasks.audit", "schedule": crontab(hour="2", minute="10")},
     "tell the provider": {"task": "openrouter.tasks.provision_due", "schedule": 20},
     "delete retired provider keys": {"task": "openrouter.tasks.delete_retired_keys", "schedule": 60},
     "follow provider limits": {"task": "openrouter.tasks.follow_limits", "schedule": 60},

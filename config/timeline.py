@@ -31,6 +31,7 @@ _PARTS: dict[str, tuple[str, ...]] = {
     "payments": ("payment", "auto_top_up.", "discount."),
     "tiers": ("tier.", "subscription.", "period.", "statement."),
     "coupons": ("coupon.",),
+    "sales": ("billing.",),
     "keys": ("api_key.",),
     "people": ("organization.", "member."),
 }
@@ -65,6 +66,7 @@ WHAT = {
     "payments": _("Payments"),
     "tiers": _("Tiers"),
     "coupons": _("Coupons"),
+    "sales": _("Own sales"),
     "keys": _("Keys"),
     "people": _("Organization and people"),
     "other": _("Other news"),

@@ -11,6 +11,7 @@ import pytest
 from django.db.models import Sum
 
 from billing import services
+from billing.audit import audit_meter_credit
 from billing.models import CustomerMeter, MeterCredit, OrderItem
 from billing.state import customer_state
 from tests.billing.selling import (
@@ -246,4 +247,7 @@ def test_the_ledger_is_what_its_rules_make_of_history():
             history.go_on()
         history.look()
         resets += history.paper.window
+    assert audit_meter_credit() == []
+    CustomerMeter.objects.update(credited=10_000)
+    assert len(audit_meter_credit()) == 5
     assert resets > 30  # or chance has left the rules alone

@@ -63,7 +63,7 @@ class _Shop:
 
     def __init__(self, merchant: Organization, now: datetime) -> None:
         self._now, self._begun = now, now - timedelta(days=DAYS)
-        self._who = {"organization_id": merchant.id, "actor": ACTOR}
+        self._who: dict[str, Any] = {"organization_id": merchant.id, "actor": ACTOR}
         self._merchant = merchant
         self._chance = Random(7)  # noqa: S311  (the same story every time)
 
