@@ -89,7 +89,9 @@ def quantities(
 # The sums of each bucket, counted from 1; those of the whole range at 0, where they are no sum of the buckets.
 _Part = dict[int, Sums]
 _WHOLE = 0
-# Planned apart, a bucket is not taken for as many as there are instants: sums are kept in memory, nothing is sorted.
+# Either keeps the planner from taking buckets for as many as there are instants: then sums are kept in memory and
+# nothing is sorted. Under the first, workers can share the pass; the second is for what they could not share anyway.
+_SHARED = "UNION ALL SELECT NULL, NULL, NULL, NULL, NULL WHERE false"
 _APART = "OFFSET 0"
 
 
@@ -134,9 +136,10 @@ class _Events:
         parts = "GROUPING SETS ((b, g), (b))" if self.is_grouped else "b"
         is_group = "grouping(g) = 0" if self.is_grouped else "false"
         shown = "g" if self.is_grouped else "NULL"
+        fence = _APART if self.is_grouped else _SHARED
         rows = self.ask(f"""SELECT b, {shown}, {is_group}, {made} FROM (
                 SELECT {self.bucket(starts)} AS b, {self.group} AS g, {self.amount} AS x, e.occurred_at, e.id
-                FROM metering_usageevent e WHERE {self.where} {_APART}) e
+                FROM metering_usageevent e WHERE {self.where} {fence}) e
             GROUP BY {parts}""")  # noqa: S608
         return _parted((start, group, inner, sums_of(self.function, figures)) for start, group, inner, *figures in rows)
 
