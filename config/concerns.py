@@ -15,7 +15,8 @@ from credits.models import Hold, HoldPurpose
 from credits.operations import BatchStatus, MovementBatch, RowStatus
 from openrouter.models import AccountStatus, ProviderAccount, ProviderBalance, ReconciliationDifference
 from outbox.jobs import troubled_jobs
-from outbox.models import DomainEvent, EmailDelivery, EmailStatus, TaskState
+from outbox.models import DomainEvent, EmailDelivery, EmailStatus, TaskState, WebhookEndpoint
+from outbox.webhooks.models import Off
 from payments.models import Dispute, DisputeStatus, IncomingEvent
 from payments.models import Outcome as EventOutcome
 from tiers.models import Subscription, SubscriptionStatus
@@ -40,6 +41,7 @@ def concerns_at(at: datetime, floats: Iterable[timedelta | None]) -> list[Concer
     overdue = Hold.objects.overdue(at).filter(purpose=HoldPurpose.GATEWAY)
     stuck = DomainEvent.objects.filter(dispatched_at__isnull=True, attempts__gt=0)
     letters = EmailDelivery.objects.filter(status=EmailStatus.FAILED)
+    silent = WebhookEndpoint.objects.filter(enabled=False).exclude(off_reason=Off.SWITCHED_OFF)
     events = IncomingEvent.objects.filter(outcome__in=(EventOutcome.FAILED, EventOutcome.REFUSED))
     disputes = Dispute.objects.filter(status=DisputeStatus.OPEN)
     past_due = Subscription.objects.filter(status=SubscriptionStatus.PAST_DUE, ended_at__isnull=True)
@@ -55,6 +57,7 @@ def concerns_at(at: datetime, floats: Iterable[timedelta | None]) -> list[Concer
         _concern(_("subscriptions past due"), past_due),
         _concern(_("news that could not be handed on"), stuck, state="failing"),
         _concern(_("e-mails that were given up"), letters, status__exact="failed"),
+        _concern(_("webhook endpoints that were disabled"), silent, enabled__exact="0"),
         _concern(_("files of movements with refused lines"), refused, status__exact="done"),
     ]
 

@@ -17,6 +17,7 @@ from outbox.jobs import jobs_at, latest_runs, other_tasks, request_run
 from outbox.mail import retry_email
 from outbox.models import DomainEvent, EmailDelivery, EmailStatus, TaskRun, TaskState
 from outbox.services import MOST_ATTEMPTS, retry_event
+from outbox.webhooks import admin as webhooks_admin  # noqa: F401  (registers its own)
 
 
 class _State(admin.SimpleListFilter):
