@@ -4,13 +4,15 @@ import secrets
 from datetime import datetime, timedelta
 
 from allauth.account.models import EmailAddress
+from django.db.models import Max, OuterRef, Subquery
 
-from accounts.models import Membership, Organization, User
+from accounts.models import ApiKey, Membership, Organization, User
 from accounts.principal import Actor
 from accounts.scopes import Scope
 from accounts.services import KeyTerms, add_member, create_api_key, create_organization, revoke_api_key
 from metering.demo.cast import COMPANIES, OPERATOR, Company, Loaded, Person
 from metering.demo.pricing import Terms
+from metering.models import UsageEvent
 
 ACTOR = Actor("demo data")
 SHOWN_KEY = "Demo key"
@@ -93,3 +95,10 @@ def _person(person: Person, password_hash: str, zone: str = "UTC") -> User:
     user.password = password_hash
     user.save(update_fields=["password"])
     return user
+
+
+def note_use_of_keys() -> None:
+    """Let each key have been used last when its last usage says so."""
+    used = UsageEvent.objects.filter(api_key_id=OuterRef("id")).values("api_key_id")
+    last = used.annotate(last=Max("occurred_at")).values("last")
+    ApiKey.objects.filter(last_used_at__isnull=True).update(last_used_at=Subquery(last))

@@ -72,6 +72,7 @@ class Story:
             if done % (total // 8 or 1) == 0:
                 self._say(f"  {happening.at:%d %b}  {done * 100 // total:3d} %")
             happening.tell()
+        people.note_use_of_keys()
 
     def shown_organization(self) -> Organization:
         """The company to look at first."""

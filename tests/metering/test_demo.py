@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import call_command
-from django.db.models import Sum
+from django.db.models import Max, Sum
 
 from accounts.directory import authenticate_key, forget_keys
-from accounts.models import Organization, User
+from accounts.models import ApiKey, Organization, User
 from credits.audit import audit_books
 from credits.models import LedgerEntry, Lot, Statement
 from metering.demo.cast import COMPANIES, OPERATOR
@@ -89,6 +89,11 @@ def test_it_shows_something_of_everything(note):
     assert set(Lot.objects.values_list("kind", flat=True)) >= {"allocated", "bonus", "purchased"}
     tiers = Subscription.objects.filter(ended_at__isnull=True).values_list("tier__slug", flat=True)
     assert set(tiers) == {"free", "starter", "professional", "enterprise"}
+
+
+def test_keys_that_were_used_say_when(note):
+    used = dict(UsageEvent.objects.exclude(api_key_id=None).values_list("api_key_id").annotate(Max("occurred_at")))
+    assert used and dict(ApiKey.objects.filter(pk__in=used).values_list("pk", "last_used_at")) == used
 
 
 def test_money_moved_in_the_order_of_its_time(note):

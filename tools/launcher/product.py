@@ -98,6 +98,7 @@ class _Product:
         with step("Tiers, prices, demo"):
             self._manage("load_demo")
             self._manage("load_demo_coupons")
+            self._manage("load_demo_billing")
             self._manage("load_demo_merchant")
         with step("Models of the provider") as remark:
             try:
