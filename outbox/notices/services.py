@@ -1,11 +1,12 @@
 """Keeping news, remembering what was seen, and writing to those who want it."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.contacts import billing_contacts, managers_of
 from accounts.models import Organization, User
@@ -13,6 +14,8 @@ from outbox.mail import queue_email
 from outbox.models import DomainEvent
 from outbox.notices.kinds import BILLING, Kind, Words, kind_of, source_of
 from outbox.notices.models import Notice, NoticeChoice, NoticeReader
+
+NEWS_FOR = timedelta(days=7)  # what is found out later is told on the page, and written to nobody
 
 
 @transaction.atomic
@@ -36,7 +39,7 @@ def keep_notice(event: DomainEvent) -> None:
 
 
 def _write(kind: Kind, words: Words, event: DomainEvent, organization: Organization) -> None:
-    if kind.writes_itself or organization.is_test:
+    if kind.writes_itself or organization.is_test or event.created_at < timezone.now() - NEWS_FOR:
         return
     people = billing_contacts(organization.id) if kind.audience == BILLING else managers_of(organization.id)
     for person in wanting(people, kind.slug):

@@ -151,5 +151,5 @@ def test_the_page_asks_as_much_for_many_rows_as_for_one(customer, member, django
     for _ in range(rows):
         redeem(customer)
     member.get("/coupons/")
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         member.get("/coupons/")

@@ -130,7 +130,7 @@ def test_the_list_asks_as_much_for_many_rows_as_for_one(customer, member, django
     for _ in range(rows):
         grant(customer)
     member.get("/transactions/")
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         member.get("/transactions/")
 
 
@@ -139,5 +139,5 @@ def test_a_transaction_asks_as_much_for_many_lots_as_for_one(customer, member, d
     for _ in range(lots):
         grant(customer, "1")
     outcome = make_call(customer, str(lots * usd("0.9")))
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         member.get(f"/transactions/{outcome.entry_id}/")

@@ -144,6 +144,11 @@ def test_the_books_of_the_test_mode_are_told_but_not_written_about(customer):
     assert (Notice.objects.count(), EmailDelivery.objects.count()) == (1, 0)
 
 
+def test_old_news_is_told_and_not_written_about(customer):
+    tell(customer, "auto_top_up.paused", at=timezone.now() - timedelta(days=8))
+    assert (Notice.objects.count(), EmailDelivery.objects.count()) == (1, 0)
+
+
 def test_the_settings_keep_what_is_switched_and_nothing_else(customer, owner):
     member = sign_in(owner)
     form = member.get("/notifications/settings/").context["form"]
