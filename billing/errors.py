@@ -23,7 +23,9 @@ class InvalidValue(DomainError):
     status = 422
     title = "A value does not fit."
 
-    def __init__(self, loc: Sequence[str | int], message: str, *, kind: str = "value_error", value: Any = None) -> None:
+    def __init__(
+        self, loc: Sequence[str | int] = (), message: str = "", *, kind: str = "value_error", value: Any = None
+    ) -> None:
         self.loc = tuple(loc)
         self.message = message
         self.kind = kind

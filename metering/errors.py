@@ -1,5 +1,7 @@
 """What metering refuses."""
 
+from collections.abc import Sequence
+
 from core.errors import DomainError, InvalidRequest, NotFound
 
 
@@ -88,8 +90,8 @@ class InvalidMeter(InvalidRequest):
     code = "invalid_meter"
     title = "This does not define a meter."
 
-    def __init__(self, problems: "list[tuple[tuple[str | int, ...], str, str]]") -> None:
-        self.problems = problems
+    def __init__(self, problems: "Sequence[tuple[tuple[str | int, ...], str, str]]" = ()) -> None:
+        self.problems = list(problems)
         errors = [
             {"field": ".".join(map(str, place)), "code": code, "detail": words} for place, code, words in problems
         ]
