@@ -4,9 +4,12 @@ import csv
 import io
 import json
 from decimal import Decimal
+from urllib.parse import quote
 
 import pytest
 from jsonschema import Draft202012Validator
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 from coupons.exports import COLUMNS as COUPON_COLUMNS
 from credits.statements.documents import CSV_COLUMNS as STATEMENT_COLUMNS
@@ -14,15 +17,21 @@ from credits.viewsets import CSV_COLUMNS as ENTRY_COLUMNS
 from tests.api.routes import METHODS, document
 
 EXAMPLES = [
-    pytest.param(path, kind, media, example["value"], id=f"{method} {path} {which} {kind} {name}")
+    (f"{method} {path}", ("paths", path, method, *within, "content", kind, "schema"), kind, name, example["value"])
     for path, operations in document()["paths"].items()
     for method, operation in operations.items()
     if method.upper() in METHODS
-    for which, body in [("request", operation.get("requestBody", {})), *operation["responses"].items()]
+    for within, body in [
+        (("requestBody",), operation.get("requestBody", {})),
+        *((("responses", status), answer) for status, answer in operation["responses"].items()),
+    ]
     for kind, media in body.get("content", {}).items()
     for name, example in media.get("examples", {}).items()
 ]
-JSON = [each for each in EXAMPLES if each.values[1].endswith("json")]
+OPERATIONS = sorted({each[0] for each in EXAMPLES})
+# The document once, for all validators: a schema is named by its place.
+ADDRESS = "urn:api"
+DOCUMENTS = Registry().with_resource(ADDRESS, DRAFT202012.create_resource(document())).crawl()
 
 
 def test_every_body_has_an_example():
@@ -38,16 +47,20 @@ def test_every_body_has_an_example():
     assert without == [], "add samples to config/openapi/samples.py"
 
 
-@pytest.mark.parametrize(("path", "kind", "media", "value"), EXAMPLES)
-def test_an_example_fits_its_schema(path, kind, media, value):
-    schema = {**media["schema"], "components": document()["components"]}
-    errors = [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(value)]
-    assert errors == []
+def schema_at(place):
+    pointer = "/".join(str(name).replace("~", "~0").replace("/", "~1") for name in place)
+    return {"$ref": f"{ADDRESS}#/{quote(pointer, safe='/~')}"}
 
 
-@pytest.mark.parametrize(("path", "kind", "media", "value"), JSON)
-def test_the_figures_of_an_example_belong_together(path, kind, media, value):
-    assert list(contradictions(value)) == []
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_examples_fit_their_schemas_and_their_figures_belong_together(operation):
+    found = []
+    for _, place, kind, name, value in (each for each in EXAMPLES if each[0] == operation):
+        validator = Draft202012Validator(schema_at(place), registry=DOCUMENTS)
+        errors = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+        errors += list(contradictions(value)) if kind.endswith("json") else []
+        found += [(place[3:5], kind, name, error) for error in errors]
+    assert found == []
 
 
 def contradictions(value, place="$"):
@@ -94,6 +107,11 @@ RULES = [
 ]
 
 
+def test_a_wrong_example_would_be_seen():
+    place = next(place for operation, place, *_ in EXAMPLES if operation == "get /api/v1/credits/balance")
+    assert list(Draft202012Validator(schema_at(place), registry=DOCUMENTS).iter_errors({"balance": 1}))
+
+
 def test_the_rules_see_a_contradiction():
     assert list(contradictions({"data": [{"balance": "10", "held": "10", "available": "10"}]}))
     assert list(contradictions({"provider_cost": "10.00", "markup": "10.00", "charge": "10.00"}))
@@ -108,7 +126,7 @@ def test_the_rules_see_a_contradiction():
     ],
 )
 def test_an_example_of_a_csv_has_the_columns_of_the_export(path, columns):
-    [text] = [each.values[3] for each in EXAMPLES if each.values[:2] == (path, "text/csv")]
+    [text] = [each[4] for each in EXAMPLES if (each[1][1], each[2]) == (path, "text/csv")]
     header, *rows = csv.reader(io.StringIO(text))
     assert header == list(columns)
     assert rows and all(len(row) == len(columns) for row in rows)
@@ -116,7 +134,7 @@ def test_an_example_of_a_csv_has_the_columns_of_the_export(path, columns):
 
 @pytest.mark.parametrize("path", ["/api/v1/chat/completions", "/api/v1/completions"])
 def test_the_example_of_a_stream_is_one(path):
-    [text] = [each.values[3] for each in EXAMPLES if each.values[:2] == (path, "text/event-stream")]
+    [text] = [each[4] for each in EXAMPLES if (each[1][1], each[2]) == (path, "text/event-stream")]
     events = [line.removeprefix("data: ") for line in text.split("\n\n") if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
     chunks = [json.loads(event) for event in events[:-1]]
