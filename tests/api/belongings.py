@@ -65,7 +65,9 @@ def _models():
 
 
 def _ids(model, organization) -> set[UUID]:
-    owner = next((name for name in ("organization", "organization_id", "account", "endpoint") if _has(model, name)), None)
+    owner = next(
+        (name for name in ("organization", "organization_id", "account", "endpoint") if _has(model, name)), None
+    )
     if owner is None or not isinstance(model._meta.pk, UUIDField | OneToOneField | ForeignKey):
         return set()
     if owner == "account" and model._meta.get_field("account").related_model is not CreditAccount:
