@@ -153,6 +153,11 @@ BY_NAME: dict[str, Any] = {
 
 _SUMS = {"events": 0, "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "average_latency_ms": None}
 _NOTHING = {**_SUMS, "provider_cost": "0", "markup": "0", "charge": "0"}
+_NOTHING_BEFORE = {
+    **_NOTHING,
+    **dict.fromkeys(("errors", "cached_tokens", "cache_write_tokens", "reasoning_tokens"), 0),
+    **dict.fromkeys(("quantity", "byok_cost"), "0"),
+}
 _HOLD = {"amount": "4", "key": "order-1042", "purpose": "api", "placed_at": NOON, "expires_at": "2026-03-02T12:15:00Z"}
 _OPEN_HOLD = {**_HOLD, "status": "open", "settled_amount": None, "ended_at": None}
 
@@ -287,7 +292,7 @@ BY_OPERATION: dict[str, dict[str, dict[str, Any]]] = {
             "available": "10",
         }
     },
-    "metering_summary": {"200": {"previous": _NOTHING}},
+    "metering_summary": {"200": {"previous": _NOTHING_BEFORE}},
     "metering_free_tier": {"200": {"tier": "free", "total": _NOTHING, "today": _NOTHING, "by_model": []}},
     "metering_track": {"201": _TRACKED, "200": {**_TRACKED, "status": "duplicate", "available": None}},
     "metering_track_batch": {
