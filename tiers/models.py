@@ -221,6 +221,7 @@ class ChangeKind(models.TextChoices):
     TRIAL = "trial"  # the tier of a trial: takes effect now, costs nothing
     KEEP = "keep"  # takes back what was to happen at the period's end
     LOAN = "loan"  # a better tier for a time, by a coupon
+    VERSION = "version"  # the present version of the same tier, when the period ends: an operator's word
 
 
 class ChangeStatus(models.TextChoices):

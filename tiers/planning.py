@@ -98,6 +98,8 @@ def _keep(before: Subscription, tier: Tier, option: Option, at: datetime) -> Swi
     """Choosing what one has takes back what was to happen at the period's end."""
     if before.tier.slug != tier.slug or before.option != option.slug or before.paid_tier is not None:
         return None
+    if not before.cancel_at_period_end and before.next_tier_id == tier.id and before.next_option == option.slug:
+        raise AlreadyOnTier(f"This organization moves to the present version of {tier.name} when its month ends.")
     if before.cancel_at_period_end or before.next_tier is not None:
         return SwitchPreview(
             ChangeKind.KEEP,

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
@@ -17,6 +18,7 @@ from core.admin import MomentInput, NamedValuesFilter, ServiceAdmin
 from core.amounts import full
 from core.errors import DomainError, InvalidRequest
 from core.money import to_wire
+from payments.admin.pages import action_page
 from tiers import services
 from tiers.components import checked_components
 from tiers.entitlements import checked_entitlements, features_of
@@ -102,6 +104,12 @@ class TierForm(forms.ModelForm):
             return _CHECKS[name](value)
         except InvalidRequest as error:
             raise ValidationError(error.detail) from None
+
+
+class MoveForm(forms.Form):
+    """Why subscribers are moved."""
+
+    reason = forms.CharField(max_length=200, help_text="For the audit trail and other operators.")
 
 
 @admin.register(Tier)
@@ -194,9 +202,13 @@ class TierAdmin(ServiceAdmin):
         return tier.organizations  # type: ignore[attr-defined]
 
     def get_urls(self) -> list[URLPattern]:
-        """Withdrawing a version that has not begun."""
+        """Withdrawing a version that has not begun; moving subscribers to the present one."""
         wrap = self.admin_site.admin_view
-        return [path("<uuid:tier_id>/withdraw/", wrap(self.withdraw), name="tiers_tier_withdraw"), *super().get_urls()]
+        return [
+            path("<uuid:tier_id>/withdraw/", wrap(self.withdraw), name="tiers_tier_withdraw"),
+            path("<uuid:tier_id>/move/", wrap(self.move), name="tiers_tier_move"),
+            *super().get_urls(),
+        ]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -210,8 +222,33 @@ class TierAdmin(ServiceAdmin):
                 "versions": self.get_queryset(request).filter(slug=tier.slug).order_by("-version"),
                 "is_scheduled": _is_scheduled(tier),
                 "may_change": request.user.has_perm("tiers.change_tier"),
+                "may_move": request.user.has_perm("tiers.change_subscription"),
             }
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
+
+    def move(self, request: HttpRequest, tier_id: UUID) -> HttpResponse:
+        """Let subscribers of older versions begin the present one; shows who moves and who stays before it is done."""
+        if not request.user.has_perm("tiers.change_subscription"):
+            raise PermissionDenied
+        tier = get_object_or_404(Tier, pk=tier_id)
+        form = MoveForm(request.POST or None)
+        preview = services.preview_move(tier_slug=tier.slug, at=timezone.now())
+
+        def work() -> str:
+            who = {"actor": operator(request), "reason": form.cleaned_data["reason"]}
+            count = services.move_to_newest(tier_slug=tier.slug, at=timezone.now(), **who)
+            return f"{count} organizations begin version {preview.tier.version} when their period ends."
+
+        facts = {
+            "New version": f"{preview.tier}, {full(preview.tier.monthly_price)} a month",
+            "Organizations that move": len(preview.movable),
+            "First": preview.first_at or "–",
+            "Last": preview.last_at or "–",
+            **{f"Stay: {why}": count for why, count in preview.left_out.items()},
+        }
+        lead = "Each keeps its present terms until its period ends; the customer cannot take it back."
+        title = "Move subscribers to the newest version"
+        return action_page(request, tier, form, title=title, lead=lead, work=work, facts=facts)
 
     def withdraw(self, request: HttpRequest, tier_id: UUID) -> HttpResponse:
         """Take back a version that has not begun."""

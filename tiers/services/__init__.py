@@ -3,6 +3,7 @@
 from tiers.services.allocation import allocate_credit, allocate_period
 from tiers.services.catalogue import create_tier, new_version, withdraw_version
 from tiers.services.lending import extend_free, grant_tier
+from tiers.services.moving import Move, move_to_newest, preview_move
 from tiers.services.paying import begin_period, collect_now
 from tiers.services.rows import lock_organization, open_subscription
 from tiers.services.subscriptions import (
@@ -19,6 +20,7 @@ from tiers.services.switching import SwitchOutcome, preview_switch, switch_tier
 from tiers.services.turning import fall_to_default, mark_paid, mark_past_due, open_next_period
 
 __all__ = [
+    "Move",
     "SwitchOutcome",
     "allocate_credit",
     "allocate_period",
@@ -34,9 +36,11 @@ __all__ = [
     "lock_organization",
     "mark_paid",
     "mark_past_due",
+    "move_to_newest",
     "new_version",
     "open_next_period",
     "open_subscription",
+    "preview_move",
     "preview_switch",
     "reactivate_subscription",
     "set_collection",

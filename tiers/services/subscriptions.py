@@ -10,10 +10,10 @@ from accounts.principal import Actor
 from credits.models import LotKind
 from credits.services import grant_credits
 from tiers.errors import NothingToCancel, NothingToReactivate, NoTrial
-from tiers.models import Collection, Subscription, SubscriptionStatus, Tier
+from tiers.models import ChangeKind, Collection, Subscription, SubscriptionStatus, Tier
 from tiers.querysets import tier_of
 from tiers.services.allocation import allocate_credit
-from tiers.services.pending import clear_schedule, withdraw_pending
+from tiers.services.pending import clear_schedule, pending_change, withdraw_pending
 from tiers.services.rows import (
     SYSTEM,
     current_tier,
@@ -219,6 +219,7 @@ def reactivate_subscription(
         raise NothingToReactivate()
     if by_customer:
         refuse_if_sold_elsewhere(subscription)
+        _refuse_if_moved(subscription)
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)
     clear_schedule(subscription)
     tell("subscription.reactivated", subscription, actor, at, reason=reason)
@@ -243,6 +244,13 @@ def set_collection(
     subscription.save(update_fields=["collection", "sold_by", "sold_reference"])
     tell("subscription.collection_changed", subscription, actor, at, collection=collection, reason=reason)
     return subscription
+
+
+def _refuse_if_moved(subscription: Subscription) -> None:
+    """An operator's move to a newer version is not the customer's to take back. Raises NothingToReactivate."""
+    change = pending_change(subscription.organization_id)
+    if change is not None and change.kind == ChangeKind.VERSION and not subscription.cancel_at_period_end:
+        raise NothingToReactivate()
 
 
 def _follow(
