@@ -1,7 +1,5 @@
 """The operators' front page."""
 
-from typing import Any
-
 from django import template
 from django.template import RequestContext
 from django.utils import timezone
@@ -9,6 +7,7 @@ from django.utils.dateformat import format as date_format
 from django.utils.translation import gettext as _
 
 from config.figures import RANGES, Figures, figures_at
+from core.charts import Chart, ChartRow
 
 register = template.Library()
 
@@ -35,15 +34,11 @@ def figure_ranges() -> tuple[int, ...]:
 
 
 @register.filter
-def business_chart(figures: Figures) -> dict[str, Any]:
+def business_chart(figures: Figures) -> Chart:
     """What usage was charged, day by day: the provider's part and ours."""
-    return {
-        "type": "bar",
-        "label": _("Usage charged by day: provider’s cost and margin"),
-        "axis": _("Day (UTC)"),
-        "names": [_("Provider’s cost"), _("Margin")],
-        "rows": [
-            {"label": date_format(day.day, "M j"), "values": [day.cost, day.margin], "total": day.charge}
-            for day in figures.business.days
-        ],
-    }
+    return Chart(
+        label=_("Usage charged by day: provider’s cost and margin"),
+        axis=_("Day (UTC)"),
+        names=[_("Provider’s cost"), _("Margin")],
+        rows=[ChartRow(date_format(day.day, "M j"), [day.cost, day.margin]) for day in figures.business.days],
+    )
