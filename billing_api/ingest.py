@@ -3,16 +3,16 @@
 All or nothing: one event that does not fit refuses the batch, with every problem of every event in one answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from billing_api.errors import Problem, RequestInvalid
+from billing_api.errors import Place, Problem, RequestInvalid
 from billing_api.event_shapes import EventIn, EventsIngest, RawEvents
-from billing_api.wire import decoder, not_json, problem_of, refuse_nul
+from billing_api.wire import EARLIEST, decoder, not_json, problem_of, refuse_nul
 
 # Clocks differ; the Python helper sends its own. Whatever lies further ahead is a mistake.
 CLOCK_SKEW = timedelta(seconds=60)
@@ -30,7 +30,7 @@ def read_events(body: bytes, at: datetime) -> list[EventIn]:
     try:
         events = decoder(EventsIngest).decode(body).events
     except msgspec.ValidationError:
-        return _read_each(body, at)
+        return _refuse_each(body, at)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
     problems = [problem for index, event in enumerate(events) for problem in _problems(index, event, at)]
@@ -39,12 +39,24 @@ def read_events(body: bytes, at: datetime) -> list[EventIn]:
     return events
 
 
-def _read_each(body: bytes, at: datetime) -> list[EventIn]:
-    """Read event by event; always ends in a refusal, or the whole would have been read."""
+def _raw_events(body: bytes) -> list[msgspec.Raw]:
     try:
         raw: list[msgspec.Raw] = decoder(RawEvents).decode(body).events
     except msgspec.ValidationError as error:
         raise RequestInvalid([problem_of(error, ["body"])]) from None
+    return raw
+
+
+def _refuse_each(body: bytes, at: datetime) -> list[EventIn]:
+    """Read event by event; always ends in a refusal, or the whole would have been read."""
+    try:
+        raise RequestInvalid(_problems_of_each(_raw_events(body), at))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # What is no JSON may stand behind the first event that does not fit.
+        raise not_json(error) from None
+
+
+def _problems_of_each(raw: list[msgspec.Raw], at: datetime) -> list[Problem]:
     problems: list[Problem] = []
     for index, text in enumerate(raw):
         try:
@@ -53,7 +65,7 @@ def _read_each(body: bytes, at: datetime) -> list[EventIn]:
             problems.append(problem_of(error, ["body", "events", index]))
         else:
             problems.extend(_problems(index, event, at))
-    raise RequestInvalid(problems)
+    return problems
 
 
 def _problems(index: int, event: EventIn, at: datetime) -> Iterator[Problem]:
@@ -65,6 +77,10 @@ def _problems(index: int, event: EventIn, at: datetime) -> Iterator[Problem]:
         yield Problem(
             ["body", "events", index, "timestamp"], "Timestamp must be in the past.", "timestamp", event.timestamp
         )
+    if event.timestamp is not None and event.timestamp < EARLIEST:
+        # One such row could be stored, and no list that it is in could be read again.
+        where: Place = ["body", "events", index, "timestamp"]
+        yield Problem(where, "The time is out of range.", "out_of_range", event.timestamp)
     for key, value in event.metadata.items():
         if (wrong := _wrong(key, value)) is not None:
             yield Problem(["body", "events", index, "metadata", key], wrong, "metadata")
@@ -73,6 +89,8 @@ def _problems(index: int, event: EventIn, at: datetime) -> Iterator[Problem]:
 def _wrong(key: str, value: Any) -> str | None:
     """What is wrong with a value of an event's metadata."""
     kind = type(value)
+    if key[0] == "_" and (reads := _OBJECTS.get(key)) is not None:
+        return reads(value)
     if kind is str:
         return None if len(value) <= LONGEST_TEXT else f"Text of at most {LONGEST_TEXT} characters."
     if kind is bool:
@@ -81,10 +99,6 @@ def _wrong(key: str, value: Any) -> str | None:
         return None if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else "Integers have at most 64 bits."
     if kind is Decimal:
         return None if _is_a_double(value) else "The number is too large."
-    if key == "_cost":
-        return _wrong_cost(value)
-    if key == "_llm":
-        return _wrong_llm(value)
     return _SIMPLE
 
 
@@ -130,3 +144,7 @@ def _wrong_llm(value: Any) -> str | None:
             return f"{name} of _llm is a number of tokens."
     unknown = set(value) - set(_LLM_REQUIRED) - set(_LLM_OPTIONAL)
     return f"_llm has no {min(unknown)[:40]}." if unknown else None
+
+
+# What is an object with a shape of its own, and nothing else.
+_OBJECTS: dict[str, Callable[[Any], str | None]] = {"_cost": _wrong_cost, "_llm": _wrong_llm}

@@ -11,7 +11,7 @@ from django.http import QueryDict
 from msgspec import UNSET, Meta, UnsetType
 
 from billing_api.errors import invalid
-from billing_api.wire import convert
+from billing_api.wire import check_moments, convert
 
 MOST_ON_A_PAGE = 100
 _METADATA = re.compile(r"metadata\[(.*)\]", re.DOTALL)
@@ -61,7 +61,9 @@ def read_query(query: QueryDict, shape: type[Query]) -> Any:
         raise invalid(["query"], "Text cannot contain NUL characters.")
     if metadata:
         values["metadata"] = metadata
-    return convert(values, shape, ["query"])
+    made = convert(values, shape, ["query"])
+    check_moments(made, "query")
+    return made
 
 
 def _fields(shape: type[Query]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """JSON of the wire: exact numbers in both directions, and every problem with its place."""
 
 import re
-from decimal import Decimal
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
 
@@ -12,7 +13,11 @@ from billing_api.errors import Place, Problem, RequestInvalid, invalid
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
-_NUL = b"\\u0000"
+# An escaped NUL; after an even number of backslashes only: an odd one more is a backslash before the text "u0000".
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# What every time zone, every calendar step and the database can hold with room to spare.
+EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def encode(value: Any) -> bytes:
@@ -33,23 +38,40 @@ def plain(value: Decimal) -> str:
 @cache
 def decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     """The decoder of a request's shape; numbers with a point become exact Decimals."""
-    return msgspec.json.Decoder(shape, float_hook=Decimal)
+    return msgspec.json.Decoder(shape, float_hook=_decimal)
 
 
 def decode(body: bytes, shape: Any) -> Any:
     """The body as ``shape``. Raises RequestInvalid."""
     refuse_nul(body)
     try:
-        return decoder(shape).decode(body or b"{}")
+        made = decoder(shape).decode(body or b"{}")
     except msgspec.ValidationError as error:
         raise RequestInvalid([problem_of(error, ["body"])]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json(error) from None
+    check_moments(made, "body")
+    return made
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("The number is too large.") from None
+
+
+def check_moments(values: Any, start: str) -> None:
+    """Raise RequestInvalid for a time that not everything behind can hold."""
+    for name in getattr(values, "__struct_fields__", ()):
+        moment = getattr(values, name)
+        if isinstance(moment, datetime) and not EARLIEST <= moment < LATEST:
+            raise invalid([start, name], "The time is out of range.", "out_of_range", moment.isoformat())
 
 
 def refuse_nul(body: bytes) -> None:
     """Raise RequestInvalid for text that no column can hold."""
-    if _NUL in body:
+    if _NUL.search(body):
         raise invalid(["body"], "Text cannot contain NUL characters.")
 
 

@@ -13,6 +13,7 @@ from tests.billing_api.wire import places, refused
 from tests.builders import make_customer
 
 EVENT = {"name": "api-call", "external_customer_id": "user_42"}
+COUNTS = {"aggregation": {"func": "count"}}
 LLM = {"vendor": "v", "model": "m", "input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
 
 
@@ -190,3 +191,55 @@ def test_a_thousand_events_are_stored_by_one_request(wire, merchant):
     events = [with_metadata(n=number, totalTokens=3) for number in range(1000)]
     assert ingest(wire, *events).json() == {"inserted": 1000, "duplicates": 0}
     assert stored(merchant).count() == 1000
+
+
+CUT_SHORT = b'{"events":[{"name":1},'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        CUT_SHORT,
+        CUT_SHORT + b'{"name":"\xff","external_customer_id":"u"}]}',
+        CUT_SHORT + b'{"name":"\\uD800","external_customer_id":"u"}]}',
+        CUT_SHORT
+        + b'{"name":"n","external_customer_id":"u","metadata":{"a":'
+        + b"[" * 100_000
+        + b"]" * 100_000
+        + b"}}]}",
+    ],
+    ids=["cut short", "no utf-8", "half a character", "too deep"],
+)
+def test_what_is_no_json_behind_an_event_that_does_not_fit_is_refused_too(wire, merchant, body):
+    assert places(wire.post("events/ingest", body)) == [["body"]]
+
+
+def test_a_number_with_an_exponent_beyond_all_is_refused(wire, merchant):
+    body = json.dumps({"events": [with_metadata(n=0)]}).replace(": 0}", ": 1e9999999999999999999}")
+    assert places(wire.post("events/ingest", body))[0][:3] == ["body", "events", 0]
+    assert not stored(merchant).exists()
+
+
+@pytest.mark.parametrize("value", [1, 0.5, True, "1"], ids=str)
+def test_a_cost_and_a_call_are_objects_or_refused(wire, merchant, value):
+    answer = ingest(wire, with_metadata(_cost=value, _llm=value))
+    assert places(answer) == [["body", "events", 0, "metadata", name] for name in ("_cost", "_llm")]
+    assert not stored(merchant).exists()
+
+
+def test_a_time_that_could_not_be_read_again_is_refused(wire, merchant):
+    for early in ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00Z"):
+        assert places(ingest(wire, {**EVENT, "timestamp": early})) == [["body", "events", 0, "timestamp"]]
+    assert ingest(wire, {**EVENT, "timestamp": "0900-01-01T00:00:00+14:00"}).status_code == 200
+    assert wire.get("events/").json()["pagination"]["total_count"] == 1
+    meter = wire.post("meters/", {"name": "all", "filter": {"conjunction": "and", "clauses": []}} | COUNTS).json()["id"]
+    for start, end in (("0001-01-01T00:00:00%2B14:00", "2026-01-01T00:00:00Z"), ("9999-12-31T00:00:00Z",) * 2):
+        span = f"start_timestamp={start}&end_timestamp={end}&interval=year"
+        assert "timestamp" in places(wire.get(f"meters/{meter}/quantities?{span}"))[0][1]
+
+
+def test_a_backslash_before_u0000_is_text(wire, merchant):
+    assert ingest(wire, {**EVENT, "name": "a\\u0000"}).json() == {"inserted": 1, "duplicates": 0}
+    assert stored(merchant).get().name == "a\\u0000"
+    for name in ("a\0", "a\\\0"):
+        assert places(ingest(wire, {**EVENT, "name": name})) == [["body"]]
