@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from billing.amounts import metered_amount, plain
+from billing.amounts import kept, metered_amount, plain
 from billing.announcing import record_event
 from billing.collecting import provider_for
 from billing.errors import NotFound
@@ -116,10 +116,10 @@ def _metered_line(
     unit = price.unit_amount or Decimal(0)
     is_free = subscription.status == SubscriptionStatus.TRIALING
     amount = metered_amount(consumed=used, credited=row.credited, unit_amount=unit, cap=price.cap_amount)
-    label = f"{meter.name}: {plain(used)} used, {row.credited:,} credited, {to_wire(unit)} ¢ a unit"
+    label = f"{meter.name}: {plain(kept(used))} used, {row.credited:,} credited, {to_wire(unit)} ¢ a unit"
     start = row.window_started_at or subscription.current_period_start
     end = subscription.current_period_end
-    return Line(label, 0 if is_free else amount, price, used, row.credited, start, end)
+    return Line(label, 0 if is_free else amount, price, kept(used), row.credited, start, end)
 
 
 def _place(subscription: CustomerSubscription, customer: Customer, lines: list[Line], at: datetime) -> None:

@@ -6,8 +6,10 @@ from decimal import ROUND_FLOOR, Decimal
 from uuid import UUID
 
 from accounts.principal import Actor
+from billing.amounts import kept
 from billing.announcing import record_event
 from billing.models import BenefitGrant, CreditKind, Customer, CustomerMeter, MeterCredit
+from core.money import EXACT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +75,16 @@ def tell_credited(customer: Customer, meter_id: UUID, units: int, *, rollover: b
 
 
 def _left(row: CustomerMeter, consumed: Decimal) -> int:
-    left = int((Decimal(row.credited) - consumed).to_integral_value(rounding=ROUND_FLOOR))
-    return min(max(0, left), row.credited)  # a meter may read below zero
+    left = EXACT.subtract(Decimal(row.credited), consumed)
+    left = min(max(Decimal(0), left), Decimal(row.credited))  # a meter may read below zero
+    return int(left.to_integral_value(rounding=ROUND_FLOOR))
 
 
 def _close(row: CustomerMeter, consumed: Decimal, expired: int, cause: Cause) -> None:
     if expired:
         flagged = max(0, row.rollover_credited - (row.credited - expired))
         _post(row, CreditKind.EXPIRED, -expired, -expired, -flagged, cause)
-    _post(row, CreditKind.RESET, -row.credited, -row.credited, -row.rollover_credited, cause, consumed)
+    _post(row, CreditKind.RESET, -row.credited, -row.credited, -row.rollover_credited, cause, kept(consumed))
     row.window += 1
     row.window_started_at = cause.effective_at
     row.save(update_fields=["window", "window_started_at"])

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from billing import services
+from billing.amounts import MOST_CENTS
 from billing.errors import (
     AlreadyCanceledSubscription,
     CheckoutExpired,
@@ -405,3 +406,18 @@ def test_a_state_costs_few_queries_however_much_there_is(merchant, django_assert
     services.set_balance_convention(organization_id=merchant.id, convention="consumed_minus_credited")
     state = customer_state(ada, at=NOON)
     assert signed(state.meters[0].balance, state.convention) == -5
+
+
+@pytest.mark.parametrize("amount", [Decimal("1e300"), Decimal("-1e300"), Decimal("1e-300")], ids=str)
+def test_a_count_beyond_all_measure_is_billed_at_most_and_closes_its_period(merchant, tokens, amount):
+    buyer = make_buyer(merchant)
+    subscription = subscribe(buyer, make_product(merchant, metered(tokens, "0.5")))
+    use(buyer, amount, at=after(days=1))
+    state = customer_state(buyer, at=after(days=2))
+    assert state.meters[0].consumed == amount
+    due = MOST_CENTS if amount > 1 else 0
+    assert [meter.amount for each in state.subscriptions for meter in each.meters] == [due]
+    services.renew_due(at=after(days=31))
+    subscription.refresh_from_db()
+    assert (subscription.period_index, orders_of(buyer)[-1][2]) == (1, due)
+    assert state_at(buyer, after(days=31))[0] == 0
