@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import reduce
 from typing import Any
 
 from core.money import ZERO
 
 AVERAGE_PLACES = Decimal(1).scaleb(-18)
 _exact = Context(prec=200)
+_adding = Context(prec=1000)  # from the smallest to the largest number of an event, without rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def add_up(parts: Iterable[Sums]) -> Sums:
     return Sums(
         events=sum(part.events for part in parts),
         numbers=sum(part.numbers for part in parts),
-        total=sum((part.total for part in parts), ZERO),
+        total=reduce(_adding.add, (part.total for part in parts), ZERO),
         least=min((part.least for part in parts if part.least is not None), default=None),
         most=max((part.most for part in parts if part.most is not None), default=None),
         latest=latest[-1] if latest else None,

@@ -19,6 +19,7 @@ from metering.meters.matching import EventFacts, matching
 from metering.meters.models import Meter
 from metering.meters.quantities import quantities
 from metering.meters.readings import readings, used_meters
+from metering.meters.sums import Sums, add_up
 from metering.models import UsageEvent
 from metering.services import correct_event, ingest_events, void_event
 from tests.builders import NOON, make_organization, make_record
@@ -261,3 +262,9 @@ def test_stored_events_match_as_the_database_says(db):
     stored = _stored({"filter": {"conjunction": "and", "clauses": [clause]}, "aggregation": {"func": "count"}})
     meter = Meter(organization=organization, name="m", **stored)
     assert matching([meter], EventFacts.of(UsageEvent.objects.get(organization=organization))) == [meter]
+
+
+def test_sums_of_many_digits_are_added_without_rounding():
+    large, small = Decimal("1e300"), Decimal("0.000000000000000001")
+    total = add_up([Sums(total=large), Sums(total=small), Sums(total=-large)]).total
+    assert total == small
