@@ -98,7 +98,8 @@ def _acting(act: Callable[..., Any], told: Callable[[], str]) -> Callable[..., H
     @organization_page(MANAGE)
     def view(request: PageRequest) -> HttpResponse:
         try:
-            act(organization_id=request.organization.id, at=timezone.now(), actor=request.principal.as_actor)
+            who = {"organization_id": request.organization.id, "actor": request.principal.as_actor}
+            act(**who, at=timezone.now(), by_customer=True)
             messages.success(request, told())
         except DomainError as refusal:
             messages.error(request, refusal.detail)

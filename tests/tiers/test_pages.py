@@ -6,11 +6,13 @@ import pytest
 from django.utils import timezone
 
 from accounts.models import Role
+from accounts.principal import Actor
 from credits.balances import current_balance
 from tests.builders import make_customer, make_user, sign_in, usd
 from tiers.catalogue import MANAGED_CREDITS, load_catalogue
-from tiers.models import Tier, TierChange
+from tiers.models import Subscription, Tier, TierChange
 from tiers.querysets import forget_terms, subscription_of
+from tiers.services import move_to_newest, new_version, subscribe
 
 pytestmark = pytest.mark.django_db
 
@@ -99,6 +101,22 @@ def test_who_may_not_manage_may_look_and_nothing_else(customer, role):
     for act in ("switch", "trial", "cancel", "reactivate"):
         assert reader.post(f"/plan/{act}/", {"tier": "starter", "amount": "30"}).status_code == 403
     assert TierChange.objects.count() == 0
+
+
+def test_what_was_bought_elsewhere_or_moved_by_an_operator_is_not_undone_on_the_page(customer, owner):
+    now, me = timezone.now(), Actor("test")
+    subscribe(organization_id=customer.id, tier_slug="starter", collection="none", at=now, actor=me)
+    Subscription.objects.open().filter(organization=customer).update(sold_by="polar", sold_reference="sub_1")
+    assert "bought from polar; change or cancel it there" in text_of(owner.post("/plan/cancel/", follow=True))
+    assert not subscription_of(customer.id).cancel_at_period_end
+
+    Subscription.objects.open().filter(organization=customer).update(sold_by="", sold_reference="")
+    new_version(tier_id=Tier.objects.get(slug="starter").id, at=timezone.now(), changes={"monthly_price": 40}, actor=me)
+    assert move_to_newest(tier_slug="starter", at=timezone.now(), actor=me, reason="prices") == 1
+    page = text_of(owner.get("/plan/"))
+    assert "Starter has new terms for you from" in page and "to stay" not in page
+    owner.post("/plan/reactivate/")
+    assert subscription_of(customer.id).next_tier_id and TierChange.objects.get().status == "scheduled"
 
 
 def test_more_plans_ask_no_more_of_the_database(customer, owner, django_assert_max_num_queries):

@@ -232,7 +232,11 @@ class TierAdmin(ServiceAdmin):
             raise PermissionDenied
         tier = get_object_or_404(Tier, pk=tier_id)
         form = MoveForm(request.POST or None)
-        preview = services.preview_move(tier_slug=tier.slug, at=timezone.now())
+        try:
+            preview = services.preview_move(tier_slug=tier.slug, at=timezone.now())
+        except DomainError as refusal:  # no version is on sale now
+            messages.error(request, refusal.detail)
+            return HttpResponseRedirect(reverse("admin:tiers_tier_change", args=[tier.pk]))
 
         def work() -> str:
             who = {"actor": operator(request), "reason": form.cleaned_data["reason"]}
