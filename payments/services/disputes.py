@@ -12,7 +12,7 @@ from outbox.services import publish
 from payments.models import AutoTopUp, Dispute, DisputeStatus, Payment, Status
 from payments.providers.reports import DisputeReport
 from payments.registry import tell_settled
-from payments.services.refunds import SELLS_CREDIT, take_unspent
+from payments.services.refunds import SELLS_CREDIT, lot_key, take_unspent
 from payments.services.settling import locked_payment
 
 
@@ -58,7 +58,8 @@ def _close(dispute: Dispute, report: DisputeReport, at: datetime) -> None:
 
 
 def _give_back(dispute: Dispute, actor: str, at: datetime) -> None:
-    if dispute.credits_taken > ZERO:
+    payment = dispute.payment
+    if dispute.credits_taken > ZERO and payment.status == Status.SUCCEEDED:
         grant_credits(
             organization_id=dispute.organization_id,
             amount=dispute.credits_taken,
@@ -66,7 +67,8 @@ def _give_back(dispute: Dispute, actor: str, at: datetime) -> None:
             reason="Credit given back after a dispute",
             actor=actor,
             at=at,
-            key=f"dispute:{dispute.id}:won",
+            # found by whatever takes back what is left of the payment: another dispute, a refund
+            key=f"{lot_key(payment)}:kept:{dispute.id}",
         )
 
 

@@ -59,6 +59,21 @@ def test_a_dispute_that_is_won_gives_the_credit_back_once(bought):
     assert (Dispute.objects.get().status, bought.status, balance_of(bought.organization)) == ("won", "succeeded", 15)
 
 
+def test_credit_that_came_again_goes_with_a_later_refund_and_never_comes_after_one(bought):
+    hear("created", bought)
+    hear("closed", bought, "won")
+    hear("created", bought, id="dp_2")
+    assert (Dispute.objects.get(reference="dp_2").credits_taken, balance_of(bought.organization)) == (15, 0)
+    hear("closed", bought, "won", id="dp_2")
+    assert balance_of(bought.organization) == 15
+    hear("created", bought, id="dp_3")
+    who = {"actor": "test", "reason": "all of it", "at": NOON}
+    services.refund_payment(payment_id=bought.id, amount=usd("20"), **who)
+    hear("closed", bought, "won", id="dp_3")
+    bought.refresh_from_db()
+    assert (bought.status, bought.refunded, balance_of(bought.organization)) == ("refunded", 20, 0)
+
+
 def test_a_dispute_that_is_lost_is_a_refund_by_the_bank(bought):
     hear("created", bought)
     hear("closed", bought, "lost")
