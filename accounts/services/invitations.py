@@ -133,8 +133,9 @@ def invitation_of(token: str, at: datetime) -> Invitation:
 
 
 def is_for(invitation: Invitation, user: User) -> bool:
-    """Whether the address that was invited is one of the person's own."""
-    return _people_with(invitation.email).filter(pk=user.pk).exists()
+    """Whether the address that was invited is one of the person's own, and nobody else has confirmed it as theirs."""
+    confirmed = EmailAddress.objects.filter(email__iexact=invitation.email, verified=True).exclude(user=user)
+    return _people_with(invitation.email).filter(pk=user.pk).exists() and not confirmed.exists()
 
 
 def _people_with(email: str) -> models.QuerySet[User]:
