@@ -30,9 +30,9 @@ _LINES: tuple[tuple[str | Promise, str], ...] = (
     (_("See balance, transactions and statements"), Scope.CREDITS_READ),
     (_("Call models, try prompts in the lab"), Scope.GATEWAY),
     (_("Report usage"), Scope.USAGE_WRITE),
-    (_("Buy credit, choose a plan, save cards"), BILLING),
+    (_("Buy credit, save cards, redeem coupons"), BILLING),
     (_("Deduct credit, place and settle holds"), Scope.CREDITS_WRITE),
-    (_("Manage keys, people and settings"), MANAGE),
+    (_("Choose a plan; manage keys, people and settings"), MANAGE),
 )
 
 

@@ -100,7 +100,7 @@ def test_a_route_lets_in_exactly_the_roles_that_the_table_says(people, route):
 
 def test_the_table_in_words_is_the_table():
     words = {ability.label: dict(zip(ROLES, ability.roles, strict=True)) for ability in abilities()}
-    assert words["Manage keys, people and settings"] == {
+    assert words["Choose a plan; manage keys, people and settings"] == {
         Role.OWNER: True,
         Role.ADMIN: True,
         Role.BILLING: False,
