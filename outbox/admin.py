@@ -68,6 +68,10 @@ class EmailDeliveryAdmin(LargeTable, RetriedAdmin):
     search_fields = ["=id", "recipient", "=organization__id", "organization__name"]
     actions = ["retry"]
 
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Links of invitations are for their readers: they let people in."""
+        return [] if request.user.is_superuser else ["body"]
+
     @admin.action(description="Send now what was not sent", permissions=["retry"])
     def retry(self, request: HttpRequest, queryset: QuerySet[EmailDelivery]) -> None:
         """Begin again with what was given up; what was sent is not sent twice."""
