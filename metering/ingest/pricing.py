@@ -1,5 +1,6 @@
 """What a reported event costs: the caller's own figure or the price list's, plus the tier's markup."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,13 +15,14 @@ from core.money import ZERO, quantize
 from core.ttlcache import TtlCache
 from metering.derivation import derive
 from metering.errors import AmountTooLarge, ByokNotIncluded, UnknownModel, UnpricedUsage
-from metering.ingest.checks import MOST_USD
+from metering.ingest.checks import MOST_QUANTITY, MOST_USD
 from metering.ingest.reporter import Reporter
 from metering.ingest.shapes import TrackedEvent
 from metering.metered.hits import hits_of
 from metering.price_book import BookPrice, card_for
+from metering.price_models import running_price
 from metering.rating import Charge, TokenUsage, apply_markup, rate
-from metering.records import UsageRecord, hash_of
+from metering.records import Hit, UsageRecord, hash_of
 from tiers.terms import TierTerms
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -48,6 +50,7 @@ def record_of(event: TrackedEvent, reporter: Reporter, terms: TierTerms, *, at: 
         raise UnknownModel(_how_to_price(event), model=event.model)
     if terms.metered_prices:
         record.metered = hits_of(record, terms.metered_prices)
+        _refuse_unreal(record.metered, terms.metered_prices)
     return record
 
 
@@ -87,6 +90,17 @@ def _plain_record(event: TrackedEvent, reporter: Reporter, at: datetime) -> Usag
         external_customer_id=event.external_customer_id,
         parent_id=event.parent_id,
     )
+
+
+def _refuse_unreal(hits: Iterable[Hit], metered_prices: Iterable[Mapping[str, Any]]) -> None:
+    """Raise AmountTooLarge for what a counter could not hold: in the database it would fail a whole batch."""
+    prices = {each["meter"]: each["price"] for each in metered_prices}
+    for hit in hits:
+        if abs(hit.value) >= MOST_QUANTITY:
+            raise AmountTooLarge(quantity=hit.value, limit=MOST_QUANTITY)
+        cost = running_price(hit.value, prices[str(hit.meter)])
+        if cost >= MOST_USD:
+            raise AmountTooLarge(charge=cost, limit=MOST_USD)
 
 
 def _quantity(event: TrackedEvent) -> Decimal:

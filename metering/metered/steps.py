@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from core.money import quantize, to_wire
+from core.money import EXACT, quantize, to_wire
 from metering.metered.models import MeteredCharge
 from metering.price_models import running_price
 
@@ -28,7 +28,7 @@ def steps_of(organization_id: UUID, event_id: UUID) -> list[Step]:
 
 
 def _step(row: MeteredCharge) -> Step:
-    price, after = row.counter.price, row.before + row.quantity
+    price, after = row.counter.price, EXACT.add(row.before, row.quantity)
     change = quantize(running_price(after, price)) - quantize(running_price(row.before, price))
     paid = "owed on the period’s bill" if row.owed else "from credits"
     words = f"{to_wire(row.before)} → {to_wire(after)} in the period, priced {price['model'].replace('_', ' ')}"

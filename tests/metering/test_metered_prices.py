@@ -126,6 +126,27 @@ def test_natively_the_events_that_credit_covers_are_recorded():
     assert audit_books() == []
 
 
+@time_machine.travel(NOON, tick=False)
+@pytest.mark.parametrize("number", [10**25, -(10**15), 10**14])
+def test_what_no_counter_can_hold_is_refused_alone(number):
+    organization = make_metered({"model": "per_unit", "unit_amount": "0.01"}, mode="priced")
+    status, answer = Reporter(organization).track_batch(
+        [{"name": "unit", "metadata": {"n": n}} for n in (1, number, 2)]
+    )
+    assert status == 207
+    assert [one["status"] for one in answer["results"]] == ["recorded", "refused", "recorded"]
+    assert answer["results"][1]["error"]["code"] == "amount_too_large"
+    assert counter(organization) == (3, Decimal("0.03"), 0, Decimal("0.03"))
+
+
+@time_machine.travel(NOON, tick=False)
+def test_steps_are_told_to_the_last_digit():
+    organization = make_metered({"model": "per_unit", "unit_amount": "1"}, mode="priced")
+    [event] = use(organization, "12345678901.123456789012345678")
+    [step] = Reporter(organization).ask("GET", f"metering/events/{event}/explain")[1]["metered"]
+    assert step["sum"].startswith("0 → 12345678901.123456789012345678 in")
+
+
 def test_overage_pays_as_far_as_the_tier_allows():
     organization = make_metered(credit="1")
     set_overage_limit(organization_id=organization.pk, limit=usd("1"))
