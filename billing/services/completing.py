@@ -18,7 +18,7 @@ def complete_checkout(checkout: Checkout, customer: Customer | None, *, actor: A
 
     ``customer`` is locked if he is known already.
     """
-    customer = customer or buyer_of(checkout) or _made(checkout, actor, at)
+    customer = customer or buyer_of(checkout) or _made_once(checkout, actor, at)
     customer = lock_customer(customer.pk)
     if checkout.status == CheckoutStatus.SUCCEEDED:
         return customer
@@ -58,6 +58,17 @@ def check_buyer(checkout: Checkout) -> None:
 def prices_of(checkout: Checkout) -> list[ProductPrice]:
     """What the chosen product costs now."""
     return list(checkout.product.prices.filter(is_archived=False))
+
+
+def _made_once(checkout: Checkout, actor: Actor | str, at: datetime) -> Customer:
+    """A new customer, or the one that another checkout has made of him meanwhile: he has paid for both."""
+    try:
+        return _made(checkout, actor, at)
+    except InvalidValue:
+        found = buyer_of(checkout)
+        if found is None:
+            raise
+        return found
 
 
 def _made(checkout: Checkout, actor: Actor | str, at: datetime) -> Customer:

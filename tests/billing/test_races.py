@@ -84,6 +84,24 @@ def test_a_checkout_confirmed_at_eight_tills_is_paid_once(sale):
     assert told(merchant).count("order.paid") == 1
 
 
+def test_a_new_customer_who_pays_at_six_tills_gets_all_six_things_at_once(sale):
+    merchant, *_ = sale
+    pack = make_product(merchant, fixed(500), every=None)
+    secrets = [
+        services.open_checkout(
+            organization_id=merchant.id,
+            product_ids=[pack.id],
+            external_customer_id="new",
+            customer_email="new@example.com",
+            actor=ACTOR,
+            at=NOON,
+        ).client_secret
+        for _ in range(6)
+    ]
+    assert race([lambda secret=secret: confirm(secret) for secret in secrets]) == {"Checkout": 6}
+    assert orders_of(Customer.objects.get(external_id="new")) == [("purchase", "paid", 500)] * 6
+
+
 def test_control_without_the_lock_the_database_still_refuses_a_second_charge(sale, monkeypatch):
     *_, plan, ada = sale
     monkeypatch.setattr("billing.services.checkouts.lock_checkout", look(Checkout))
