@@ -134,6 +134,7 @@ class GroupCommit(Generic[Item, Result]):
 
     def _prepare_each(self, prepare: Callable[[Item], object]) -> None:
         """Pass items on as they come, prepared; the end too."""
+        use_own_connection()
         try:
             while (waiting := self._entrance.get()) is not None:
                 try:

@@ -202,6 +202,13 @@ async def test_items_are_prepared_while_the_batch_before_them_is_committed(commi
     assert await asyncio.wait_for(asyncio.gather(first, *rest), 5) == ["first", 1, 2, "last"]
 
 
+async def test_no_thread_of_it_keeps_a_place_of_the_pool(commit, monkeypatch):
+    own = set()
+    monkeypatch.setattr("core.groupcommit.use_own_connection", lambda: own.add(threading.current_thread().name))
+    assert await commit(Recorder(), prepare=str).submit(1) == "done 1"
+    assert own == {"group-commit-test", "prepare-test"}
+
+
 async def test_an_item_that_cannot_be_prepared_is_left_to_its_batch(commit):
     def prepare(item):
         raise (OperationalError if item == 1 else ValueError)(item)
