@@ -4,7 +4,7 @@ from collections.abc import Callable
 from io import BytesIO
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 
 API_PREFIX = "/api/v1/"
 
@@ -37,4 +37,17 @@ class ChunkedBodyMiddleware:
             body = request.META["wsgi.input"].read(settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1)
             request.META["CONTENT_LENGTH"] = str(len(body))
             request._stream = BytesIO(body)
+        return self.get_response(request)
+
+
+class NulPathMiddleware:
+    """No path holds a NUL: PostgreSQL knows none in text, and whoever sends one finds nothing."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer anything else. Raises Http404."""
+        if "\0" in request.path_info:
+            raise Http404("There is nothing here.")
         return self.get_response(request)

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from django.utils.dateparse import parse_datetime
+
 
 def wire_time(at: datetime) -> str:
     """RFC 3339: ``2026-03-02T12:00:00Z`` in UTC, ``2026-03-02T13:00:00+01:00`` where a local time is meant."""
@@ -12,3 +14,14 @@ def wire_time(at: datetime) -> str:
 def utc_text(at: datetime) -> str:
     """The same instant in UTC, always with ``Z``."""
     return wire_time(at.astimezone(UTC))
+
+
+def instant_of(text: str) -> datetime:
+    """The instant that ``text`` names with its offset, in UTC. Raises ValueError, also beyond the calendar."""
+    at = parse_datetime(text)
+    if at is None or at.tzinfo is None:
+        raise ValueError(text)
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(text) from None

@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.forms import DayField
 from credits.models import EntryKind, LedgerEntry
 
 KIND_LABELS = {
@@ -26,8 +27,8 @@ class EntryFilterForm(forms.Form):
     """Which entries to list; days are the reader's own."""
 
     kind = forms.ChoiceField(required=False, label=_("Kind"), choices=[("", _("All kinds")), *KIND_LABELS.items()])
-    start = forms.DateField(required=False, label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
-    end = forms.DateField(required=False, label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))
+    start = DayField(label=_("From"))
+    end = DayField(label=_("To"))
     q = forms.CharField(
         required=False,
         max_length=120,

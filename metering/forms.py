@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from core.forms import DayField
 from metering.models import Kind, UsageEvent
 
 KIND_LABELS = {
@@ -26,8 +27,8 @@ class EventFilterForm(forms.Form):
 
     kind = forms.ChoiceField(required=False, label=_("Kind"), choices=[("", _("All kinds")), *KIND_LABELS.items()])
     status = forms.ChoiceField(required=False, label=_("Outcome"), choices=[("", _("All")), *STATUS_LABELS.items()])
-    start = forms.DateField(required=False, label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
-    end = forms.DateField(required=False, label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))
+    start = DayField(label=_("From"))
+    end = DayField(label=_("To"))
     model = forms.CharField(
         required=False,
         max_length=160,
@@ -91,8 +92,8 @@ class UsageForm(forms.Form):
     days = forms.TypedChoiceField(
         required=False, coerce=int, empty_value=None, choices=[(1, 1), *((n, n) for n in RANGES)]
     )
-    start = forms.DateField(required=False, label=_("From"), widget=forms.DateInput(attrs={"type": "date"}))
-    end = forms.DateField(required=False, label=_("To"), widget=forms.DateInput(attrs={"type": "date"}))
+    start = DayField(label=_("From"))
+    end = DayField(label=_("To"))
     by = forms.ChoiceField(required=False, label=_("By"), choices=list(GROUPINGS.items()))
     metric = forms.ChoiceField(required=False, choices=[(name, name) for name in ("spend", "calls", "tokens")])
     tag = forms.CharField(required=False, max_length=40, label=_("Tag"))

@@ -1,12 +1,11 @@
 """Where a list of events is cut."""
 
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.utils.dateparse import parse_datetime
 
-from core.times import utc_text
+from core.times import instant_of, utc_text
 from metering.models import UsageEvent
 
 _SEPARATOR = "~"
@@ -31,7 +30,7 @@ class ByTime:
 
     def day_of(self, text: str | None) -> date | None:
         """The UTC day of a position; None for text that is none."""
-        return _parse(text)[0].astimezone(UTC).date() if text and self.is_position(text) else None
+        return _parse(text)[0].date() if text and self.is_position(text) else None
 
     def older(self, rows: QuerySet[UsageEvent], position: str) -> QuerySet[UsageEvent]:
         """Earlier events. The first condition lets the index find the place."""
@@ -46,7 +45,4 @@ class ByTime:
 
 def _parse(position: str) -> tuple[datetime, UUID]:
     when, _, which = position.partition(_SEPARATOR)
-    at = parse_datetime(when)
-    if at is None or at.tzinfo is None:
-        raise ValueError(position)
-    return at, UUID(which)
+    return instant_of(when), UUID(which)

@@ -6,9 +6,8 @@ from uuid import UUID
 
 from django.db.models import DateTimeField, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
-from django.utils.dateparse import parse_datetime
 
-from core.times import utc_text
+from core.times import instant_of, utc_text
 from outbox.notices.kinds import Source, Words, source_of
 from outbox.notices.models import Notice, NoticeReader
 
@@ -48,10 +47,7 @@ class ByTime:
 
 def _parse(position: str) -> tuple[datetime, UUID]:
     when, _tilde, which = position.partition("~")
-    at = parse_datetime(when)
-    if at is None or at.tzinfo is None:
-        raise ValueError(position)
-    return at, UUID(which)
+    return instant_of(when), UUID(which)
 
 
 def unread_count(user_id: int, organization_id: UUID) -> int:
