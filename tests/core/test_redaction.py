@@ -9,6 +9,7 @@ from core.redaction import redact
         ("key sk-or-v1-0123456789abcdef refused", "key sk-or-v1-[redacted] refused"),
         ("sk-proj-0123456789", "sk-[redacted]"),
         ("fbx_live_abcdefghijk and fbx_test_abcdefghijk", "fbx_live_[redacted] and fbx_test_[redacted]"),
+        ("fbx_page_01a1ff2a-0972.01a1ff2a-0973:1vABcd:x-y_zABCDEF", "fbx_page_[redacted]"),
         ("whsec_c2VjcmV0c2VjcmV0", "whsec_[redacted]"),
         ("Authorization: Bearer abc.def-123", "Authorization: [redacted]"),
         ('{"key":"sk-or-v1-abcdef0123"}', '{"key":"sk-or-v1-[redacted]"}'),
