@@ -34,6 +34,7 @@ OF_BUYER = frozenset({"customer_email", "customer_name", "customer_billing_name"
 OF_BUYER |= {"customer_tax_id", "allow_trial"}
 OF_MERCHANT = OF_BUYER | {"metadata", "customer_metadata", "success_url", "return_url", "embed_origin"}
 _ADDRESSES = ("success_url", "return_url")
+_HOST = frozenset(" ;,'\"\\*<>")  # what no host has
 
 
 @transaction.atomic
@@ -207,7 +208,8 @@ def _apply(checkout: Checkout, values: Mapping[str, Any], allowed: frozenset[str
 def _check_address(field: str, address: str) -> None:
     """Browsers are sent there: nothing but a web address."""
     parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    # Its origin goes into the content policy of the page: nothing in it may begin another directive.
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.isdisjoint(parts.netloc):
         raise InvalidValue([field], "This must be an http or https address.", kind="url_scheme", value=address)
 
 

@@ -55,7 +55,13 @@ def test_a_buyer_is_declined_pays_with_another_card_and_is_led_back(now):
 def test_only_web_addresses_are_led_to(now):
     merchant = make_organization()
     product = make_product(merchant)
-    for address in ("javascript:alert(1)", "//evil.example", "data:text/html,x", "ftp://x.example"):
+    for address in (
+        "javascript:alert(1)",
+        "//evil.example",
+        "data:text/html,x",
+        "ftp://x.example",
+        "https://x;img-src *",
+    ):
         with pytest.raises(InvalidValue):
             offer(merchant, [product], now, success_url=address)
     assert Client().get("/checkout/unknown").status_code == 404
