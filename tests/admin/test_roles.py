@@ -26,6 +26,9 @@ RETRIES = {
     "openrouter.ProviderAccount:sync_now",
     "openrouter.ProviderAccount:try_now",
     "openrouter.ByokCredential:verify",
+    "outbox.WebhookEndpoint:switch_on",
+    "outbox.WebhookEndpoint:switch_off",
+    "outbox.WebhookMessage:retry",
 }
 MONEY = {
     "credits.CreditAccount.grant",
@@ -52,6 +55,7 @@ SOLD = {
     "metering.LanguageModel.follow",
     "tiers.Tier.add",
     "tiers.Tier.withdraw",
+    "tiers.Tier.move",
     "tiers.Subscription.add",
     "tiers.Subscription.switch",
     "tiers.Subscription.give",
