@@ -1,5 +1,6 @@
 """Meters in Python: whether an event matches and what it adds. The twin of ``compiling``, rule for rule."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +16,7 @@ from metering.models import UsageEvent
 from metering.records import UsageRecord
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {"eq": eq, "ne": ne, "gt": gt, "gte": ge, "lt": lt, "lte": le}
+_INDEX = re.compile(r"[ \t\n\v\f\r]*[+-]?[0-9]+")  # a place in an array, as PostgreSQL reads it
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
@@ -123,15 +125,11 @@ def _descend(held: Any, path: Path) -> Any:
     for step in path.steps:
         if isinstance(held, Mapping):
             held = held.get(step)
-        elif isinstance(held, list) and _is_index(step) and -len(held) <= int(step) < len(held):
+        elif isinstance(held, list) and _INDEX.fullmatch(step) and -len(held) <= int(step) < len(held):
             held = held[int(step)]
         else:
             return None
     return held
-
-
-def _is_index(step: str) -> bool:
-    return step.removeprefix("-").isdecimal() and step.isascii()
 
 
 def _exact(value: Any) -> Any:

@@ -264,6 +264,18 @@ def test_stored_events_match_as_the_database_says(db):
     assert matching([meter], EventFacts.of(UsageEvent.objects.get(organization=organization))) == [meter]
 
 
+@pytest.mark.parametrize("step", ["0", "-2", "+0", " 0", "00", "- 1", "+", "", "2", "-3", "\u00b2", "9" * 20])
+def test_places_in_arrays_are_read_as_the_database_reads_them(db, step):
+    organization = make_organization()
+    event = CustomerEvent(name="x", metadata={"n": [1, 2]})
+    ingest_events(organization_id=organization.pk, events=[event], at=NOON)
+    clause = {"property": f"n.{step}", "operator": "gt", "value": 0}
+    stored = _stored({"filter": {"conjunction": "and", "clauses": [clause]}, "aggregation": {"func": "count"}})
+    meter = Meter(organization=organization, name="m", **stored)
+    by_sql = readings(meters=[meter], customer=None)[meter.pk].events
+    assert len(matching([meter], EventFacts.of(UsageEvent.objects.get(organization=organization)))) == by_sql
+
+
 def test_sums_of_many_digits_are_added_without_rounding():
     large, small = Decimal("1e300"), Decimal("0.000000000000000001")
     total = add_up([Sums(total=large), Sums(total=small), Sums(total=-large)]).total
