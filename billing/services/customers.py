@@ -63,6 +63,8 @@ def update_customer(
     """Change some of CHANGEABLE. Raises NotFound, InvalidValue."""
     customer = _locked(organization_id, customer_id)
     before = customer.external_id
+    # What clients know as fields of the event, in the forms they take; the rest is read on the customer.
+    told = {field: changes[field] for field in ("name", "email") if field in changes}
     for field in CHANGEABLE & changes.keys():
         setattr(customer, field, changes[field])
     customer.external_id = customer.external_id or None
@@ -70,7 +72,7 @@ def update_customer(
         customer.usage_since = _end_of_predecessor(customer) or customer.usage_since
     customer.modified_at = at
     _save_once(customer)
-    record_event("customer.updated", customer, at=at, **_facts(customer))
+    record_event("customer.updated", customer, at=at, **_facts(customer), updated_fields=told)
     announce("customer.updated", organization_id=organization_id, actor=actor, at=at, customer_id=customer.id)
     note_state_change([(customer.id, organization_id)], at=at)
     return customer

@@ -22,6 +22,7 @@ from billing.models import (
 from billing.services import ledger
 from billing.services.grants import revoke_grant, revoke_grants
 from billing.usage import consumption, known_meters
+from core.times import wire_time
 
 MeteredPrices = list[tuple[UUID, ProductPrice]]
 
@@ -130,6 +131,7 @@ def tell_cycled(subscription: CustomerSubscription, customer: Customer, *, actor
 
 
 def _list(subscription: CustomerSubscription, customer: Customer, type: str, at: datetime) -> None:
+    times = {"subscription.created": "started_at", "subscription.canceled": "canceled_at"}
     record_event(
         type,
         customer,
@@ -140,6 +142,7 @@ def _list(subscription: CustomerSubscription, customer: Customer, type: str, at:
         currency="usd",
         recurring_interval=subscription.recurring_interval,
         recurring_interval_count=subscription.recurring_interval_count,
+        **({times[type]: wire_time(at)} if type in times else {}),
     )
 
 

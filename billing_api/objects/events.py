@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 from billing.models import Customer as CustomerRow
 from billing_api.event_shapes import Event
 from billing_api.objects.customers import customer_object
+from core.times import wire_time
 from metering.models import UsageEvent, UsageKey
 
 Row = Mapping[str, Any]  # the columns of COLUMNS
@@ -47,8 +48,18 @@ def _event(
         label=row["name"] or row["kind"],
         name=row["name"] or row["kind"],
         source="system" if row["source"] == "system" else "user",
-        metadata=_shown_metadata(row["metadata"]),
+        metadata=_noted_metadata(row) if row["source"] == "system" else _shown_metadata(row["metadata"]),
     )
+
+
+def _noted_metadata(row: Row) -> dict[str, Any]:
+    """What was noted, with what clients insist on and earlier notes lack."""
+    needed: dict[str, dict[str, Any]] = {
+        "customer.updated": {"updated_fields": {}},
+        "subscription.created": {"started_at": wire_time(row["occurred_at"])},
+        "subscription.canceled": {"canceled_at": wire_time(row["occurred_at"])},
+    }
+    return {**needed.get(row["name"], {}), **row["metadata"]}
 
 
 def _shown_metadata(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -336,3 +336,25 @@ def test_the_sandbox_address_takes_sandbox_tokens_and_shows_nothing_of_the_live_
         with pytest.raises(models.SDKError) as refused:
             wrong.meters.list()
         assert refused.value.status_code == 401
+
+
+def test_every_event_that_is_noted_is_read_by_the_client(client):
+    meter = make_meter(client)
+    _, bought = buy(client, make_pro(client, meter))
+    subscription = client.subscriptions.list(customer_id=bought.customer_id).result.items[0]
+    client.customers.update(id=bought.customer_id, customer_update={"name": "Ada", "metadata": {"rate": 1.5}})
+    for change in ({"cancel_at_period_end": True}, {"cancel_at_period_end": False}):
+        client.subscriptions.update(id=subscription.id, subscription_update=change)
+    soon = datetime.now(UTC) + timedelta(milliseconds=300)
+    client.subscriptions.update(id=subscription.id, subscription_update={"current_billing_period_end": soon})
+    time.sleep(0.4)
+    client.subscriptions.revoke(id=subscription.id)
+    client.customers.delete(id=bought.customer_id)
+    listed = client.events.list(limit=100)
+    assert {event.NAME for event in listed.items} == {
+        *("customer.created", "customer.updated", "customer.deleted", "order.paid"),
+        *("benefit.granted", "benefit.cycled", "benefit.revoked", "meter.credited", "meter.reset"),
+        *(f"subscription.{what}" for what in ("created", "canceled", "uncanceled", "cycled", "revoked")),
+    }
+    [updated] = [event for event in listed.items if event.NAME == "customer.updated"]
+    assert updated.metadata.updated_fields.name == "Ada"
