@@ -16,6 +16,7 @@ from billing_api.endpoints import PageOf, endpoint
 from billing_api.errors import Place, ResourceNotFound, invalid
 from billing_api.objects.catalogue import CURRENCY, Product, product_object, product_objects
 from billing_api.queries import Page, PageQuery, narrowed, paginated, sorted_rows
+from core.money import EXACT
 
 Name = Annotated[str, Meta(min_length=3, max_length=200)]
 Text = Annotated[str, Meta(max_length=20_000)]
@@ -231,7 +232,10 @@ def _unit_amount(given: Any, place: Place) -> Decimal:
         ) from None
     if not amount.is_finite() or amount <= 0:
         raise invalid(place, "The amount of a unit must be above zero.", "greater_than", str(given)[:80])
-    places = -int(amount.normalize().as_tuple().exponent)
-    if places > _PLACES or amount.adjusted() >= _DIGITS or len(amount.normalize().as_tuple().digits) > _DIGITS:
-        raise invalid(place, f"At most {_DIGITS} digits, {_PLACES} of them after the point.", "decimal_max_digits")
-    return amount
+    words = f"At most {_DIGITS} digits, {_PLACES} of them after the point."
+    if not -_PLACES <= amount.adjusted() < _DIGITS:  # looked at first: what has no bounds has no plain form
+        raise invalid(place, words, "decimal_max_digits")
+    _, digits, exponent = amount.normalize(EXACT).as_tuple()
+    if -int(exponent) > _PLACES or len(digits) > _DIGITS:
+        raise invalid(place, words, "decimal_max_digits")
+    return amount.normalize(EXACT)

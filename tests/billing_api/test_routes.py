@@ -128,6 +128,8 @@ def test_the_sign_of_balances_is_the_merchants_choice(wire, sold):
         ({"amount_type": "metered_unit", "unit_amount": "0"}, "unit_amount"),
         ({"amount_type": "metered_unit", "unit_amount": True}, "unit_amount"),
         ({"amount_type": "metered_unit", "unit_amount": "NaN"}, "unit_amount"),
+        ({"amount_type": "metered_unit", "unit_amount": "1e999999999"}, "unit_amount"),
+        ({"amount_type": "metered_unit", "unit_amount": "1e-999999999"}, "unit_amount"),
         ({"amount_type": "metered_unit", "unit_amount": "0.0000000000001"}, "unit_amount"),
         ({"amount_type": "metered_unit", "unit_amount": "123456.123456789012"}, "unit_amount"),
         ({}, "amount_type"),
