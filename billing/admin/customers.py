@@ -1,8 +1,10 @@
 """Merchants' customers, and the credit on their meters."""
 
-from uuid import UUID
+from typing import Any
 
 from django.contrib import admin
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest
 
 from billing.admin.lines import Lines
 from billing.amounts import plain
@@ -40,10 +42,6 @@ class CustomerAdmin(LargeTable, ReadOnlyAdmin):
     ]
 
 
-def _meter_name(meter_id: UUID) -> str:
-    return Meter.objects.filter(pk=meter_id).values_list("name", flat=True).first() or "–"
-
-
 class _Movements(Lines):
     model = MeterCredit
     fields = ["number", "kind", "units", "applied", "credited_after", "used", "reason", "effective_at"]
@@ -68,10 +66,15 @@ class CustomerMeterAdmin(LargeTable, ReadOnlyAdmin):
     readonly_fields = ["meter"]
     inlines = [_Movements]
 
-    @admin.display(description="meter")
-    def meter(self, row: CustomerMeter) -> str:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CustomerMeter]:
+        """With the names of their meters."""
+        name = Meter.objects.filter(pk=OuterRef("meter_id")).values("name")[:1]
+        return super().get_queryset(request).annotate(meter_name=Subquery(name))
+
+    @admin.display(description="meter", ordering="meter_name")
+    def meter(self, row: Any) -> str:
         """Its name."""
-        return _meter_name(row.meter_id)
+        return row.meter_name or "–"
 
 
 @admin.register(MeterCredit)
