@@ -168,16 +168,6 @@ def _make_meters(customer: Organization, number: int) -> None:
         create_meter(organization_id=organization_id, name=f"Meter {number}", at=timezone.now(), **everything)
 
 
-def _tell(customer: Organization, number: int) -> list[str]:
-    now, actor = timezone.now(), Actor("test")
-    wish = Wish(url=f"https://example.com/hooks/{number}", events=["credits.low"])
-    endpoint = create_endpoint(organization_id=customer.id, wish=wish, actor=actor, at=now)
-    message = send_test(endpoint_id=endpoint.id, organization_id=customer.id, actor=actor, at=now)
-    begun = {"number": 1, "succeeded": False, "duration_ms": 10, "created_at": now}
-    WebhookDelivery.objects.create(message=message, event=message.event, endpoint=endpoint, **begun)
-    return [endpoint.secret]
-
-
 def _set_price(number: int) -> None:
     now = timezone.now()
     set_price(

@@ -182,7 +182,8 @@ def test_support_tries_again_and_no_money_moves():
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         row = str(model._base_manager.first().pk)
         assert client.post(address, {"action": action, "_selected_action": [row]}).status_code == 302, each
-    assert DomainEvent.objects.filter(attempts=0).count() == 1 and money() == before
+    news = DomainEvent.objects.filter(attempts=0).exclude(type__startswith="webhook.")  # switching one is told anew
+    assert news.count() == 1 and money() == before
 
 
 def test_support_and_billing_run_a_job_and_others_do_not(monkeypatch):

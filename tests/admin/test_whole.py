@@ -29,8 +29,9 @@ RECORDS = {
     "coupons": {"Redemption"},
     "metering": {"UsageEvent", "ModelPrice"},
     "openrouter": {"Attempt", "KeyReading", "ProviderBalance", "ReconciliationRun"},
-    "outbox": {"DomainEvent", "EmailDelivery", "TaskRun", "TaskState"},
-    "payments": {"Payment", "IncomingEvent", "PaymentMethod", "Discount", "AutoTopUp"},
+    "outbox": {"DomainEvent", "EmailDelivery", "TaskRun", "TaskState"}
+    | {"WebhookEndpoint", "WebhookMessage", "WebhookDelivery"},
+    "payments": {"Payment", "IncomingEvent", "PaymentMethod", "Discount", "AutoTopUp", "Dispute"},
 }
 # Drop-downs of what operators make themselves.
 _FEW = {"groups", "tier"}
