@@ -1,6 +1,8 @@
 """Signatures, held against the public library and against every way to be wrong."""
 
 import base64
+import hashlib
+import hmac
 from datetime import UTC, datetime
 
 import pytest
@@ -51,3 +53,18 @@ def test_the_whole_secret_is_a_key_too():
 def test_anything_else_is_refused(headers, body, secret, later):
     with pytest.raises(InvalidSignature):
         unwrap(body, headers, secret, now=NOW.timestamp() + later)
+
+
+@pytest.mark.parametrize(
+    "header", [("Webhook-Signature", "v1,\u00e9"), ("Webhook-Timestamp", "9" * 400)], ids=["signature", "time"]
+)
+def test_headers_of_any_form_are_refused_in_words(header):
+    with pytest.raises(InvalidSignature):
+        unwrap(BODY, signed() | dict([header]), SECRET, now=NOW.timestamp())
+
+
+@pytest.mark.parametrize("secret", ["", "whsec_"])
+def test_an_empty_secret_is_a_mistake_of_the_receiver_and_no_key(secret):
+    forged = base64.b64encode(hmac.new(b"", b"evt_1.%d." % NOW.timestamp() + BODY, hashlib.sha256).digest()).decode()
+    with pytest.raises(ValueError, match="empty"):
+        unwrap(BODY, signed() | {"Webhook-Signature": f"v1,{forged}"}, secret, now=NOW.timestamp())

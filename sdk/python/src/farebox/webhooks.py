@@ -39,12 +39,17 @@ def unwrap(
 def verify(
     body: bytes, headers: Mapping[str, str], secret: str, *, tolerance: float = TOLERANCE, now: float | None = None
 ) -> None:
-    """Raise InvalidSignature unless ``body`` was signed with ``secret`` at most ``tolerance`` seconds ago."""
+    """Raise InvalidSignature unless ``body`` was signed with ``secret`` at most ``tolerance`` seconds ago.
+
+    Raises ValueError for an empty secret: everybody could sign with that.
+    """
+    if not secret.removeprefix("whsec_"):
+        raise ValueError("The secret of the webhook endpoint is empty.")
     given = {name.lower(): value for name, value in headers.items()}
     try:
         message, sent, signatures = (given[f"webhook-{name}"] for name in ("id", "timestamp", "signature"))
         age = (time.time() if now is None else now) - int(sent)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         raise InvalidSignature("The headers of a signed webhook are missing.") from None
     if abs(age) > tolerance:
         raise InvalidSignature("It was signed too long ago, or in the future.")
@@ -52,7 +57,7 @@ def verify(
     expected = {base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode() for key in _keys(secret)}
     for signature in signatures.split():
         scheme, _, value = signature.partition(",")
-        if scheme == "v1" and any(hmac.compare_digest(value, each) for each in expected):
+        if scheme == "v1" and any(hmac.compare_digest(value.encode(), each.encode()) for each in expected):
             return
     raise InvalidSignature("No signature fits.")
 
