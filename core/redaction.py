@@ -6,7 +6,11 @@ _SECRET = re.compile(
     r"\b(fbx_(?:live|test|page)_|sk-or-v1-|sk-(?!or-v1-)|whsec_)[A-Za-z0-9_\-]{6,}(?:[.:][A-Za-z0-9_\-]{6,})*|(?i:\bbearer)\s+[A-Za-z0-9._\-]+"
 )
 
+# What follows these in an address lets in whoever has it: invitations, checkouts, forgotten passwords, confirmations.
+_LINK = re.compile(r"(/(?:invitations|checkout(?:/test)?|client|key|confirm-email)/)(?!test/)[^/?#\s\"']{12,}")
+
 
 def redact(text: str) -> str:
-    """``text`` with anything that looks like a key replaced by its prefix and ``[redacted]``."""
-    return _SECRET.sub(lambda match: f"{match.group(1) or ''}[redacted]", text)
+    """``text`` with anything that looks like a key replaced by its prefix and ``[redacted]``, also in addresses."""
+    text = _SECRET.sub(lambda match: f"{match.group(1) or ''}[redacted]", text)
+    return _LINK.sub(r"\1[redacted]", text)
