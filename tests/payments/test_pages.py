@@ -189,4 +189,4 @@ def test_without_a_provider_the_page_says_how_to_pay(settings):
 def test_the_policy_lets_forms_lead_to_the_provider_and_nowhere_else(browser):
     policy = browser.get("/payments/buy/")["Content-Security-Policy"]
     assert "form-action 'self' https://checkout.stripe.com" in policy
-    assert "script-src 'self';" in policy
+    assert "script-src 'self'" in [part.strip() for part in policy.split(";")]
