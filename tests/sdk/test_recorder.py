@@ -78,6 +78,26 @@ def test_an_outage_and_lost_answers_cost_nothing_and_double_nothing(client, cust
     assert client.balance().balance == Decimal("9.70")
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.Response(502, html="<p>Bad gateway"),
+        httpx.Response(200, html="<p>Sign in to this network"),
+        httpx.Response(200, json={"results": []}),
+        httpx.Response(200, json={"results": [None]}),
+        httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")),
+    ],
+    ids=["error page", "page", "too few", "no result", "no gzip"],
+)
+def test_no_answer_of_whatever_stands_between_ends_the_recorder(client, customer, network, monkeypatch, answer):
+    answers, through = [answer], network.handle_request
+    monkeypatch.setattr(network, "handle_request", lambda request: answers.pop() if answers else through(request))
+    with client.recorder(interval=0.01) as recorder:
+        recorder.record(Event("kept"))
+        assert recorder.flush(5)
+    assert names(customer) == ["kept"]
+
+
 def test_an_event_that_is_refused_is_told_and_keeps_no_other_back(client, customer):
     refused = []
     with client.recorder(on_refused=lambda event, error: refused.append((event["name"], error["code"]))) as recorder:

@@ -173,9 +173,10 @@ class Recorder:
             try:
                 self._send(batch.documents)
                 break
-            except FareboxError as error:
+            except Exception as error:
+                # Any, for the thread must outlive whatever answers in the server's place: a proxy, half an answer.
                 attempt += 1
-                log.warning("farebox: %d events wait: %s", self._buffer.pending, error)
+                log.warning("farebox: %d events wait: %r", self._buffer.pending, error)
                 if not self._pause(pause_before(min(attempt, 10))):
                     return False
         with self._changed:
