@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.utils import timezone
@@ -122,3 +123,14 @@ def test_an_operator_sends_again_what_was_given_up():
     client = sign_in(make_user(is_staff=True, is_superuser=True))
     client.post("/admin/outbox/emaildelivery/", {"action": "retry", "_selected_action": [str(delivery.pk)]})
     assert send_emails(at=timezone.now()) == (1, 0)
+
+
+def test_what_a_letter_says_is_shown_to_superusers_alone():
+    link = "https://farebox.example/invitations/let-me-in/"
+    address = f"/admin/outbox/emaildelivery/{write(body=link).pk}/change/"
+    boss, support = make_user(is_staff=True, is_superuser=True), make_user(is_staff=True)
+    support.user_permissions.set(Permission.objects.filter(codename="view_emaildelivery"))
+    shown = {who: sign_in(who).get(address) for who in (boss, support)}
+    assert [answer.status_code for answer in shown.values()] == [200, 200]
+    assert [link in answer.content.decode() for answer in shown.values()] == [True, False]
+    assert "ada@example.com" in shown[support].content.decode()
