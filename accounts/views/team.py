@@ -122,9 +122,7 @@ def _team_page(request: PageRequest, form: InvitationForm, status: int = 200) ->
         "memberships": memberships,
         "me": _me(request),
         "may_manage": may_manage,
-        "invitations": live.invitations.pending().select_related("invited_by").order_by("-sent_at")
-        if may_manage
-        else [],
+        "invitations": _waiting(live) if may_manage else [],
         "form": form,
         "roles": ROLES,
         "abilities": abilities(),
