@@ -19,6 +19,7 @@ from credits.services import HoldRequest, deduct_credits, grant_credits, place_h
 from credits.statements import StatementRequest, write_statements
 from metering.services import create_meter, record_usage
 from outbox.webhooks.services import Wish, create_endpoint, send_test
+from payments.providers import provider_name_for
 from tests.builders import make_key, make_record, make_user
 from tests.payments.building import ask_for, with_card
 
@@ -48,7 +49,7 @@ def furnish(organization: Organization) -> None:
     create_meter(organization_id=organization.id, name="everything", at=now, **everything)
     # open, with a rest of its life: what a stranger could cancel, pay or mark as paid
     ask_for(organization, "10", at=now)
-    with_card(organization)
+    with_card(organization, provider=provider_name_for(is_test=organization.is_test))  # one that can be charged now
     write_statements([StatementRequest(organization.id, now - timedelta(days=30), now)], at=now)
     hooks = Wish(url="https://example.com/hooks", events=["credits.granted"])
     endpoint = create_endpoint(organization_id=organization.id, wish=hooks, actor=Actor("test"), at=now)

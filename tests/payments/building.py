@@ -25,10 +25,10 @@ def ask_for(organization, amount: str = "10", credits: str | None = None, **fiel
     return request_payment(organization_id=organization.pk, amount=usd(amount), **fields)
 
 
-def with_card(organization, card: str = "test_card_ok") -> PaymentMethod:
+def with_card(organization, card: str = "test_card_ok", provider: str = "sandbox") -> PaymentMethod:
     """A saved test card."""
     facts = facts_of(CARDS[card], organization.pk)
-    return save_method(organization_id=organization.pk, provider="sandbox", facts=facts, actor="test", at=NOON)
+    return save_method(organization_id=organization.pk, provider=provider, facts=facts, actor="test", at=NOON)
 
 
 def balance_of(organization) -> Decimal:
