@@ -92,6 +92,11 @@ class Tier(models.Model):
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
 
+    @property
+    def has_bills(self) -> bool:
+        """Whether money is asked for: a price by the month, or what meters make of usage."""
+        return bool(self.monthly_price or self.metered_prices)
+
 
 class SubscriptionStatus(models.TextChoices):
     """Where a subscription stands."""

@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 import time_machine
 
+from accounts.principal import Actor
 from core.errors import InvalidRequest
 from credits.audit import audit_books
 from credits.errors import InsufficientCredits
@@ -27,6 +28,8 @@ from tests.metering.reporting import Reporter, make_reporter
 from tiers.close.services import close_due
 from tiers.models import Subscription
 from tiers.querysets import terms_for
+from tiers.services import subscribe
+from tiers.services.subscriptions import set_collection
 
 pytestmark = pytest.mark.django_db
 _numbers = count(1)
@@ -197,7 +200,8 @@ def test_a_correction_counts_as_its_new_self_within_the_credit_that_it_frees():
 def test_priced_usage_is_owed_and_billed_when_the_period_ends():
     price = {"model": "per_unit", "unit_amount": "0.001", "minimum": "0.05"}
     organization = make_metered(price, mode="priced", credit="1", monthly_price=usd("0"))
-    Subscription.objects.filter(organization=organization).update(collection="manual")
+    # a tier may ask for money by its meters alone
+    set_collection(organization_id=organization.pk, collection="manual", at=NOON, actor=Actor("operator"))
     use(organization, "1234")
     assert (balance(organization), counter(organization)) == (1, (1234, Decimal("1.234"), 0, Decimal("1.234")))
     over = Subscription.objects.get(organization=organization).period_ends_at
@@ -214,6 +218,16 @@ def test_priced_usage_is_owed_and_billed_when_the_period_ends():
     close_due(at=Subscription.objects.get(organization=organization).period_ends_at)
     third = Payment.objects.filter(organization=organization, purpose=Purpose.OVERAGE).latest("created_at")
     assert (third.amount, MeteredCounter.objects.filter(organization=organization).count()) == (Decimal("0.05"), 3)
+
+
+def test_whoever_moves_to_a_tier_priced_by_meters_alone_goes_on_paying_for_usage():
+    at = NOON + timedelta(days=1)
+    paid = make_metered(mode="priced", monthly_price=usd("10"))
+    metered = make_metered(mode="priced", monthly_price=usd("0"))
+    set_collection(organization_id=paid.pk, collection="manual", at=NOON, actor=Actor("operator"))
+    slug = Subscription.objects.get(organization=metered).tier.slug
+    after = subscribe(organization_id=paid.pk, tier_slug=slug, at=at, actor=Actor("operator"))
+    assert after.collection == "manual"
 
 
 @pytest.mark.parametrize("mode", ["credits", "priced"])

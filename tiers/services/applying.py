@@ -63,8 +63,8 @@ def _take_over(change: TierChange, before: Subscription | None, starts_new_perio
 
 
 def _collection(change: TierChange, before: Subscription | None) -> Collection:
-    """A free tier collects nothing; a paid one goes on as it did, and asks the provider when it did not."""
-    if not change.to_tier.monthly_price:
+    """A tier without bills collects nothing; any other goes on as it did, and asks the provider when it did not."""
+    if not change.to_tier.has_bills:
         return Collection.NONE
     if before is not None and before.collection != Collection.NONE:
         return Collection(before.collection)

@@ -58,7 +58,7 @@ def subscribe(
     changes = {
         "tier": tier,
         "option": chosen,
-        "collection": collection if tier.monthly_price else Collection.NONE,
+        "collection": collection if tier.has_bills else Collection.NONE,
     }
     after = _follow(organization, before, changes, at)
     limit_overage(organization_id, tier, strict=True)
@@ -232,11 +232,11 @@ def set_collection(
 ) -> Subscription:
     """An operator's word on how later periods are paid for; what is collected here is no longer sold elsewhere.
 
-    Raises NothingToCancel on a tier without a price.
+    Raises NothingToCancel on a tier without bills.
     """
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
-    if subscription is None or subscription.is_free:
+    if subscription is None or not subscription.tier.has_bills:
         raise NothingToCancel("There is no paid subscription.")
     subscription.collection = Collection(collection)
     if subscription.collection != Collection.NONE:

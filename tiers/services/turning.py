@@ -97,7 +97,7 @@ def _end_sale(subscription: Subscription, at: datetime) -> None:
 def _change(subscription: Subscription, tier: Tier, option: str, following: dict[str, Any]) -> Subscription:
     boundary, before = subscription.period_ends_at, subscription.tier.slug
     collection = subscription.collection
-    if not tier.monthly_price:
+    if not tier.has_bills:
         collection = Collection.NONE
     after = succeed(
         subscription,
