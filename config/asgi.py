@@ -42,7 +42,12 @@ async def _django(scope: Message, receive: Receive, send: Send) -> None:
     await _wsgi(scope, receive_coroutine, send)
 
 
-_hot: dict[str, Any] = {"gateway": GatewayApp(), "ingest": Ingest(otherwise=_django)}
+def hot_apps() -> dict[str, Any]:
+    """The applications in front of Django, made anew: each belongs to the event loop that first uses it."""
+    return {"gateway": GatewayApp(), "ingest": Ingest(otherwise=_django)}
+
+
+_hot = hot_apps()
 
 
 # What was loaded by now stays for ever: walking through it at each full collection would stop all calls meanwhile.

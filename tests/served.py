@@ -15,14 +15,20 @@ class Served:
     """A running server of everything."""
 
     def __init__(self) -> None:
-        from config.asgi import application
+        from config import asgi
 
+        asgi._hot.update(asgi.hot_apps())  # those of an earlier server belong to its event loop
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://{HOST}:{self.port}"
         self._server = Server(
-            application, address=HOST, port=self.port, interface=Interfaces.ASGI, websockets=False, log_enabled=False
+            asgi.application,
+            address=HOST,
+            port=self.port,
+            interface=Interfaces.ASGI,
+            websockets=False,
+            log_enabled=False,
         )
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="wire", daemon=True)

@@ -57,7 +57,7 @@ class DisputeAdmin(_OfOrganizations):
     """Payments that somebody disputes with the bank; answered on the provider's own pages."""
 
     list_display = ["opened_at", "organization", "payment", "shown_amount", "reason", "status", "taken", "closed_at"]
-    list_filter = ["status", "provider", "reason", "opened_at"]
+    list_filter = ["status", "provider", "opened_at"]
     list_select_related: ClassVar[list[str]] = ["organization", "payment"]
     search_fields = ["organization__name", "=reference", "=payment__id"]
     ordering = ["-opened_at", "-id"]

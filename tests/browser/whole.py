@@ -10,6 +10,7 @@ class _Application:
         from config import asgi
 
         self._asgi = asgi
+        asgi._hot.update(asgi.hot_apps())  # those of an earlier server are closed, and its event loop is gone
 
     async def __call__(self, scope, receive, send) -> None:
         await self._asgi.application(scope, receive, send)

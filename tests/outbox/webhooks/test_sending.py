@@ -141,7 +141,9 @@ def test_a_receiver_that_is_away_is_a_failed_attempt(customer, endpoint, receive
     receiver.server.server_close()
     tell(customer)
     assert send() == (0, 1)
-    assert WebhookDelivery.objects.get().problem == "no connection"
+    # what is refused by nobody at the port may also look like this, when the port was only just given up
+    seldom = "the connection was closed before an answer came"
+    assert WebhookDelivery.objects.get().problem in ("no connection", seldom)
 
 
 def test_a_slow_endpoint_keeps_no_other_waiting_and_each_gets_its_news_in_order(
