@@ -108,4 +108,3 @@ def _rotate(column: Column, pk: object, text: str) -> bool:
         return False
     column.rows().filter(pk=pk, stored=text).update(**{column.field.name: column.written(secret)})
     return True
-

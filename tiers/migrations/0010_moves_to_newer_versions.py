@@ -4,15 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('tiers', '0009_managed_tiers_say_what_they_include'),
+        ("tiers", "0009_managed_tiers_say_what_they_include"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='tierchange',
-            name='kind',
-            field=models.CharField(choices=[('upgrade', 'Upgrade'), ('downgrade', 'Downgrade'), ('trial', 'Trial'), ('keep', 'Keep'), ('loan', 'Loan'), ('version', 'Version')], max_length=9),
+            model_name="tierchange",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("upgrade", "Upgrade"),
+                    ("downgrade", "Downgrade"),
+                    ("trial", "Trial"),
+                    ("keep", "Keep"),
+                    ("loan", "Loan"),
+                    ("version", "Version"),
+                ],
+                max_length=9,
+            ),
         ),
     ]
