@@ -102,6 +102,18 @@ def test_refusals_have_a_class_and_a_stable_code(customer, spoil, error, code):
     assert customer.events == []
 
 
+def test_a_cost_of_nothing_is_said_and_not_left_to_the_price_list():
+    free = Event("cached answer", model="openai/gpt-4o-mini", prompt_tokens=100, cost=Decimal(0), external_id="e-1")
+    assert free.as_document() == {
+        "name": "cached answer",
+        "model": "openai/gpt-4o-mini",
+        "prompt_tokens": 100,
+        "cost": Decimal(0),
+        "external_id": "e-1",
+    }
+    assert "cost" not in Event("x").as_document()
+
+
 def test_what_json_cannot_hold_is_refused_before_it_is_sent(client, customer):
     with pytest.raises(ValueError, match="amount"):
         client.track(Event("x", cost=Decimal("NaN")))

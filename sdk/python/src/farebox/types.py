@@ -97,9 +97,12 @@ class Event:
     external_id: str = field(default_factory=lambda: str(uuid4()))
 
     def as_document(self) -> dict[str, Any]:
-        """The event as the server reads it; what says nothing is left out."""
-        values = ((each.name, getattr(self, each.name)) for each in fields(self))
-        return {name: value for name, value in values if value not in (None, "", 0, {})}
+        """The event as the server reads it; what was left as it is by default is left out.
+
+        A cost of nothing is a statement: without it a named model is priced.
+        """
+        values = ((each.name, getattr(self, each.name), each.default) for each in fields(self))
+        return {name: value for name, value, default in values if value != default and value != {}}
 
 
 def time_of(text: str) -> datetime:
