@@ -21,7 +21,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from accounts import services
+from accounts import (
+    admin_teams,  # noqa: F401  (registers it)
+    services,
+)
 from accounts.models import ApiKey, Membership, Organization, User
 from accounts.operators import operator
 from accounts.scopes import WIRE_SCOPES, Scope
@@ -154,20 +157,22 @@ class MembershipAdmin(ServiceAdmin):
     list_filter = ["role"]
     list_select_related = ["user", "organization"]
     search_fields = ["user__email", "organization__name", "=organization__id"]
-    autocomplete_fields = ["user", "organization"]
+    autocomplete_fields = ["user", "organization", "team"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Only the role of a member changes."""
+        """Only the role and the team of a member change."""
         return ["organization", "user"] if obj else []
 
     def save_model(self, request: HttpRequest, obj: Membership, form: Any, change: bool) -> None:
-        """Add a member or change a role."""
-        who: dict[str, Any] = {"role": obj.role, "organization_id": obj.organization_id, "actor": operator(request)}
-        if change:
-            services.change_role(membership_id=obj.pk, at=timezone.now(), **who)
-            return
-        obj.pk = services.add_member(user=obj.user, at=timezone.now(), **who).pk
-        obj._state.adding = False
+        """Add a member, change a role, or the team."""
+        who: dict[str, Any] = {"organization_id": obj.organization_id, "actor": operator(request), "at": timezone.now()}
+        if not change:
+            obj.pk = services.add_member(user=obj.user, role=obj.role, **who).pk
+            obj._state.adding = False
+        elif "role" in form.changed_data:
+            services.change_role(membership_id=obj.pk, role=obj.role, **who)
+        if "team" in form.changed_data:
+            services.place_member(membership_id=obj.pk, team_id=obj.team_id, **who)
 
     def delete_model(self, request: HttpRequest, obj: Membership) -> None:
         """Take a member out; their keys are revoked."""
@@ -209,7 +214,7 @@ class ApiKeyAdmin(ServiceAdmin):
     list_filter = ["organization__mode", "revoked_at", "expires_at"]
     list_select_related = ["organization"]
     search_fields = ["name", "prefix", "organization__name", "=organization__id", "=id"]
-    autocomplete_fields = ["organization", "member"]
+    autocomplete_fields = ["organization", "member", "team"]
     actions = ["revoke", "rotate"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:

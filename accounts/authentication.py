@@ -74,6 +74,8 @@ def principal_of_member(organization: Organization, membership: Membership) -> P
         actor=membership.user.email,
         member_id=membership.id,
         user_id=membership.user_id,
+        team_id=membership.team_id,
+        department_id=membership.team.department_id if membership.team else None,
     )
 
 

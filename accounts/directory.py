@@ -29,11 +29,12 @@ _KEY = """
 SELECT key.id, key.organization_id, organization.mode, key.member_id, key.scopes, key.allowed_models,
        key.allowed_networks, key.requests_per_minute, key.tokens_per_minute, key.spend_limit,
        key.spend_limit_id, key.expires_at, key.revoked_at, organization.is_suspended, key.prefix,
-       key.last_used_at, key.member_id IS NULL OR EXISTS ( SELECT 1 FROM accounts_membership AS member JOIN
-       accounts_user AS person ON person.id = member.user_id WHERE member.id = key.member_id AND
-       person.is_active ){}
+       key.last_used_at, key.member_id IS NULL OR EXISTS ( SELECT 1 FROM accounts_user AS person
+       WHERE person.id = member.user_id AND person.is_active ), team.id, team.department_id{}
 FROM accounts_apikey AS key
 JOIN accounts_organization AS organization ON organization.id = key.organization_id
+LEFT JOIN accounts_membership AS member ON member.id = key.member_id
+LEFT JOIN accounts_team AS team ON team.id = coalesce(key.team_id, member.team_id)
 WHERE key.digest = {}
 """
 KEY_BY_DIGEST = _KEY.format("", "%s")
@@ -199,7 +200,7 @@ async def _note_use_in_thread(key_id: Any, at: datetime) -> None:
 def _record_of(row: Row) -> KeyRecord:
     (key_id, organization_id, mode, member_id, scopes, models, networks) = row[:7]
     (requests, tokens, spend_limit, spend_limit_id, expires_at, revoked_at) = row[7:13]
-    (is_suspended, prefix, last_used_at, member_is_active) = row[13:]
+    (is_suspended, prefix, last_used_at, member_is_active, team_id, department_id) = row[13:]
     principal = Principal(
         organization_id=organization_id,
         mode=mode,
@@ -207,6 +208,8 @@ def _record_of(row: Row) -> KeyRecord:
         actor=f"api key {prefix}…",
         api_key_id=key_id,
         member_id=member_id,
+        team_id=team_id,
+        department_id=department_id,
         allowed_models=frozenset(models),
         allowed_networks=tuple(ip_network(network, strict=False) for network in networks),
         requests_per_minute=requests,

@@ -11,7 +11,8 @@ from django.core.exceptions import PermissionDenied
 from accounts.pages import PageRequest
 from core.errors import DomainError
 
-EXPORTS, API_ACCESS = "exports", "api_access"
+EXPORTS, API_ACCESS, TEAMS = "exports", "api_access", "teams"
+DASHBOARDS, SCHEDULED_REPORTS = "dashboards", "scheduled_reports"
 
 Guard = Callable[[UUID, str, str | None], None]
 _guards: list[Guard] = []

@@ -147,3 +147,19 @@ class TooManyInvitations(DomainError):
     status = 429
     title = "Too many invitations. Try again later."
     retry_after = 60
+
+
+class TeamExists(DomainError):
+    """The organization has a team of this name."""
+
+    code = "team_exists"
+    status = 409
+    title = "There is a team of this name already."
+
+
+class TeamHasTeams(DomainError):
+    """A department cannot be put away, or stand in another, while teams stand in it."""
+
+    code = "team_has_teams"
+    status = 409
+    title = "Other teams stand in this department."

@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiKey, Membership, Organization
+from accounts.models import ApiKey, Membership, Organization, Team
 from accounts.scopes import ALL_SCOPES, Scope
 from accounts.services import KeyTerms
 from core.errors import DomainError
@@ -87,12 +87,24 @@ class KeyForm(forms.Form):
         empty_label=_("The organization's"),
         help_text=_("Its calls count as this member's; it ends when they leave."),
     )
+    team = forms.ModelChoiceField(
+        Team.objects.none(),
+        required=False,
+        label=_("Team"),
+        empty_label=_("The member’s team"),
+        help_text=_("Its calls count for this team, whoever the member is."),
+    )
 
     def __init__(self, *args: Any, grantable: frozenset[str], organization: Organization, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         live_id = organization.live_organization_id or organization.id
         people = Membership.objects.filter(organization_id=live_id).select_related("user").order_by("created_at", "id")
         self.fields["member"] = _MemberField(queryset=people, **_as_given(self.fields["member"]))
+        teams = Team.objects.active().filter(organization_id=live_id).order_by("name")
+        if teams.exists():
+            self.fields["team"].queryset = teams  # type: ignore[attr-defined]
+        else:
+            del self.fields["team"]
         self.fields["scopes"] = forms.MultipleChoiceField(
             label=_("What it may do"),
             choices=[(value, label) for value, label in Scope.choices if value in grantable & ALL_SCOPES],
@@ -113,6 +125,7 @@ class KeyForm(forms.Form):
             spend_limit=data["spend_limit"],
             expires_at=self.end(at, lifetime),
             member=data["member"],
+            team=data.get("team"),
         )
 
     def end(self, at: datetime, lifetime: timedelta | None) -> datetime | None:
@@ -144,6 +157,7 @@ class KeyTermsForm(KeyForm):
             "requests_per_minute": key.requests_per_minute,
             "tokens_per_minute": key.tokens_per_minute,
             "member": key.member_id,
+            "team": key.team_id,
         }
         super().__init__(*args, grantable=grantable, organization=key.organization, initial=terms, **kwargs)
         expires: Any = self.fields["expires"]

@@ -4,14 +4,15 @@ from datetime import datetime
 from typing import ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, PermissionsMixin
-from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import ArrayField, DateTimeRangeField, RangeBoundary, RangeOperators
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Func, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.managers import UserManager
-from accounts.querysets import ApiKeyQuerySet, InvitationQuerySet, OrganizationQuerySet
+from accounts.querysets import ApiKeyQuerySet, InvitationQuerySet, OrganizationQuerySet, TeamQuerySet
 from core.ids import uuid7
 from core.money import MoneyField
 
@@ -90,6 +91,38 @@ class Role(models.TextChoices):
     VIEWER = "viewer"
 
 
+class Team(models.Model):
+    """Members and keys of a live organization whose usage is summed together; it may stand in a department.
+
+    A department is a team that other teams stand in, and stands in none itself. A team is never deleted, for what was
+    used under its name stays on record: it is put away.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="teams")
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(max_length=90, editable=False, db_index=False)  # of its first name; stays
+    department = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="teams")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    objects = TeamQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "slug"], name="team_slug_once"),
+            models.UniqueConstraint(
+                "organization", Lower("name"), condition=Q(archived_at__isnull=True), name="team_name_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(department__isnull=True) | ~Q(department=F("id")), name="team_not_its_own_department"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Membership(models.Model):
     """A person's place in an organization."""
 
@@ -97,6 +130,7 @@ class Membership(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+    team = models.ForeignKey(Team, models.SET_NULL, null=True, blank=True, related_name="memberships")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -154,6 +188,14 @@ class ApiKey(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="api_keys")
     member = models.ForeignKey(Membership, models.CASCADE, null=True, blank=True, related_name="api_keys")
+    team = models.ForeignKey(
+        Team,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="api_keys",
+        help_text="Whose usage its calls count as; empty: the member's team.",
+    )
     name = models.CharField(max_length=80)
     prefix = models.CharField(
         max_length=20, editable=False, help_text="The first characters, shown to tell keys apart."
@@ -194,6 +236,45 @@ class ApiKey(models.Model):
     def is_active(self, at: datetime) -> bool:
         """Whether it works at ``at``, its organization's suspension aside."""
         return all(end is None or end > at for end in (self.revoked_at, self.expires_at))
+
+
+class _Stay(Func):
+    function = "TSTZRANGE"
+    output_field = DateTimeRangeField()
+
+
+class TeamPlacement(models.Model):
+    """Which team a member (the id of the membership) or a key was in from one instant to another.
+
+    Usage counts for the team that its key, else its member, was in when it happened, also when it is reported later.
+    Rows outlive members who leave. Written beside ``Membership.team`` and ``ApiKey.team``, which say it of now.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    team = models.ForeignKey(Team, models.CASCADE, related_name="placements")
+    subject_id = models.UUIDField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            ExclusionConstraint(
+                name="placement_in_one_team_at_a_time",
+                expressions=[
+                    (_Stay("starts_at", "ends_at", RangeBoundary()), RangeOperators.OVERLAPS),
+                    ("subject_id", RangeOperators.EQUAL),
+                ],
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__isnull=True) | Q(ends_at__gte=F("starts_at")), name="placement_ends_later"
+            ),
+        ]
+        # whose team a call counts for: asked with every event of organizations that have teams
+        indexes = [models.Index(fields=["subject_id", "starts_at"], name="placement_of_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.subject_id} in {self.team_id} from {self.starts_at:%Y-%m-%d %H:%M}"
 
 
 class IdempotencyRecord(models.Model):

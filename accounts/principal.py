@@ -30,6 +30,8 @@ class Principal:
     api_key_id: UUID | None = None
     member_id: UUID | None = None  # the membership, also when a key is bound to one
     user_id: int | None = None  # the logged-in person; None for keys
+    team_id: UUID | None = None  # of the key, else of its member: what its calls count for
+    department_id: UUID | None = None  # that the team stands in
     allowed_models: frozenset[str] = frozenset()  # empty: whatever the tier allows
     allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()  # empty: from anywhere
     requests_per_minute: int | None = None  # the key's own, below the tier's

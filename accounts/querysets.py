@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, Q
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -40,3 +40,19 @@ class InvitationQuerySet(models.QuerySet):
     def pending(self) -> Self:
         """Those neither accepted nor taken back, also expired ones: they can be sent again."""
         return self.filter(accepted_at__isnull=True, revoked_at__isnull=True)
+
+
+class TeamQuerySet(models.QuerySet):
+    """Reads of teams."""
+
+    def active(self) -> Self:
+        """Those that are not put away."""
+        return self.filter(archived_at__isnull=True)
+
+    def counted(self) -> Self:
+        """With how many members and working keys each has: ``member_count``, ``key_count``."""
+        keys = Q(api_keys__revoked_at__isnull=True) & Q(api_keys__id__isnull=False)
+        return self.annotate(
+            member_count=Count("memberships", distinct=True),
+            key_count=Count("api_keys", filter=keys, distinct=True),
+        )

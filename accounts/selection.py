@@ -36,7 +36,7 @@ def selected_place(request: HttpRequest) -> tuple[Organization, Membership] | No
     chosen = request.session.get(SESSION_KEY)
     if chosen and (place := place_in(person, UUID(chosen))):
         return place
-    membership = person.memberships.select_related("organization").order_by("created_at", "id").first()
+    membership = person.memberships.select_related("organization", "team").order_by("created_at", "id").first()
     return None if membership is None else (membership.organization, membership)
 
 
@@ -48,7 +48,7 @@ def place_in(person: User, organization_id: UUID) -> tuple[Organization, Members
     if organization is None:
         return None
     live_id = organization.live_organization_id or organization.id
-    membership = person.memberships.filter(organization_id=live_id).first()
+    membership = person.memberships.select_related("team").filter(organization_id=live_id).first()
     return None if membership is None else (organization, membership)
 
 

@@ -1,6 +1,7 @@
 """JSON shapes of the accounts API."""
 
 from datetime import timedelta
+from typing import Any
 
 from rest_framework import serializers
 
@@ -40,13 +41,42 @@ class MemberSerializer(serializers.Serializer):
     id = serializers.UUIDField()
     user = PersonSerializer()
     role = serializers.ChoiceField(choices=Role.choices)
+    team_id = serializers.UUIDField(allow_null=True, help_text="What their calls count for.")
     created_at = serializers.DateTimeField()
 
 
 class MemberChangeSerializer(StrictSerializer):
-    """What may be changed."""
+    """What may be changed: one or both."""
 
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.ChoiceField(choices=Role.choices, required=False)
+    team_id = serializers.UUIDField(required=False, allow_null=True, help_text="Null: in no team.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Nothing to change is a mistake."""
+        if not attrs:
+            raise serializers.ValidationError({"role": "Give a role or a team."}, code="required")
+        return attrs
+
+
+class TeamSerializer(serializers.Serializer):
+    """Members and keys whose usage is summed together."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    slug = serializers.CharField(help_text="Its first name in small letters; stays.")
+    department_id = serializers.UUIDField(allow_null=True, help_text="The team that it stands in.")
+    member_count = serializers.IntegerField()
+    key_count = serializers.IntegerField(help_text="Keys that work, of the organization and its test twin.")
+    created_at = serializers.DateTimeField()
+
+
+class TeamRequestSerializer(StrictSerializer):
+    """A team to make, or what is to change of one."""
+
+    name = serializers.CharField(max_length=80)
+    department_id = serializers.UUIDField(
+        required=False, allow_null=True, help_text="A team that stands in no other itself."
+    )
 
 
 class InvitationSerializer(serializers.Serializer):
@@ -77,6 +107,7 @@ class ApiKeySerializer(serializers.Serializer):
     last_four = serializers.CharField()
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=Scope.choices))
     member_id = serializers.UUIDField(allow_null=True, help_text="Who its calls are attributed to.")
+    team_id = serializers.UUIDField(allow_null=True, help_text="What its calls count for; null: the member's team.")
     allowed_models = serializers.ListField(child=serializers.CharField(), help_text="Empty: all of the tier's.")
     allowed_networks = serializers.ListField(child=serializers.CharField(), help_text="Empty: from anywhere.")
     requests_per_minute = serializers.IntegerField(allow_null=True, help_text="Null: the tier's.")
@@ -112,6 +143,7 @@ class KeyTermsSerializer(StrictSerializer):
     spend_limit = AmountField(required=False, allow_null=True, allow_zero=True)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
     member_id = serializers.UUIDField(required=False, allow_null=True)
+    team_id = serializers.UUIDField(required=False, allow_null=True)
 
 
 class ApiKeyRequestSerializer(KeyTermsSerializer):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import front, invitations, keys, people, team
+from accounts.views import front, invitations, keys, people, team, teams
 
 urlpatterns = [
     path("", front.home, name="home"),
@@ -18,6 +18,10 @@ urlpatterns = [
     path("team/members/<uuid:membership_id>/", team.member, name="member"),
     path("team/members/<uuid:membership_id>/remove/", team.remove, name="member_remove"),
     path("team/members/<uuid:membership_id>/make-owner/", team.pass_on, name="member_make_owner"),
+    path("teams/", teams.teams, name="teams"),
+    path("teams/new/", teams.new_team, name="team_new"),
+    path("teams/<uuid:team_id>/settings/", teams.team_settings, name="team_settings"),
+    path("teams/<uuid:team_id>/put-away/", teams.put_team_away, name="team_put_away"),
     path("invitations/<str:token>/", invitations.invitation, name="invitation"),
     path("keys/", keys.api_keys, name="api_keys"),
     path("keys/new/", keys.new_api_key, name="api_key_new"),

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -14,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts import serializers as shapes
 from accounts import services
-from accounts.entitlements import API_ACCESS, NotInTier, require
+from accounts.entitlements import API_ACCESS, TEAMS, NotInTier, require
 from accounts.errors import (
     AlreadyInvited,
     AlreadyMember,
@@ -24,7 +25,7 @@ from accounts.errors import (
     OwnersOnly,
     TooManyInvitations,
 )
-from accounts.models import ApiKey, Invitation, Membership, Mode, Organization
+from accounts.models import ApiKey, Invitation, Membership, Mode, Organization, Team
 from accounts.principal import Principal
 from accounts.requests import ApiRequest
 from accounts.scopes import ANY, MANAGE, Scope
@@ -82,14 +83,25 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         return Membership.objects.filter(organization_id=self.request.auth.organization_id).select_related("user")
 
     @extend_schema(request=shapes.MemberChangeSerializer, responses=shapes.MemberSerializer)
-    @refuses(LiveOnly, OwnersOnly, LastOwner)
+    @refuses(LiveOnly, OwnersOnly, LastOwner, NotInTier)
     def partial_update(self, request: ApiRequest, pk: UUID) -> Response:
-        """Give a member another role."""
+        """Give a member another role, or put them into a team."""
         _live_only(request.auth)
         body = shapes.MemberChangeSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        membership = services.change_role(membership_id=pk, role=body.validated_data["role"], **self._change(request))
-        return Response(self.get_serializer(membership).data)
+        return Response(self.get_serializer(self._changed(request, pk, body.validated_data)).data)
+
+    @transaction.atomic
+    def _changed(self, request: ApiRequest, pk: UUID, wanted: dict[str, Any]) -> Membership | None:
+        change, membership = self._change(request), None
+        if "role" in wanted:
+            membership = services.change_role(membership_id=pk, role=wanted["role"], **change)
+        if "team_id" in wanted:
+            if wanted["team_id"] is not None:
+                require(request.auth.organization_id, TEAMS)
+            del change["by"]
+            membership = services.place_member(membership_id=pk, team_id=wanted["team_id"], **change)
+        return membership
 
     @extend_schema(responses={204: None})
     @refuses(LiveOnly, OwnersOnly, LastOwner)
@@ -176,7 +188,8 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         """The keys within the caller's reach."""
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
-        return ApiKey.objects.filter(organization__in=_within_reach(self.request.auth)).select_related("organization")
+        keys = ApiKey.objects.filter(organization__in=_within_reach(self.request.auth))
+        return keys.select_related("organization", "member", "team")
 
     @extend_schema(request=shapes.ApiKeyRequestSerializer, responses={201: shapes.NewApiKeySerializer})
     @refuses(LiveOnly, NotInTier)
@@ -198,7 +211,7 @@ class ApiKeyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
         return _with_secret(key, secret)
 
     @extend_schema(request=shapes.KeyTermsSerializer(partial=True), responses=shapes.ApiKeySerializer)
-    @refuses(KeyNotActive)
+    @refuses(KeyNotActive, NotInTier)
     def partial_update(self, request: ApiRequest, pk: UUID) -> Response:
         """Change a key's name or terms; what is not named stays."""
         key = self.get_object()
@@ -264,7 +277,20 @@ def _as_terms(wanted: dict[str, Any], organization: Organization) -> dict[str, A
     terms: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in wanted.items()}
     if "member_id" in terms:
         terms["member"] = _member(terms.pop("member_id"), organization)
+    if "team_id" in terms:
+        terms["team"] = _team(terms.pop("team_id"), organization)
     return terms
+
+
+def _team(team_id: UUID | None, organization: Organization) -> Team | None:
+    if team_id is None:
+        return None
+    live_id = organization.live_organization_id or organization.id
+    require(live_id, TEAMS)
+    found = Team.objects.active().filter(id=team_id, organization_id=live_id).first()
+    if found is None:
+        raise NotFound("There is no such team.")
+    return found
 
 
 def _member(member_id: UUID | None, organization: Organization) -> Membership | None:

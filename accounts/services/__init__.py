@@ -12,17 +12,22 @@ from accounts.services.keys import (
 )
 from accounts.services.members import add_member, change_role, leave, remove_member, transfer_ownership
 from accounts.services.organizations import create_organization, set_suspended, update_organization
+from accounts.services.teams import archive_team, create_team, fill_team, place_member, update_team
 
 __all__ = [
     "Actor",
     "KeyTerms",
     "accept_invitation",
     "add_member",
+    "archive_team",
     "change_role",
     "create_api_key",
     "create_organization",
+    "create_team",
+    "fill_team",
     "invite",
     "leave",
+    "place_member",
     "remove_member",
     "resend_invitation",
     "revoke_api_key",
@@ -33,4 +38,5 @@ __all__ = [
     "transfer_ownership",
     "update_api_key",
     "update_organization",
+    "update_team",
 ]

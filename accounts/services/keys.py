@@ -12,10 +12,11 @@ from django.db import transaction
 from accounts.directory import forget_keys
 from accounts.errors import InsufficientScope, KeyNotActive
 from accounts.key_secrets import PREFIX_LENGTH, digest_of, new_secret
-from accounts.models import ApiKey, Membership, Organization
+from accounts.models import ApiKey, Membership, Organization, Team
 from accounts.principal import Actor
 from accounts.scopes import ALL_SCOPES, WIRE_SCOPES
 from accounts.services.organizations import checked_name, tell
+from accounts.services.teams import note_placement
 from accounts.signals import api_key_saved
 from core.errors import InvalidRequest, NotFound
 from core.times import utc_text
@@ -35,6 +36,7 @@ class KeyTerms:
     spend_limit: Decimal | None = None  # USD over the life of the key and its successors
     expires_at: datetime | None = None
     member: Membership | None = None
+    team: Team | None = None  # what its calls count for; None: the member's team
 
 
 def terms_of(key: ApiKey) -> KeyTerms:
@@ -48,6 +50,7 @@ def terms_of(key: ApiKey) -> KeyTerms:
         spend_limit=key.spend_limit,
         expires_at=key.expires_at,
         member=key.member,
+        team=key.team,
     )
 
 
@@ -166,12 +169,14 @@ def _key_name(name: str) -> str:
 
 def _save(key: ApiKey, at: datetime) -> None:
     key.save()
+    live_id = key.organization.live_organization_id or key.organization_id
+    note_placement(organization_id=live_id, subject_id=key.id, team=key.team, at=at)
     api_key_saved.send(ApiKey, api_key=key, at=at)
 
 
 def _locked(key_id: UUID, organization_id: UUID) -> ApiKey:
     """The organization's key, locked. Another organization's key does not exist for the caller."""
-    keys = ApiKey.objects.select_related("organization", "member").select_for_update(of=("self",))
+    keys = ApiKey.objects.select_related("organization", "member", "team").select_for_update(of=("self",))
     key = keys.filter(id=key_id, organization_id=organization_id).first()
     if key is None:
         raise NotFound()
@@ -187,6 +192,7 @@ def _apply(terms: KeyTerms, key: ApiKey) -> None:
     key.spend_limit = terms.spend_limit
     key.expires_at = terms.expires_at
     key.member = terms.member
+    key.team = terms.team
 
 
 def _check(terms: KeyTerms, organization: Organization, at: datetime) -> None:
@@ -213,6 +219,8 @@ def _problems(terms: KeyTerms, organization: Organization, at: datetime) -> Iter
     live_id = organization.live_organization_id or organization.id
     if terms.member is not None and terms.member.organization_id != live_id:
         yield "member", "The member does not belong to this organization."
+    if terms.team is not None and (terms.team.organization_id != live_id or terms.team.archived_at is not None):
+        yield "team", "The team does not belong to this organization."
 
 
 def _is_network(text: str) -> bool:

@@ -12,6 +12,7 @@ from accounts.errors import AlreadyMember, LastOwner, OwnersOnly
 from accounts.models import Membership, Organization, Role, User
 from accounts.principal import Actor
 from accounts.services.organizations import live_organization, tell
+from accounts.services.teams import note_placement
 from core.errors import InvalidRequest, NotFound
 
 
@@ -72,6 +73,7 @@ def remove_member(
     membership.api_keys.filter(Q(revoked_at__isnull=True) | Q(revoked_at__gt=at)).update(revoked_at=at)
     membership.api_keys.update(member=None)
     data = {"email": membership.user.email, "role": membership.role}
+    note_placement(organization_id=live.id, subject_id=membership.id, team=None, at=at)
     membership.delete()
     tell(live.id, "member.removed", data, actor, at)
     transaction.on_commit(forget_keys)

@@ -45,7 +45,7 @@ def person_tabs(context: RequestContext) -> list[dict[str, Any]]:
 @register.simple_tag(takes_context=True)
 def organization_tabs(context: RequestContext) -> list[dict[str, Any]]:
     """The pages of an organization's settings."""
-    return _tabs(context, [("organization_settings", _("General")), ("team", _("Team"))])
+    return _tabs(context, [("organization_settings", _("General")), ("team", _("Members")), ("teams", _("Teams"))])
 
 
 @register.filter

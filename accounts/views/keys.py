@@ -27,7 +27,9 @@ def api_keys(request: PageRequest) -> HttpResponse:
     """The organization's keys, working ones first."""
     now = timezone.now()
     keys = (
-        ApiKey.objects.filter(organization=request.organization).select_related("member__user").order_by("-created_at")
+        ApiKey.objects.filter(organization=request.organization)
+        .select_related("member__user", "team")
+        .order_by("-created_at")
     )
     working = [key for key in keys if key.is_active(now)]
     ended = [key for key in keys if not key.is_active(now)]
@@ -95,7 +97,7 @@ def revoke_key(request: PageRequest, key_id: UUID) -> HttpResponse:
     if request.method != "POST":
         return render(request, "accounts/key_revoke.html", {"key": key})
     revoke_api_key(key_id=key.id, organization_id=request.organization.id, actor=_actor(request), at=timezone.now())
-    messages.success(request, f"“{key.name}” is revoked. Calls with it are refused from now on.")
+    messages.success(request, _("“%s” is revoked. Calls with it are refused from now on.") % key.name)
     return redirect("api_keys")
 
 
@@ -134,7 +136,7 @@ def _secret_page(request: PageRequest, key: ApiKey, secret: str, replaced: ApiKe
 
 
 def _key(request: PageRequest, key_id: UUID) -> ApiKey:
-    keys = ApiKey.objects.select_related("organization", "member")
+    keys = ApiKey.objects.select_related("organization", "member", "team")
     key = keys.filter(id=key_id, organization=request.organization).first()
     if key is None:
         raise Http404("No such API key.")

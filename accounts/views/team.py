@@ -116,7 +116,7 @@ def leave(request: PageRequest) -> HttpResponse:
 
 def _team_page(request: PageRequest, form: InvitationForm, status: int = 200) -> HttpResponse:
     live, now = _live(request), timezone.now()
-    memberships = live.memberships.select_related("user").order_by("created_at", "id")
+    memberships = live.memberships.select_related("user", "team").order_by("created_at", "id")
     may_manage = request.principal.has_scope(MANAGE)
     context = {
         "memberships": memberships,

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from accounts.principal import Actor
-from accounts.services import add_member, invite
+from accounts.services import add_member, create_team, fill_team, invite
 from accounts.services.invitations import Inviter
 from coupons.services import create_coupon, redeem_coupon
 from coupons.terms import Terms
@@ -34,7 +34,8 @@ def furnish(organization: Organization) -> None:
     add_member(organization_id=live_id, user=make_user(), role="member", actor=Actor("test"), at=now)
     address = f"guest-{organization.mode}-{str(organization.id)[-12:]}@example.com"
     invite(organization_id=live_id, email=address, role="viewer", by=Inviter(Actor("test")), at=now)
-    make_key(organization, at=now)
+    key, _secret = make_key(organization, at=now)
+    _furnish_team(organization, key, now)
     movement = {"organization_id": organization.id, "reason": "furnish", "actor": "test", "at": now}
     grant_credits(amount=Decimal(100), kind="bonus", **movement)
     deduct_credits(amount=Decimal(1), **movement)
@@ -54,6 +55,15 @@ def furnish(organization: Organization) -> None:
     hooks = Wish(url="https://example.com/hooks", events=["credits.granted"])
     endpoint = create_endpoint(organization_id=organization.id, wish=hooks, actor=Actor("test"), at=now)
     send_test(endpoint_id=endpoint.id, organization_id=organization.id, actor=Actor("test"), at=now)
+
+
+def _furnish_team(organization: Organization, key, now) -> None:
+    """Teams are the live organization's."""
+    if organization.is_test:
+        return
+    who = {"organization_id": organization.id, "actor": Actor("test"), "at": now}
+    team = create_team(name=f"Team of {organization.name}", **who)
+    fill_team(team_id=team.id, member_ids=[organization.memberships.first().id], key_ids=[key.id], **who)
 
 
 def ids_of(organization: Organization) -> set[UUID]:
