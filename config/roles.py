@@ -33,6 +33,7 @@ RULES: dict[str, Rule] = {
     # customers
     "accounts.Organization": OPERATE,  # rename, stop, let go on
     "accounts.Membership": READ,
+    "accounts.Team": READ,
     "accounts.ApiKey": READ,
     "accounts.User": READ,
     # money
