@@ -34,6 +34,8 @@ app.conf.beat_schedule = {
     "forget old payment events": {"task": "payments.tasks.forget_old_events", "schedule": 86_400},
     "make months of events": {"task": "metering.tasks.make_partitions", "schedule": 21_600},
     "audit the usage sums": {"task": "metering.tasks.audit_usage", "schedule": crontab(hour="1", minute="30")},
+    "learn from calls for estimates": {"task": "metering.tasks.learn_estimates", "schedule": 30},
+    "let old answers count less": {"task": "metering.tasks.fade_estimates", "schedule": crontab(hour="2", minute="50")},
     "renew customers’ subscriptions": {"task": "billing.tasks.renew", "schedule": 2},
     "charge customers": {"task": "billing.tasks.charge", "schedule": 3},
     "tell of customers’ states": {"task": "billing.tasks.tell", "schedule": 1},

@@ -15,7 +15,7 @@ from accounts.page_tickets import LIFETIME, issue_ticket
 from accounts.pages import PageRequest, organization_page, place_of
 from accounts.scopes import Scope
 from core.errors import DomainError
-from metering.estimates import estimate_call
+from metering.estimates.estimating import estimate_call
 from metering.first_model import first_model
 from metering.lab import (
     DEFAULT_ANSWER,

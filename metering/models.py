@@ -2,6 +2,7 @@
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateTimeRangeField, RangeBoundary, RangeOperators
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Func, Q
 from django.utils import timezone
@@ -148,6 +149,8 @@ class UsageEvent(models.Model):
         ordering = ["-occurred_at", "-id"]
         indexes = [
             # a customer's usage of a period; events of nobody's customer are in neither
+            # what was received lately, of everybody: a few pages for any number of events
+            BrinIndex(fields=["received_at"], name="usage_event_received", pages_per_range=32, autosummarize=True),
             models.Index(
                 fields=["organization", "external_customer_id", "received_at"],
                 name="usage_event_by_ext_customer",
@@ -310,3 +313,4 @@ class UsageTagDay(models.Model):
 # Django looks for an app's models here.
 from metering.metered.models import MeteredCharge, MeteredCounter  # noqa: E402, F401
 from metering.meters.models import Meter  # noqa: E402, F401
+from metering.estimates.models import AnswerLength, EstimateAccuracy, LearningMark, TokenCalibration  # noqa: E402, F401

@@ -34,3 +34,15 @@ def audit_usage() -> int:
             actor="usage audit",
         )
     return len(found)
+
+
+@shared_task
+def learn_estimates() -> int:
+    """What the latest calls teach estimates."""
+    return services.learn_from_usage(at=timezone.now())
+
+
+@shared_task
+def fade_estimates() -> bool:
+    """Old answers count less every day."""
+    return services.fade_lengths(at=timezone.now())

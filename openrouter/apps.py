@@ -17,7 +17,7 @@ class OpenRouterConfig(AppConfig):
         import openrouter.handlers  # noqa: F401  (registers them)
         from accounts.signals import organization_created
         from metering.attempts import read_attempts_by
-        from metering.estimates import plan_by
+        from metering.estimates.routes import plan_by
         from openrouter.attempts import attempts_of_call
         from openrouter.call_plans import plan_call
 

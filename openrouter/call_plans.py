@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.principal import Principal
-from metering.estimates import CallPlan
+from metering.estimates.routes import CallPlan
 from metering.price_book import card_for
 from metering.sizing import Priced
 from openrouter.gateway.access import read_access

@@ -9,13 +9,16 @@ from typing import Any
 from accounts.principal import Principal
 from metering.bounds import CallFacts
 from metering.errors import UnpriceableCall
+from metering.estimates.calibration import Calibration
+from metering.estimates.learning import learned_of
+from metering.estimates.makeup import Prompt
 from metering.estimates.pricing import cost_of, expected_usage
-from metering.estimates.tokens import Prompt
 from metering.price_book import BookModel, BookPrice, card_for, listed_models
-from metering.tokens import UNKNOWN
+from metering.tokens import UNKNOWN, family_of
 from tiers.terms import TierTerms
 
 MOST = 5
+_STAND_IN = Calibration(UNKNOWN)
 _TRIED = 40  # of the cheapest by their base prices, these are priced exactly
 
 
@@ -44,13 +47,17 @@ class Wanted:
 def cheaper_models(wanted: Wanted, principal: Principal, terms: TierTerms, at: datetime) -> list[Alternative]:
     """At most MOST models with a lower likely charge, each of another author, the greatest saving first.
 
-    Prompts are counted with one stand-in vocabulary for all of them: loading each model's own would cost more than
-    the difference tells.
+    Prompts are counted with one stand-in vocabulary for all of them (loading each model's own would cost more than the
+    difference tells), corrected by what was learned of the model.
     """
-    tokens = wanted.prompt.tokens(UNKNOWN).likely
+    makeup = wanted.prompt.makeup(UNKNOWN.vocabulary)
+    usual = _STAND_IN.count(makeup).likely
+    tried = _cheapest_first(wanted, usual, principal, terms, at)[:_TRIED]
+    learned = _learned_of(tried)
     found: dict[str, Alternative] = {}
-    for price in _cheapest_first(wanted, tokens, principal, terms, at)[:_TRIED]:
-        usage = expected_usage(wanted.facts, tokens, wanted.answer_tokens)
+    for price in tried:
+        own = learned.get(price.model.id)
+        usage = expected_usage(wanted.facts, own.count(makeup).likely if own else usual, wanted.answer_tokens)
         try:
             charge = cost_of(usage, price, terms.components, at, service_tier=None, is_byok=False).charge
         except UnpriceableCall:
@@ -59,6 +66,12 @@ def cheaper_models(wanted: Wanted, principal: Principal, terms: TierTerms, at: d
         if charge < wanted.charge and (author not in found or charge < found[author].charge):
             found[author] = Alternative(price.model, charge, wanted.charge - charge, price.is_free)
     return sorted(found.values(), key=lambda each: (each.charge, each.model.id))[:MOST]
+
+
+def _learned_of(prices: Sequence[BookPrice]) -> dict[str, Calibration]:
+    """What was learned of the models that count in the stand-in's vocabulary."""
+    ids = [price.model.id for price in prices]
+    return learned_of(each for each in ids if family_of(each).vocabulary == UNKNOWN.vocabulary)
 
 
 def _cheapest_first(

@@ -5,7 +5,7 @@ the same candidates and the same terms.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -23,9 +23,11 @@ from metering.call_request import asked_output, candidates_of, require_input
 from metering.errors import ModelNotIncluded, NoSuchModel, UnpriceableCall
 from metering.estimates.alternatives import Alternative, Wanted, cheaper_models
 from metering.estimates.answers import AnswerLength, answer_length
+from metering.estimates.calibration import TokenCount
+from metering.estimates.learning import calibration_of
+from metering.estimates.makeup import Prompt
 from metering.estimates.pricing import Cost, cost_of, expected_usage
 from metering.estimates.routes import CallPlan, plan_of
-from metering.estimates.tokens import Prompt, TokenCount
 from metering.price_book import card_for
 from metering.sizing import CHAT, EMBEDDING, SPEECH, CallShape, Priced, Sized, affordable_answer, size_call
 from tiers.querysets import terms_for
@@ -114,10 +116,8 @@ class _Estimating:
         if price is None:
             raise NoSuchModel(param="model")
         prompt = Prompt(self.data)
-        count = prompt.tokens_of(price.model.id)
-        answer = answer_length(
-            self.principal.organization_id, price.model.id, cap=sized.output_cap, expected=expected, at=self.at
-        )
+        count = self._count(prompt, price.model.id, sized.facts.prompt_tokens)
+        answer = answer_length(self.principal.organization_id, price.model.id, cap=sized.output_cap, expected=expected)
         likely = self._cost(first, sized.facts, count.likely, answer.likely)
         balance = current_balance(self.principal.organization_id, self.at)
         spendable = balance.available + balance.overage_limit
@@ -138,6 +138,12 @@ class _Estimating:
             affordable_tokens=self._affordable(sized, candidates, worst, spendable),
             alternatives=self._alternatives(prompt, sized.facts, likely, answer),
         )
+
+    def _count(self, prompt: Prompt, model_id: str, most: int) -> TokenCount:
+        """What the texts will be billed as, never more than they are held for."""
+        calibration = calibration_of(model_id)
+        count = calibration.count(prompt.makeup(calibration.family.vocabulary))
+        return replace(count, low=min(count.low, most), likely=min(count.likely, most), p95=min(count.p95, most))
 
     def _size(self) -> tuple[Sized, list[Priced]]:
         """As the gateway does: with the rule's fallbacks, and without them when the call then has no bound."""

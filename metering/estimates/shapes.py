@@ -3,9 +3,9 @@
 from rest_framework import serializers
 
 from core.serializers import AmountField, StrictSerializer
-from metering.estimates.answers import ASSUMED, GIVEN, HISTORY, NONE
+from metering.estimates.answers import ASSUMED, GIVEN, HISTORY, MODEL, NONE
+from metering.estimates.calibration import LEARNED, RATIO, VOCABULARY
 from metering.estimates.content import CLASSES
-from metering.estimates.tokens import RATIO, VOCABULARY
 from metering.sizing import CHAT, EMBEDDING, SPEECH
 
 _LONGEST_ANSWER = 2_000_000
@@ -28,24 +28,32 @@ class EstimateQuerySerializer(StrictSerializer):
 
 
 class _PromptTokensSerializer(serializers.Serializer):
+    low = serializers.IntegerField(
+        help_text="Below this once in twenty times: 9 of 10 prompts lie between this and p95."
+    )
     likely = serializers.IntegerField()
     p95 = serializers.IntegerField(help_text="Exceeded once in twenty times.")
     worst = serializers.IntegerField(help_text="What the hold is sized for.")
     basis = serializers.ChoiceField(
-        choices=[VOCABULARY, RATIO], help_text="Counted with the model's own vocabulary, or with another times a ratio."
+        choices=[VOCABULARY, LEARNED, RATIO],
+        help_text="Counted with the model's own vocabulary; or with another, corrected by what was `learned` from "
+        "recorded calls, or by a usual `ratio` where there were too few.",
     )
     vocabulary = serializers.CharField()
     content = serializers.ChoiceField(choices=CLASSES, help_text="What most of the text is; the ratio depends on it.")
+    calls = serializers.IntegerField(help_text="From how many recorded calls of the model this was learned.")
 
 
 class _AnswerTokensSerializer(serializers.Serializer):
-    likely = serializers.IntegerField()
-    p95 = serializers.IntegerField()
+    likely = serializers.IntegerField(help_text="The median.")
+    p95 = serializers.IntegerField(help_text="Exceeded once in twenty times.")
     worst = serializers.IntegerField(help_text="Of all answers asked for.")
     basis = serializers.ChoiceField(
-        choices=[GIVEN, HISTORY, ASSUMED, NONE],
-        help_text="`given` by you, from your `history` with the model, `assumed`, or `none` (no answer in tokens).",
+        choices=[GIVEN, HISTORY, MODEL, ASSUMED, NONE],
+        help_text="`given` by you, from your `history` with the model, from everybody's answers of the `model`, "
+        "`assumed`, or `none` (no answer in tokens).",
     )
+    calls = serializers.IntegerField(help_text="From how many answers; old ones count less.")
 
 
 class EstimateLineSerializer(serializers.Serializer):

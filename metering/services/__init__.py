@@ -2,6 +2,7 @@
 
 from metering.services.corrections import Corrected, correct_event, void_event
 from metering.services.customer_events import cut_off_usage, ingest_events
+from metering.services.estimates import fade_lengths, learn_from_usage
 from metering.services.meters import create_meter, update_meter
 from metering.services.partitions import make_partitions
 from metering.services.recording import record_usage, record_usage_query, usage_outcomes
@@ -12,7 +13,9 @@ __all__ = [
     "correct_event",
     "create_meter",
     "cut_off_usage",
+    "fade_lengths",
     "ingest_events",
+    "learn_from_usage",
     "make_partitions",
     "rebuild_rollups",
     "record_usage",

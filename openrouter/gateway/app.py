@@ -103,6 +103,7 @@ class GatewayApp:
             raise
         await (run_stream if call.ticket.streams else run_call)(self.gateway, exchange, call, decision)
 
+        self.gateway.measuring.take(call)
     async def close(self) -> None:
         """Finish and stop."""
         await self.gateway.close()

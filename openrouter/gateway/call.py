@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from accounts.principal import Principal
@@ -89,6 +90,7 @@ class Call:
     has_added_fallbacks: bool = False  # by a routing rule: the call can do without
 
     @property
+    sized: dict[str, Any] | None = None  # the makeup of its prompt in counts, if it was measured
     def id(self) -> UUID:
         """The hold's."""
         return self.ticket.id

@@ -15,12 +15,14 @@ from django.db import connection
 from core.deadlines import Deadline, Deadlines
 from core.loopcommit import LoopCommit
 from credits.services import HoldOutcome, HoldRequest
+from metering.estimates.learning import SIZED
 from metering.records import UsageOutcome
 from metering.tokens import preload
 from openrouter.gateway.bill import NOTHING, Bill, Ending, record_of
 from openrouter.gateway.books import HOLDS, NOTES, SETTLEMENTS, Note, Settlement, attempt_rows, unresolved_facts
 from openrouter.gateway.call import Call
 from openrouter.gateway.lookups import Lookups
+from openrouter.gateway.measuring import Measuring
 from openrouter.gateway.periods import close_what_is_over, is_over
 from openrouter.gateway.processes import show_signs_of_life, this_process
 from openrouter.gateway.upstream import Upstream
@@ -48,6 +50,7 @@ class Gateway:
         self.settlements = LoopCommit(SETTLEMENTS, name="settlements", longest_queue=50_000, patience=_PATIENCE)
         self.notes = LoopCommit(NOTES, name="notes", patience=_PATIENCE)
         self.lookups = Lookups()
+        self.measuring = Measuring()
         self.patience = Deadlines(SETTLEMENT_WAIT)
         self._notes_due = Deadlines(NOTE_AFTER)
         self._upstream: Upstream | None = None
@@ -124,6 +127,8 @@ class Gateway:
         settlement = Settlement(record, attempt_rows(call.tries, call.ticket))
         settled: asyncio.Future[UsageOutcome] = (
             self.spawn(self._settle_after_close(settlement))
+        if call.sized is not None:
+            record.derivation[SIZED] = call.sized
             if is_over(call.terms)
             else self.settlements.submit(settlement)
         )
