@@ -5,14 +5,14 @@ from functools import wraps
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import TransactionTestCase
+
+from tests.emptying import empty_database
 
 
 @pytest.fixture(autouse=True, scope="session")
-def the_ledger_can_be_emptied_between_tests():
-    """Transactional tests empty all tables afterwards; the trigger that protects the ledger would refuse that.
-
-    Only the emptying itself runs without triggers: a test that tries to truncate the ledger still meets it.
-    """
+def tests_that_commit_leave_an_empty_database():
+    """Also of the ledger, whose triggers refuse it: only the emptying itself runs without them."""
     plain_flush = DatabaseOperations.execute_sql_flush
 
     def flush(self, sql_list):
@@ -20,6 +20,7 @@ def the_ledger_can_be_emptied_between_tests():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", flush)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_database())
         yield
 
 
