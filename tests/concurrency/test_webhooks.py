@@ -93,7 +93,8 @@ sending.send_webhooks()
 
 def sender_process():
     database = connection.settings_dict
-    address = f"postgres://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    place = f"{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    address = f"postgres://{database['USER']}:{database['PASSWORD']}@{place}"
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "config.settings",
