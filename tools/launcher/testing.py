@@ -82,5 +82,6 @@ def _settings(root: Path, place: Place, browser: str | None) -> dict[str, str]:
     settings |= {name: secrets.token_urlsafe(48) for name in SECRETS}
     data_dir = place.data_dir / place.prefix.removesuffix("-")
     (data_dir / "static").mkdir(parents=True, exist_ok=True)
+    settings.pop("PYTHONDONTWRITEBYTECODE", None)  # the many processes of the tests compile each module once
     settings |= {"ENV_FILE": "", "DATA_DIR": str(data_dir), "CHROMIUM": browser or ""}
     return in_environment(root, settings)
