@@ -327,9 +327,9 @@ GATEWAY_ATTEMPTS = env.int("GATEWAY_ATTEMPTS", default=3)
 GATEWAY_RETRY_SECONDS = env.float("GATEWAY_RETRY_SECONDS", default=10)  # no further try begins later
 # The longest answer, in tokens, of a request that names none.
 GATEWAY_DEFAULT_OUTPUT_TOKENS = env.int("GATEWAY_DEFAULT_OUTPUT_TOKENS", default=16_384)
-# How long the provider's record of a call may take to appear before other evidence decides.
 # How often a process counts the prompt of a call of one model, for estimates to learn from, in seconds; 0: every one.
 GATEWAY_MEASURE_SECONDS = env.float("GATEWAY_MEASURE_SECONDS", default=0.25)
+# How long the provider's record of a call may take to appear before other evidence decides.
 GATEWAY_RECOVERY_SECONDS = env.float("GATEWAY_RECOVERY_SECONDS", default=120)
 # How long the sum of what a key has used may lack a call that has ended.
 GATEWAY_PROVIDER_LAG_SECONDS = env.float("GATEWAY_PROVIDER_LAG_SECONDS", default=60)

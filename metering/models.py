@@ -148,9 +148,9 @@ class UsageEvent(models.Model):
         db_table = "metering_usageevent"
         ordering = ["-occurred_at", "-id"]
         indexes = [
-            # a customer's usage of a period; events of nobody's customer are in neither
             # what was received lately, of everybody: a few pages for any number of events
             BrinIndex(fields=["received_at"], name="usage_event_received", pages_per_range=32, autosummarize=True),
+            # a customer's usage of a period; events of nobody's customer are in neither
             models.Index(
                 fields=["organization", "external_customer_id", "received_at"],
                 name="usage_event_by_ext_customer",
@@ -311,6 +311,6 @@ class UsageTagDay(models.Model):
 
 
 # Django looks for an app's models here.
+from metering.estimates.models import AnswerLength, EstimateAccuracy, LearningMark, TokenCalibration  # noqa: E402, F401
 from metering.metered.models import MeteredCharge, MeteredCounter  # noqa: E402, F401
 from metering.meters.models import Meter  # noqa: E402, F401
-from metering.estimates.models import AnswerLength, EstimateAccuracy, LearningMark, TokenCalibration  # noqa: E402, F401

@@ -101,9 +101,9 @@ class GatewayApp:
         except BaseException:
             give_tokens_back(decision, 0)
             raise
+        self.gateway.measuring.take(call)
         await (run_stream if call.ticket.streams else run_call)(self.gateway, exchange, call, decision)
 
-        self.gateway.measuring.take(call)
     async def close(self) -> None:
         """Finish and stop."""
         await self.gateway.close()

@@ -88,9 +88,9 @@ class Call:
     status: str = "ok"
     client_left: bool = False
     has_added_fallbacks: bool = False  # by a routing rule: the call can do without
+    sized: dict[str, Any] | None = None  # the makeup of its prompt in counts, if it was measured
 
     @property
-    sized: dict[str, Any] | None = None  # the makeup of its prompt in counts, if it was measured
     def id(self) -> UUID:
         """The hold's."""
         return self.ticket.id

@@ -124,11 +124,11 @@ class Gateway:
             last.cost = None if call.uses_own_key or bill.source == "none" else bill.cost
             last.generation_id = last.generation_id or call.reading.generation_id
         record = record_of(call.ticket, call.reading, bill, _ending(call, resolved_by))
+        if call.sized is not None:
+            record.derivation[SIZED] = call.sized
         settlement = Settlement(record, attempt_rows(call.tries, call.ticket))
         settled: asyncio.Future[UsageOutcome] = (
             self.spawn(self._settle_after_close(settlement))
-        if call.sized is not None:
-            record.derivation[SIZED] = call.sized
             if is_over(call.terms)
             else self.settlements.submit(settlement)
         )
