@@ -56,7 +56,7 @@ class WebhookEndpointCreate(msgspec.Struct, kw_only=True):
 
 
 class WebhookEndpointUpdate(msgspec.Struct, kw_only=True):
-    """What to change; ``enabled: true`` also sends what was missed in the last three days."""
+    """What to change; ``enabled: true`` also sends what was lost in the last three days."""
 
     url: Url | UnsetType | None = UNSET
     format: Literal["raw"] | UnsetType | None = UNSET

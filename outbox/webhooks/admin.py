@@ -39,7 +39,7 @@ class WebhookEndpointAdmin(RetriedAdmin):
         """Its name, or its address."""
         return str(endpoint)
 
-    @admin.action(description="Switch on, and send what was missed", permissions=["retry"])
+    @admin.action(description="Switch on, and send what was lost", permissions=["retry"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[WebhookEndpoint]) -> None:
         """As their owners can."""
         self._switch(request, queryset, enable_endpoint, "switched on")

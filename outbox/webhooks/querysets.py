@@ -55,6 +55,18 @@ class MessageQuerySet(models.QuerySet):
         """Those that may be tried at ``at``."""
         return self.filter(state="waiting", due_at__lte=at)
 
+    def lost(self, *, off_since: datetime | None, since: datetime) -> Self:
+        """Of one endpoint that is off since ``off_since``: what it has missed since ``since``.
+
+        If it went off since then, also what was given up on the way there: all after the last message that it took.
+        """
+        missed = Q(state="missed", created_at__gt=since)
+        if off_since is None or off_since <= since:
+            return self.filter(missed)
+        taken = self.filter(state="delivered").aggregate(at=Max("ended_at"))["at"]
+        given_up = Q(state="failed") if taken is None else Q(state="failed", ended_at__gt=taken)
+        return self.filter(missed | given_up)
+
     def in_order(self) -> Self:
         """As they happened."""
         return self.order_by("created_at", "id")

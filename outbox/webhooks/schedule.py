@@ -18,7 +18,7 @@ PAUSES = (
     timedelta(hours=24),
 )
 MOST_ATTEMPTS = len(PAUSES) + 1
-# What an endpoint missed within this time is sent when it is switched on again.
+# What an endpoint has lost within this time is sent when it is switched on again.
 CAUGHT_UP = timedelta(days=3)
 # An endpoint is disabled when so many messages in a row were given up.
 MOST_FAILURES = 10

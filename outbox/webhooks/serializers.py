@@ -79,9 +79,12 @@ class WebhookRotationSerializer(StrictSerializer):
 
 
 class WebhookEnableSerializer(StrictSerializer):
-    """Whether what was missed is sent."""
+    """Whether what was lost is sent."""
 
-    replay = serializers.BooleanField(default=True, help_text="Send what it missed in the last three days.")
+    replay = serializers.BooleanField(
+        default=True,
+        help_text="Send what it missed in the last three days, and what was given up just before it was disabled.",
+    )
 
 
 class WebhookReplaySerializer(StrictSerializer):

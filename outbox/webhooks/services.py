@@ -115,15 +115,15 @@ def disable_endpoint(*, endpoint_id: UUID, organization_id: UUID, actor: Actor, 
 def enable_endpoint(
     *, endpoint_id: UUID, organization_id: UUID, actor: Actor, at: datetime, catch_up: bool = True
 ) -> WebhookEndpoint:
-    """Switch it on again; ``catch_up`` sends what it missed within CAUGHT_UP. Raises NotFound."""
+    """Switch it on again; ``catch_up`` sends in order what it lost within CAUGHT_UP. Raises NotFound."""
     endpoint = _locked(endpoint_id, organization_id)
     if endpoint.enabled:
         return endpoint
+    lost = endpoint.messages.lost(off_since=endpoint.off_since, since=at - CAUGHT_UP)
     endpoint.enabled, endpoint.off_reason, endpoint.off_since = True, "", None
     endpoint.failures, endpoint.modified_at = 0, at
     endpoint.save(update_fields=["enabled", "off_reason", "off_since", "failures", "modified_at"])
-    missed = endpoint.messages.filter(state=State.MISSED, created_at__gt=at - CAUGHT_UP) if catch_up else None
-    again = _begin_again(missed, at) if missed is not None else 0
+    again = _begin_again(lost, at) if catch_up else 0
     _tell(endpoint, "enabled", {"messages": again}, actor, at)
     return endpoint
 

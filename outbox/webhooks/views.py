@@ -112,11 +112,11 @@ def delete_endpoint(request: PageRequest, endpoint_id: UUID) -> HttpResponse:
 @require_POST
 @organization_page(MANAGE)
 def switch_endpoint(request: PageRequest, endpoint_id: UUID) -> HttpResponse:
-    """On (with what was missed) or off."""
+    """On (with what was lost) or off."""
     _endpoint(request, endpoint_id)
     if "on" in request.POST:
         services.enable_endpoint(**_change(request, endpoint_id))
-        messages.success(request, _("Switched on. What was missed in the last three days is being sent."))
+        messages.success(request, _("Switched on. What it lost in the last three days is being sent."))
     else:
         services.disable_endpoint(**_change(request, endpoint_id))
         messages.success(request, _("Switched off. What happens meanwhile is kept for 30 days."))

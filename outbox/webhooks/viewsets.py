@@ -104,7 +104,7 @@ class EndpointViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets
 
     @extend_schema(request=shapes.WebhookEnableSerializer, responses=shapes.WebhookEndpointSerializer)
     def enable(self, request: ApiRequest, pk: UUID) -> Response:
-        """Switch an endpoint on again, and send what it has missed in the last three days."""
+        """Switch an endpoint on again, and send what it has lost in the last three days, in order."""
         body = shapes.WebhookEnableSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         return self._answer(services.enable_endpoint(catch_up=body.validated_data["replay"], **self._change(pk)))

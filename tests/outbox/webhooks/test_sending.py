@@ -174,8 +174,7 @@ def test_after_ten_messages_given_up_in_a_row_the_endpoint_is_disabled_and_its_o
     assert send() == (1, 9)
     endpoint.refresh_from_db()
     assert (endpoint.enabled, endpoint.failures) == (True, 0)
-    for _ in range(12):
-        tell(customer)
+    row = [tell(customer) for _ in range(12)]
     assert send() == (0, 10)
     endpoint.refresh_from_db()
     assert (endpoint.enabled, endpoint.off_reason) == (False, "failing")
@@ -189,11 +188,25 @@ def test_after_ten_messages_given_up_in_a_row_the_endpoint_is_disabled_and_its_o
     assert str(endpoint.id) in mail.outbox[-1].body and endpoint.secret not in mail.outbox[-1].body
     assert DomainEvent.objects.filter(type="webhook.endpoint_disabled").count() == 1
     receiver.answers.clear()
+    before = len(receiver.requests)
     enable_endpoint(endpoint_id=endpoint.id, **by(customer))
-    assert send() == (3, 0)
-    assert replay_missed(endpoint_id=endpoint.id, **by(customer)) == 19
-    assert send() == (19, 0)
+    assert send() == (13, 0)  # the ten that it was disabled for, then the three that it missed
+    assert receiver.ids[before:] == [*(str(each.id) for each in row), str(event.id)]
+    assert replay_missed(endpoint_id=endpoint.id, **by(customer)) == 9  # of before the last one that it took
+    assert send() == (9, 0)
     assert WebhookMessage.objects.exclude(state="delivered").count() == 0
+
+
+def test_what_was_given_up_long_ago_waits_until_somebody_asks_for_it(customer, endpoint, receiver, monkeypatch):
+    monkeypatch.setattr("outbox.webhooks.outcomes.MOST_ATTEMPTS", 1)
+    monkeypatch.setattr("outbox.webhooks.outcomes.MOST_FAILURES", 1)
+    receiver.answers = [500]
+    tell(customer)
+    assert send() == (0, 1)
+    late = {**by(customer), "at": timezone.now() + timedelta(days=4)}
+    enable_endpoint(endpoint_id=endpoint.id, **late)
+    assert send(timedelta(days=4)) == (0, 0)
+    assert replay_missed(endpoint_id=endpoint.id, **by(customer)) == 1
 
 
 def test_410_disables_at_once_and_keeps_the_message(customer, endpoint, receiver):
