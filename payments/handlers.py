@@ -14,7 +14,7 @@ from payments.providers.stripe.events import read_event as stripe_event
 from payments.registry import on_settled
 from payments.services.incoming import reads
 from payments.services.refunds import lot_key
-from payments.services.top_ups import evaluate_top_up, pause_after_failure
+from payments.services.top_ups import evaluate_top_up, pause_top_ups
 from payments.webhooks.sandbox import read_event as sandbox_event
 from payments.webhooks.standard import read_event as standard_event
 
@@ -38,7 +38,7 @@ def grant_what_was_bought(payment: Payment, *, at: datetime) -> None:
 def pause_top_ups_that_are_declined(payment: Payment, *, at: datetime) -> None:
     """A card that was declined is not charged again at the next shortage by itself."""
     if payment.status == Status.FAILED:
-        pause_after_failure(payment, at=at)
+        pause_top_ups(payment, payment.failure_message, at=at)
 
 
 @handles("credits.low", "credits.exhausted")

@@ -282,8 +282,9 @@ class AutoTopUp(models.Model):
     amount = MoneyField()
     monthly_cap = MoneyField(null=True, blank=True)  # USD in a calendar month of the organization's zone
     is_enabled = models.BooleanField(default=True)
-    paused_at = models.DateTimeField(null=True, blank=True)  # since a payment was declined
+    paused_at = models.DateTimeField(null=True, blank=True)  # since a payment was declined or disputed
     pause_reason = models.CharField(max_length=300, blank=True)
+    paused_by_dispute = models.BooleanField(default=False, db_default=False)  # then another card alone lifts no pause
     count = models.PositiveIntegerField(default=0)  # shortages dealt with
     capped_at = models.DateTimeField(null=True, blank=True)  # when the cap last stood in the way
     updated_at = models.DateTimeField(default=timezone.now)

@@ -25,7 +25,7 @@ add_kind(
     Kind(
         TOP_UP,
         gettext_lazy("Automatic top-ups"),
-        gettext_lazy("Each one, and when they stop: at the monthly cap or after a decline."),
+        gettext_lazy("Each one, and when they stop: at the monthly cap, after a decline or a dispute."),
         BILLING,
         by_email=True,
     )
@@ -71,7 +71,9 @@ def paused(data: Facts) -> Words:
     """Why, and how it goes on."""
     return Words(
         _("Automatic top-up is paused"),
-        _("The card was declined. Save another one, or set the top-up again."),
+        _("A payment was disputed with the bank. Set the top-up again when it shall go on.")
+        if data.get("by_dispute")
+        else _("The card was declined. Save another one, or set the top-up again."),
         reverse("payments"),
     )
 

@@ -76,8 +76,9 @@ class AutoTopUpSerializer(serializers.Serializer):
     amount = AmountField(help_text="What is bought.")
     monthly_cap = AmountField(allow_null=True, help_text="At most this much in a calendar month.")
     is_enabled = serializers.BooleanField()
-    paused_at = serializers.DateTimeField(allow_null=True, help_text="Since a payment was declined.")
+    paused_at = serializers.DateTimeField(allow_null=True, help_text="Since a payment was declined or disputed.")
     pause_reason = serializers.CharField()
+    paused_by_dispute = serializers.BooleanField(help_text="Then another method is not enough: set the rule again.")
     updated_at = serializers.DateTimeField()
 
 

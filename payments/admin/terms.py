@@ -47,7 +47,7 @@ class AutoTopUpAdmin(_OfOrganizations):
     """Credit that buys itself."""
 
     list_display = ["organization", "threshold", "amount", "monthly_cap", "is_enabled", "paused_at", "pause_reason"]
-    list_filter = ["is_enabled", "paused_at"]
+    list_filter = ["is_enabled", "paused_at", "paused_by_dispute"]
     search_fields = ["organization__name"]
     ordering = ["-updated_at"]
 

@@ -9,11 +9,12 @@ from core.money import ZERO
 from credits.models import LotKind
 from credits.services import grant_credits
 from outbox.services import publish
-from payments.models import AutoTopUp, Dispute, DisputeStatus, Payment, Status
+from payments.models import Dispute, DisputeStatus, Payment, Status
 from payments.providers.reports import DisputeReport
 from payments.registry import tell_settled
 from payments.services.refunds import SELLS_CREDIT, lot_key, take_unspent
 from payments.services.settling import locked_payment
+from payments.services.top_ups import pause_top_ups
 
 
 @transaction.atomic
@@ -41,9 +42,7 @@ def _open(dispute: Dispute, actor: str, at: datetime) -> None:
     if payment.status == Status.SUCCEEDED and payment.purpose in SELLS_CREDIT:
         dispute.credits_taken = take_unspent(payment, f"Disputed: {dispute.reason or 'no reason given'}", actor, at)
         dispute.save(update_fields=["credits_taken"])
-    AutoTopUp.objects.filter(organization_id=payment.organization_id, paused_at__isnull=True).update(
-        paused_at=at, pause_reason="A payment was disputed with the bank."
-    )
+    pause_top_ups(payment, "A payment was disputed with the bank.", at=at, by_dispute=True)
     _tell("payment.disputed", dispute, actor, at, reason=dispute.reason, credits_taken=dispute.credits_taken)
 
 

@@ -18,7 +18,7 @@ from payments.providers.port import MethodFacts
 def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, actor: str, at: datetime) -> PaymentMethod:
     """Keep a payment method and make it the default: it was used last. Saving it again changes nothing else.
 
-    A rule for automatic top-ups that a declined card had paused goes on.
+    A rule for automatic top-ups that a declined card had paused goes on; one that a dispute stopped does not.
     """
     lock_owner(organization_id)
     _kept(organization_id, provider).update(is_default=False)
@@ -34,7 +34,7 @@ def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, act
             "created_at": at,
         },
     )
-    AutoTopUp.objects.filter(organization_id=organization_id).update(paused_at=None, pause_reason="")
+    _resume_top_ups(organization_id)
     if is_new:
         told = {"payment_method_id": method.id, "label": method.label}
         publish(type="payment_method.saved", organization_id=organization_id, data=told, actor=actor, at=at)
@@ -50,7 +50,7 @@ def set_default_method(*, organization_id: UUID, method_id: UUID, actor: str, at
         _kept(organization_id, method.provider).update(is_default=False)
         method.is_default = True
         method.save(update_fields=["is_default"])
-        AutoTopUp.objects.filter(organization_id=organization_id).update(paused_at=None, pause_reason="")
+        _resume_top_ups(organization_id)
         told = {"payment_method_id": method.id, "label": method.label}
         publish(type="payment_method.chosen", organization_id=organization_id, data=told, actor=actor, at=at)
     return method
@@ -104,6 +104,13 @@ def lock_owner(organization_id: UUID) -> Organization:
     Locked before the rule for top-ups and before the wallet; not a full lock, so whatever only refers to it goes on.
     """
     return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
+
+
+def _resume_top_ups(organization_id: UUID) -> None:
+    """Go on with a rule that a declined card had paused. After a dispute it takes its owner's word: a card that some
+    purchase left behind is none."""
+    paused = AutoTopUp.objects.filter(organization_id=organization_id, paused_by_dispute=False)
+    paused.update(paused_at=None, pause_reason="")
 
 
 def _kept(organization_id: UUID, provider: str) -> QuerySet[PaymentMethod]:

@@ -42,8 +42,8 @@ def set_auto_top_up(
     if is_enabled and not _can_be_charged(organization_id):
         raise NoPaymentMethod
     terms = {"threshold": threshold, "amount": amount, "monthly_cap": monthly_cap, "is_enabled": is_enabled}
-    fresh = {**terms, "paused_at": None, "pause_reason": "", "capped_at": None, "updated_at": at}
-    rule, _ = AutoTopUp.objects.update_or_create(organization_id=organization_id, defaults=fresh)
+    fresh = {**terms, "paused_at": None, "pause_reason": "", "paused_by_dispute": False, "capped_at": None}
+    rule, _ = AutoTopUp.objects.update_or_create(organization_id=organization_id, defaults={**fresh, "updated_at": at})
     publish(type="auto_top_up.set", organization_id=organization_id, data=terms, actor=actor, at=at)
     return rule
 
@@ -114,11 +114,12 @@ def evaluate_top_up(*, organization_id: UUID, at: datetime) -> Payment | None:
     )
 
 
-def pause_after_failure(payment: Payment, *, at: datetime) -> None:
-    """Stop until the customer chooses another method or sets the rule again."""
-    rules = AutoTopUp.objects.filter(organization_id=payment.organization_id, paused_at__isnull=True)
-    if rules.update(paused_at=at, pause_reason=payment.failure_message):
-        facts = {"payment_id": payment.id, "reason": payment.failure_message}
+def pause_top_ups(payment: Payment, reason: str, *, at: datetime, by_dispute: bool = False) -> None:
+    """Stop until the customer chooses another method or sets the rule again; after a dispute only the latter helps."""
+    rules = AutoTopUp.objects.filter(organization_id=payment.organization_id)
+    running = rules.filter(paused_by_dispute=False) if by_dispute else rules.filter(paused_at__isnull=True)
+    if running.update(paused_at=at, pause_reason=reason, paused_by_dispute=by_dispute):
+        facts = {"payment_id": payment.id, "reason": reason, "by_dispute": by_dispute}
         publish(
             type="auto_top_up.paused",
             organization_id=payment.organization_id,

@@ -10,6 +10,7 @@ from outbox.models import DomainEvent
 from payments import services
 from payments.models import AutoTopUp, Dispute, IncomingEvent, Payment
 from payments.providers.port import MethodFacts
+from payments.services.top_ups import pause_top_ups
 from tests.builders import NOON, make_organization, make_user, sign_in, usd
 from tests.payments.building import ask_for, balance_of
 from tests.payments.signing import send_stripe, stripe_event
@@ -50,6 +51,30 @@ def test_a_dispute_takes_the_unspent_credit_and_stops_top_ups_once(bought):
     assert (bought.status, balance_of(bought.organization)) == ("succeeded", 0)
     assert AutoTopUp.objects.get().pause_reason == "A payment was disputed with the bank."
     assert DomainEvent.objects.filter(type="payment.disputed").count() == 1
+    assert [event.data["by_dispute"] for event in DomainEvent.objects.filter(type="auto_top_up.paused")] == [True]
+
+
+@pytest.mark.parametrize("was_declined", [False, True], ids=["running", "paused already"])
+def test_only_the_rule_itself_set_again_lifts_a_disputes_pause(bought, was_declined):
+    who = {"organization_id": bought.organization_id, "actor": "ada", "at": NOON}
+    first, _ = (
+        services.save_method(provider="stripe", facts=MethodFacts(reference, "cus_1", "Visa"), **who)
+        for reference in ("pm_ok", "pm_two")
+    )
+    terms = {"threshold": usd("5"), "amount": usd("20")}
+    services.set_auto_top_up(**terms, **who)
+    if was_declined:
+        pause_top_ups(bought, "Declined.", at=NOON)
+    hear("created", bought)
+    hear("closed", bought, "won")
+    deduct_credits(organization_id=bought.organization_id, amount=usd("14"), reason="use", actor="test", at=NOON)
+    services.set_default_method(method_id=first.id, **who)
+    services.save_method(provider="stripe", facts=MethodFacts("pm_three", "cus_1", "Visa"), **who)
+    rule = AutoTopUp.objects.get()
+    assert rule.paused_at is not None and rule.pause_reason == "A payment was disputed with the bank."
+    assert services.evaluate_top_ups(at=NOON) == 0
+    services.set_auto_top_up(**terms, **who)
+    assert (AutoTopUp.objects.get().paused_by_dispute, services.evaluate_top_ups(at=NOON)) == (False, 1)
 
 
 def test_a_dispute_that_is_won_gives_the_credit_back_once(bought):
