@@ -13,7 +13,7 @@ class Scope(models.TextChoices):
     USAGE_READ = "usage:read", "Read usage"
     CREDITS_READ = "credits:read", "Read balance, lots and transactions"
     CREDITS_WRITE = "credits:write", "Deduct credits, place and settle holds"
-    ADMIN = "admin", "Add and refund credits; manage keys and members"
+    ADMIN = "admin", "Add and refund credits; manage keys and members, but no owners"
 
 
 ALL_SCOPES: frozenset[str] = frozenset(Scope.values)

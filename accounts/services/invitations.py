@@ -47,7 +47,7 @@ def invite(*, organization_id: UUID, email: str, role: str, by: Inviter, at: dat
     live = live_organization(organization_id)
     email = _checked_address(email)
     check_role(role)
-    guard_owners(by.membership, role)
+    guard_owners(by.actor, by.membership, role)
     if _people_with(email).filter(memberships__organization=live).exists():
         raise AlreadyMember()
     known = live.invitations.pending().filter(email=email).first()
@@ -79,7 +79,7 @@ def resend_invitation(*, invitation_id: UUID, organization_id: UUID, by: Inviter
     """
     live = live_organization(organization_id)
     invitation = _pending(live, invitation_id)
-    guard_owners(by.membership, invitation.role)
+    guard_owners(by.actor, by.membership, invitation.role)
     if invitation.sent_at > at - PAUSE:
         raise TooManyInvitations("It was sent a moment ago. Try again in a minute.")
     _limit(live, at)
@@ -95,7 +95,7 @@ def revoke_invitation(*, invitation_id: UUID, organization_id: UUID, by: Inviter
     """Take an invitation back: its link stops working. Raises NotFound, OwnersOnly."""
     live = live_organization(organization_id)
     invitation = _pending(live, invitation_id)
-    guard_owners(by.membership, invitation.role)
+    guard_owners(by.actor, by.membership, invitation.role)
     invitation.revoked_at = at
     invitation.save(update_fields=["revoked_at"])
     tell(live.id, "member.invitation_revoked", {"email": invitation.email}, by.actor, at)

@@ -26,7 +26,7 @@ def add_member(
     """
     live = live_organization(organization_id)
     check_role(role)
-    guard_owners(by, role)
+    guard_owners(actor, by, role)
     if live.memberships.filter(user=user).exists():
         raise AlreadyMember()
     membership = live.memberships.create(user=user, role=role, created_at=at)
@@ -48,7 +48,7 @@ def change_role(
     live = live_organization(organization_id)
     membership = _membership(live, membership_id)
     check_role(role)
-    guard_owners(by, membership.role, role)
+    guard_owners(actor, by, membership.role, role)
     if role != Role.OWNER:
         _keep_an_owner(live, without=membership)
     before, membership.role = membership.role, role
@@ -68,7 +68,7 @@ def remove_member(
     """
     live = live_organization(organization_id)
     membership = _membership(live, membership_id)
-    guard_owners(by, membership.role)
+    guard_owners(actor, by, membership.role)
     _keep_an_owner(live, without=membership)
     membership.api_keys.filter(Q(revoked_at__isnull=True) | Q(revoked_at__gt=at)).update(revoked_at=at)
     membership.api_keys.update(member=None)
@@ -122,9 +122,10 @@ def check_role(role: str) -> None:
         raise InvalidRequest(f"A role is one of {', '.join(Role.values)}.")
 
 
-def guard_owners(by: Membership | None, *roles: str) -> None:
-    """Making, changing or removing an owner takes an owner; operators may do it too."""
-    if by is not None and by.role != Role.OWNER and Role.OWNER in roles:
+def guard_owners(actor: Actor, by: Membership | None, *roles: str) -> None:
+    """Making, changing or removing an owner takes an owner, or an operator: never a key, whatever its scopes."""
+    is_free_to = actor.scopes is None if by is None else by.role == Role.OWNER
+    if Role.OWNER in roles and not is_free_to:
         raise OwnersOnly()
 
 

@@ -8,7 +8,8 @@ from django.test import Client
 from accounts.directory import forget_keys
 from accounts.models import ApiKey, Membership, Organization
 from accounts.principal import Actor
-from accounts.services import add_member
+from accounts.services import add_member, invite
+from accounts.services.invitations import Inviter
 from tests.api.caller import Caller
 from tests.builders import NOON, make_customer, make_key, make_user
 
@@ -152,7 +153,26 @@ def test_members_are_listed_changed_and_removed(customer, caller):
     assert caller.ask("PATCH", f"members/{member.id}", {"role": "billing"})[1]["role"] == "billing"
     assert caller.ask("DELETE", f"members/{member.id}")[0] == 204
     owner = customer.memberships.get()
-    assert caller.ask("DELETE", f"members/{owner.id}")[1]["code"] == "last_owner"
+    assert session_of(owner.user).delete(f"/api/v1/members/{owner.id}").json()["code"] == "last_owner"
+
+
+def test_a_key_with_every_scope_makes_changes_and_removes_no_owner(customer, caller):
+    member = add_member(organization_id=customer.id, user=make_user(), role="admin", actor=ME, at=NOON)
+    second = add_member(organization_id=customer.id, user=make_user(), role="owner", actor=ME, at=NOON)
+    invitation = invite(organization_id=customer.id, email="ada@example.com", role="owner", by=Inviter(ME), at=NOON)
+    for method, path, body in [
+        ("PATCH", f"members/{member.id}", {"role": "owner"}),
+        ("PATCH", f"members/{second.id}", {"role": "viewer"}),
+        ("DELETE", f"members/{second.id}", None),
+        ("POST", "invitations", {"email": "eve@example.com", "role": "owner"}),
+        ("POST", f"invitations/{invitation.id}/resend", {}),
+        ("DELETE", f"invitations/{invitation.id}", None),
+    ]:
+        status, problem = caller.ask(method, path, body)
+        assert (status, problem["code"]) == (403, "owners_only"), (method, path)
+    assert sorted(customer.memberships.values_list("role", flat=True)) == ["admin", "owner", "owner"]
+    assert [each.email for each in customer.invitations.pending()] == ["ada@example.com"]
+    assert caller.ask("PATCH", f"members/{member.id}", {"role": "viewer"})[0] == 200
 
 
 def test_a_session_acts_for_the_persons_organization_with_the_scopes_of_the_role(customer):
