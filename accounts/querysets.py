@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
+from django.apps import apps
 from django.db import models
-from django.db.models import Count, Q
+from django.db.models import Count, OuterRef, Q, Subquery
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -36,6 +37,13 @@ class ApiKeyQuerySet(models.QuerySet):
 
 class InvitationQuerySet(models.QuerySet):
     """Reads of invitations."""
+
+    def with_inviter(self) -> Self:
+        """With ``inviter_role``: what whoever invited is in the organization now; None for one who is gone."""
+        members = apps.get_model("accounts", "Membership").objects.filter(
+            organization=OuterRef("organization"), user=OuterRef("invited_by"), user__is_active=True
+        )
+        return self.select_related("invited_by").annotate(inviter_role=Subquery(members.values("role")[:1]))
 
     def pending(self) -> Self:
         """Those neither accepted nor taken back, also expired ones: they can be sent again."""

@@ -65,6 +65,11 @@ def scopes_of_role(role: str) -> frozenset[str]:
     return _ROLE_SCOPES[role]
 
 
+def may_make(role: str, other: str) -> bool:
+    """Whether a member with ``role`` may make somebody ``other``: who manages anybody but owners, owners anybody."""
+    return MANAGE in scopes_of_role(role) and (other != Role.OWNER or role == Role.OWNER)
+
+
 def effective_scopes(granted: "frozenset[str] | list[str]") -> frozenset[str]:
     """The scopes stored on a key and those that they imply."""
     found = frozenset(granted)

@@ -17,6 +17,7 @@ from django.urls import reverse
 from accounts.errors import AlreadyInvited, AlreadyMember, InvitationNotOpen, TooManyInvitations, WrongInvitee
 from accounts.models import Invitation, Membership, Organization, User
 from accounts.principal import Actor
+from accounts.scopes import may_make
 from accounts.services.members import add_member, check_role, guard_owners
 from accounts.services.organizations import live_organization, tell
 from accounts.signals import mail_wanted
@@ -40,7 +41,7 @@ class Inviter:
 
 @transaction.atomic
 def invite(*, organization_id: UUID, email: str, role: str, by: Inviter, at: datetime) -> Invitation:
-    """Let the owner of an address join, and write to them. An expired invitation is renewed.
+    """Let the owner of an address join, and write to them. An invitation that stands no longer is renewed.
 
     Raises AlreadyMember, AlreadyInvited, OwnersOnly, TooManyInvitations, InvalidRequest.
     """
@@ -50,8 +51,8 @@ def invite(*, organization_id: UUID, email: str, role: str, by: Inviter, at: dat
     guard_owners(by.actor, by.membership, role)
     if _people_with(email).filter(memberships__organization=live).exists():
         raise AlreadyMember()
-    known = live.invitations.pending().filter(email=email).first()
-    if known is not None and known.is_open(at):
+    known = live.invitations.pending().with_inviter().filter(email=email).first()
+    if known is not None and stands(known, at):
         raise AlreadyInvited(invitation_id=str(known.id))
     _limit(live, at)
     if known is not None:
@@ -109,8 +110,8 @@ def accept_invitation(*, token: str, user: User, at: datetime) -> Membership:
     """
     found = invitation_of(token, at)
     live = live_organization(found.organization_id)
-    invitation = live.invitations.select_for_update().get(id=found.id)
-    if not invitation.is_open(at):
+    invitation = live.invitations.with_inviter().select_for_update(of=("self",)).get(id=found.id)
+    if not stands(invitation, at):
         raise InvitationNotOpen()
     if not is_for(invitation, user):
         raise WrongInvitee()
@@ -125,11 +126,20 @@ def accept_invitation(*, token: str, user: User, at: datetime) -> Membership:
 
 def invitation_of(token: str, at: datetime) -> Invitation:
     """The open invitation that a link is for. Raises InvitationNotOpen."""
-    invitations = Invitation.objects.select_related("organization", "invited_by")
+    invitations = Invitation.objects.with_inviter().select_related("organization")
     invitation = invitations.filter(digest=_digest(token)).first()
-    if invitation is None or not invitation.is_open(at) or invitation.organization.is_suspended:
+    if invitation is None or not stands(invitation, at) or invitation.organization.is_suspended:
         raise InvitationNotOpen()
     return invitation
+
+
+def stands(invitation: Invitation, at: datetime) -> bool:
+    """Whether an invitation read ``with_inviter`` can be accepted: in time, and by the word of somebody who may still
+    invite to its role. What an operator or a key has said stands by itself."""
+    if not invitation.is_open(at) or invitation.invited_by_id is None:
+        return invitation.is_open(at)
+    role: str | None = invitation.inviter_role  # type: ignore[attr-defined]
+    return role is not None and may_make(role, invitation.role)
 
 
 def is_for(invitation: Invitation, user: User) -> bool:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from allauth.account.models import EmailAddress
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -23,8 +24,10 @@ from accounts.principal import Actor
 from accounts.services import (
     accept_invitation,
     add_member,
+    change_role,
     invite,
     leave,
+    remove_member,
     resend_invitation,
     revoke_invitation,
     transfer_ownership,
@@ -34,6 +37,7 @@ from accounts.services.invitations import Inviter
 from outbox.models import DomainEvent, EmailDelivery
 from tests.api.caller import Caller
 from tests.builders import NOON, make_customer, make_user, sign_in
+from tests.concurrency.parallel import run_parallel
 from tiers.services import create_tier
 
 pytestmark = pytest.mark.django_db
@@ -164,6 +168,82 @@ def test_only_owners_invite_owners(customer):
                 by=Inviter(Actor("x"), admin.user, admin),
                 at=NOON + timedelta(hours=1),
             )
+
+
+def test_an_invitation_stands_by_the_word_of_somebody_who_may_still_give_it(customer):
+    """Who is demoted takes along what they may no longer invite to; sent again by another, it stands again."""
+    owner = customer.memberships.get()
+    second = add_member(organization_id=customer.id, user=make_user(), role="owner", actor=Actor("test"), at=NOON)
+    word = Inviter(Actor("x"), second.user, second)
+    invitation, as_owner = send(customer, "heir@example.com", "owner", word)
+    _, as_member = send(customer, "ada@example.com", "member", word)
+    _, as_viewer = send(customer, "eve@example.com", "viewer", word)
+    heir, ada, eve = (make_user(email=f"{name}@example.com") for name in ("heir", "ada", "eve"))
+    who = {"membership_id": second.id, "organization_id": customer.id, "actor": Actor("x"), "at": NOON}
+    change_role(role="admin", **who)
+    with pytest.raises(InvitationNotOpen):
+        accept(as_owner, heir)
+    assert accept(as_member, ada).role == "member"
+    change_role(role="billing", **who)
+    with pytest.raises(InvitationNotOpen):
+        accept(as_viewer, eve)
+    remove_member(**who)
+    with pytest.raises(InvitationNotOpen):
+        accept(as_viewer, eve)
+    again = {"invitation_id": invitation.id, "organization_id": customer.id, "at": NOON + timedelta(minutes=2)}
+    resend_invitation(by=Inviter(Actor("x"), owner.user, owner), **again)
+    assert accept(token_of(invitation), heir, at=again["at"]).role == "owner"
+    _, renewed = send(customer, "eve@example.com", "viewer")
+    assert accept(renewed, eve).role == "viewer"
+
+
+def test_an_address_that_somebody_else_has_confirmed_lets_in_only_them(customer):
+    """Whoever writes somebody else's address into their account, or signed up with it unconfirmed, is not invited."""
+    _, token = send(customer)
+    claimant, ada = make_user(email="ada@example.com"), make_user(email="countess@example.com")
+    EmailAddress.objects.create(user=claimant, email="ada@example.com", verified=False)
+    EmailAddress.objects.create(user=ada, email="Ada@example.com", verified=True)
+    with pytest.raises(WrongInvitee):
+        accept(token, claimant)
+    assert accept(token, ada).user == ada
+    assert not EmailAddress.objects.get(user=claimant).verified
+
+
+@pytest.fixture
+def two_with_one_address():
+    """Two accounts that have the same address, confirmed by neither."""
+    people = [make_user(email=f"{name}@example.com") for name in ("first", "second")]
+    for person in people:
+        EmailAddress.objects.create(user=person, email="ada@example.com", verified=False)
+    return people
+
+
+def race(token, people):
+    return sorted(type(each).__name__ for each in run_parallel([lambda p=p: accept(token, p) for p in people]))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_invitation_that_many_accept_at_once_lets_one_in(customer, two_with_one_address):
+    _, token = send(customer)
+    assert race(token, two_with_one_address * 2) == ["InvitationNotOpen"] * 3 + ["Membership"]
+    assert customer.memberships.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_control_without_the_organizations_lock_it_lets_several_in(customer, two_with_one_address, monkeypatch):
+    def slow(*args):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.3)")
+        return is_mine(*args)
+
+    is_mine = rules.is_for
+    monkeypatch.setattr(rules, "is_for", slow)
+    monkeypatch.setattr(rules, "live_organization", lambda id: Organization.objects.get(id=id))
+    monkeypatch.setattr("accounts.services.members.live_organization", lambda id: Organization.objects.get(id=id))
+    monkeypatch.setattr(rules.models.QuerySet, "select_for_update", lambda rows, **_: rows)
+    _, token = send(customer)
+    assert race(token, two_with_one_address).count("Membership") == 2
+    assert customer.memberships.count() == 3
 
 
 def test_nobody_is_flooded(customer, monkeypatch):
