@@ -1,6 +1,6 @@
 """Named reads of accounts."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
@@ -9,6 +9,8 @@ from django.db.models import Count, OuterRef, Q, Subquery
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+STAYS_IN_SIGHT = timedelta(days=30)  # an invitation that nobody has accepted in time
 
 
 class OrganizationQuerySet(models.QuerySet):
@@ -48,6 +50,10 @@ class InvitationQuerySet(models.QuerySet):
     def pending(self) -> Self:
         """Those neither accepted nor taken back, also expired ones: they can be sent again."""
         return self.filter(accepted_at__isnull=True, revoked_at__isnull=True)
+
+    def in_sight(self, at: datetime) -> Self:
+        """Pending ones as lists show them: until STAYS_IN_SIGHT after their end."""
+        return self.pending().filter(expires_at__gt=at - STAYS_IN_SIGHT).with_inviter()
 
 
 class TeamQuerySet(models.QuerySet):

@@ -3,10 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
-from accounts.models import Mode, Role
+from accounts.models import Invitation, Mode, Role
 from accounts.scopes import Scope
+from accounts.services.invitations import stands
 from accounts.services.keys import LONGEST_OVERLAP
 from core.serializers import AmountField, StrictSerializer
 
@@ -88,6 +90,13 @@ class InvitationSerializer(serializers.Serializer):
     created_at = serializers.DateTimeField()
     sent_at = serializers.DateTimeField(help_text="When the latest e-mail was written.")
     expires_at = serializers.DateTimeField()
+    is_open = serializers.SerializerMethodField(
+        help_text="Whether it can be accepted: in time, and by the word of somebody who may still invite."
+    )
+
+    def get_is_open(self, invitation: Invitation) -> bool:
+        """The same as when somebody follows the link."""
+        return stands(invitation, timezone.now())
 
 
 class InvitationRequestSerializer(StrictSerializer):

@@ -123,7 +123,7 @@ class MemberViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.G
 
 
 class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
-    """People who are invited and have not accepted yet; expired ones too, for they can be sent again."""
+    """People who are invited and have not accepted yet; expired ones for 30 days more, since they can be sent again."""
 
     request: ApiRequest
     scope = MANAGE
@@ -134,7 +134,8 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
         """The organization's own; a test key sees none, people belong to the live organization."""
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
-        return Invitation.objects.pending().filter(organization_id=self.request.auth.organization_id)
+        own = Invitation.objects.filter(organization_id=self.request.auth.organization_id)
+        return own.in_sight(timezone.now())
 
     @extend_schema(request=shapes.InvitationRequestSerializer, responses={201: shapes.InvitationSerializer})
     @refuses(LiveOnly, OwnersOnly, AlreadyMember, AlreadyInvited, TooManyInvitations)
@@ -149,7 +150,7 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
             at=timezone.now(),
             **body.validated_data,
         )
-        return Response(self.get_serializer(invitation).data, status=201)
+        return self._answer(invitation.id, status=201)
 
     @extend_schema(responses={204: None})
     @refuses(LiveOnly, OwnersOnly)
@@ -164,8 +165,11 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
     def resend(self, request: ApiRequest, pk: UUID) -> Response:
         """Write once more, with a new link; the one before stops working."""
         _live_only(request.auth)
-        invitation = services.resend_invitation(invitation_id=pk, **self._change(request))
-        return Response(self.get_serializer(invitation).data)
+        services.resend_invitation(invitation_id=pk, **self._change(request))
+        return self._answer(pk)
+
+    def _answer(self, pk: UUID, status: int = 200) -> Response:
+        return Response(self.get_serializer(self.get_queryset().get(id=pk)).data, status=status)
 
     def _change(self, request: ApiRequest) -> dict[str, Any]:
         caller = request.auth

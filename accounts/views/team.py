@@ -1,11 +1,11 @@
 """Who belongs to an organization: members, their roles, and who is invited."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -18,7 +18,7 @@ from accounts.forms_people import InvitationForm, RoleForm
 from accounts.models import Invitation, Membership, Organization, Role
 from accounts.pages import PageRequest, organization_page, place_of
 from accounts.scopes import ANY, MANAGE
-from accounts.services.invitations import Inviter
+from accounts.services.invitations import Inviter, stands
 from core.errors import DomainError
 
 
@@ -122,7 +122,7 @@ def _team_page(request: PageRequest, form: InvitationForm, status: int = 200) ->
         "memberships": memberships,
         "me": _me(request),
         "may_manage": may_manage,
-        "invitations": _waiting(live) if may_manage else [],
+        **(_invitations(live, now) if may_manage else {}),
         "form": form,
         "roles": ROLES,
         "abilities": abilities(),
@@ -131,8 +131,13 @@ def _team_page(request: PageRequest, form: InvitationForm, status: int = 200) ->
     return render(request, "accounts/team.html", context, status=status)
 
 
-def _waiting(live: Organization) -> QuerySet[Invitation]:
-    return live.invitations.pending().select_related("invited_by").order_by("-sent_at")
+def _invitations(live: Organization, now: datetime) -> dict[str, list[Invitation]]:
+    """Those that people can accept, and those that are over and can be sent again."""
+    shown = list(live.invitations.in_sight(now).order_by("-sent_at"))
+    return {
+        "invitations": [each for each in shown if stands(each, now)],
+        "over": [each for each in shown if not stands(each, now)],
+    }
 
 
 def _change(

@@ -21,6 +21,7 @@ from accounts.errors import (
 )
 from accounts.models import Invitation, Membership, Organization, User
 from accounts.principal import Actor
+from accounts.querysets import STAYS_IN_SIGHT
 from accounts.services import (
     accept_invitation,
     add_member,
@@ -212,9 +213,8 @@ def test_an_address_that_somebody_else_has_confirmed_lets_in_only_them(customer)
 @pytest.fixture
 def two_with_one_address():
     """Two accounts that have the same address, confirmed by neither."""
-    people = [make_user(email=f"{name}@example.com") for name in ("first", "second")]
-    for person in people:
-        EmailAddress.objects.create(user=person, email="ada@example.com", verified=False)
+    people = [make_user(email="ada@example.com"), make_user(email="countess@example.com")]
+    EmailAddress.objects.create(user=people[1], email="ada@example.com", verified=False)
     return people
 
 
@@ -256,6 +256,29 @@ def test_nobody_is_flooded(customer, monkeypatch):
         send(customer, email="c@example.com")
     assert EmailDelivery.objects.count() == 2
     send(customer, email="c@example.com", at=NOON + timedelta(days=1, seconds=1))
+
+
+def test_what_is_over_stands_apart_and_leaves_the_lists_after_a_while(customer):
+    now = timezone.now()
+    owner = customer.memberships.get()
+    admin = add_member(organization_id=customer.id, user=make_user(), role="admin", actor=Actor("test"), at=NOON)
+    send(customer, "long.gone@example.com", at=now - rules.LIFETIME - STAYS_IN_SIGHT)
+    send(customer, "just.over@example.com", at=now - rules.LIFETIME)
+    send(customer, "open@example.com", at=now)
+    send(customer, "orphan@example.com", by=Inviter(Actor("x"), admin.user, admin), at=now)
+    remove_member(membership_id=admin.id, organization_id=customer.id, actor=Actor("x"), at=now)
+    page = sign_in(owner.user).get("/team/")
+    assert [each.email for each in page.context["invitations"]] == ["open@example.com"]
+    assert [each.email for each in page.context["over"]] == ["orphan@example.com", "just.over@example.com"]
+    assert "Expired" in page.content.decode() and "Inviter left or demoted" in page.content.decode()
+    listed = Caller(customer).ask("GET", "invitations")[1]["data"]
+    assert {each["email"]: each["is_open"] for each in listed} == {
+        "just.over@example.com": False,
+        "open@example.com": True,
+        "orphan@example.com": False,
+    }
+    _, token = send(customer, "long.gone@example.com", at=now)  # forgotten by the lists, and free to be invited
+    assert accept(token, make_user(email="long.gone@example.com"), at=now).role == "member"
 
 
 # ---------------------------------------------------------------- leaving and passing on
