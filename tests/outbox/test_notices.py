@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from accounts.models import Organization, Role
+from accounts.models import ApiKey, Organization, Role
 from accounts.principal import Actor
 from accounts.services import revoke_api_key
 from credits.services import deduct_credits, grant_credits
@@ -167,6 +167,16 @@ def test_a_key_is_announced_once_before_it_ends(customer):
     assert [announce_expiring_keys(at=now), announce_expiring_keys(at=now)] == [1, 0]
     assert DomainEvent.objects.get(type="api_key.expiring").data["key_id"] == str(soon.id)
     assert announce_expiring_keys(at=now + timedelta(days=3)) == 1  # the other one, by then
+
+
+def test_keys_that_are_announced_already_keep_no_other_from_its_turn(customer):
+    now = timezone.now()
+    keys = [make_key(customer, at=now, expires_at=now + timedelta(days=day))[0] for day in (1, 2, 3, 4, 5)]
+    assert [announce_expiring_keys(at=now, limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    told = DomainEvent.objects.filter(type="api_key.expiring").order_by("data__expires_at")
+    assert [event.data["key_id"] for event in told] == [str(key.id) for key in keys]
+    ApiKey.objects.filter(id=keys[0].id).update(expires_at=now + timedelta(days=6, microseconds=1))
+    assert [announce_expiring_keys(at=now) for _ in range(2)] == [1, 0]  # another end is news again
 
 
 @pytest.mark.parametrize("rows", [1, 30])
