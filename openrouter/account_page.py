@@ -56,7 +56,7 @@ def status_of(organization: Organization) -> Status:
 
 
 def _account(organization_id: UUID) -> ProviderAccount | None:
-    return ProviderAccount.objects.filter(organization_id=organization_id).first()
+    return ProviderAccount.objects.defer("secret").filter(organization_id=organization_id).first()
 
 
 def _may_have_own_key(organization_id: UUID) -> bool:

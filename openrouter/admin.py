@@ -16,6 +16,7 @@ from core.errors import DomainError
 from core.money import to_wire
 from openrouter import services
 from openrouter.client import ProviderError
+from openrouter.errors import ByokKeyUnreadable
 from openrouter.models import (
     Attempt,
     ByokCredential,
@@ -170,7 +171,7 @@ class ByokCredentialAdmin(_SecretKeeper):
         for credential in queryset.select_related("organization"):
             try:
                 working += services.verify_byok(credential=credential, at=timezone.now())
-            except ProviderError:
+            except (ProviderError, ByokKeyUnreadable):
                 unasked += 1
         level = messages.WARNING if unasked or working < len(queryset) else messages.SUCCESS
         self.message_user(request, f"{working} of {len(queryset)} work; {unasked} could not be checked.", level)

@@ -69,6 +69,14 @@ class ByokKeyRefused(DomainError):
     title = "This OpenRouter key cannot be used."
 
 
+class ByokKeyUnreadable(DomainError):
+    """No key of the ring opens what is stored: it was lost, or the row was altered. Storing it anew helps."""
+
+    code = "byok_key_unreadable"
+    status = 409
+    title = "The stored OpenRouter key cannot be read any more. Enter it again."
+
+
 class NoByokKey(DomainError):
     """The organization has stored no key of its own."""
 

@@ -13,6 +13,7 @@ from openrouter.fields import SecretTextField
 from openrouter.querysets import (
     AttemptQuerySet,
     DifferenceQuerySet,
+    OwnKeys,
     ProviderAccountQuerySet,
     RetiredKeyQuerySet,
 )
@@ -121,6 +122,8 @@ class ByokCredential(models.Model):
     verified_at = models.DateTimeField()
     last_error = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = OwnKeys()
 
     class Meta:
         verbose_name = "customer’s own key"

@@ -12,6 +12,15 @@ def _unclaimed(at: datetime) -> Q:
     return Q(claimed_until__isnull=True) | Q(claimed_until__lte=at)
 
 
+class OwnKeys(models.Manager):
+    """Customers' own keys without the secret, which is read by whoever calls with it: a page about a key opens, and the
+    key can be replaced, also when nothing can read it any more."""
+
+    def get_queryset(self) -> models.QuerySet:
+        """Everything else."""
+        return super().get_queryset().defer("secret")
+
+
 class ProviderAccountQuerySet(models.QuerySet):
     """Reads of sub-keys."""
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from openrouter import recovery, services
 from openrouter.client import ProviderError
+from openrouter.errors import ByokKeyUnreadable
 from openrouter.models import ByokCredential, ProviderAccount
 from openrouter.reconciliation import reconcile
 from openrouter.recovery.totals import take_first_readings
@@ -102,7 +103,7 @@ def verify_own_keys() -> int:
     for credential in ByokCredential.objects.select_related("organization").iterator(chunk_size=200):
         try:
             working += services.verify_byok(credential=credential, at=timezone.now())
-        except ProviderError as error:
+        except (ProviderError, ByokKeyUnreadable) as error:
             log.warning("openrouter.byok.unchecked", organization=str(credential.organization_id), reason=str(error))
             note_problem(f"The key of {credential.organization_id} could not be checked: {error}")
     return working

@@ -135,6 +135,8 @@ def check_own_key(request: PageRequest) -> HttpResponse:
             is_good = services.verify_byok(credential=credential, at=timezone.now())
         except ProviderError:
             messages.error(request, _("OpenRouter cannot be reached at the moment. Try again."))
+        except DomainError as refusal:
+            messages.error(request, refusal.detail)
         else:
             said = _("OpenRouter accepts the key.") if is_good else _("OpenRouter refuses the key: replace it.")
             (messages.success if is_good else messages.error)(request, said)

@@ -30,6 +30,7 @@ from openrouter.upstreams import manageable_modes
 def _account_of(organization_id: UUID) -> ProviderAccount:
     """The organization's account. Raises NoProviderAccount."""
     accounts = ProviderAccount.objects.select_related("organization__byok_credential")
+    accounts = accounts.defer("secret", "organization__byok_credential__secret")
     account = accounts.exclude(status=AccountStatus.DELETED).filter(organization_id=organization_id).first()
     if account is None:
         raise NoProviderAccount()

@@ -12,7 +12,8 @@ from accounts.models import Organization
 from accounts.principal import Actor
 from core.errors import NotFound
 from openrouter.client import OpenRouterClient, OwnKey, ProviderError, ProviderUnauthorized
-from openrouter.errors import ByokKeyRefused, ByokNotAllowed, NoByokKey, ProviderNotAvailable
+from openrouter.errors import ByokKeyRefused, ByokKeyUnreadable, ByokNotAllowed, NoByokKey, ProviderNotAvailable
+from openrouter.fields import UndecryptableSecret
 from openrouter.models import ByokCredential, ProviderAccount, RetiredKey
 from openrouter.upstreams import upstream_for
 from outbox.services import publish
@@ -102,10 +103,15 @@ def remove_byok(*, organization_id: UUID, actor: Actor, at: datetime) -> None:
 
 
 def verify_byok(*, credential: ByokCredential, at: datetime) -> bool:
-    """Ask the provider again about a stored key; one that it refuses is switched off. Raises ProviderError."""
+    """Ask the provider again about a stored key; one that it refuses is switched off.
+
+    Raises ByokKeyUnreadable, ProviderError.
+    """
     upstream = upstream_for(credential.organization.mode)
     try:
         OpenRouterClient(upstream.base_url, "").own_key(credential.secret)
+    except UndecryptableSecret:
+        raise ByokKeyUnreadable from None
     except ProviderUnauthorized as error:
         _switch_off(credential, str(error), at)
         return False

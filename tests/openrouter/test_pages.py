@@ -5,7 +5,8 @@ from django.core.cache import cache
 
 from accounts.models import Membership
 from openrouter.models import AccountStatus, ByokCredential, ProviderAccount
-from tests.builders import make_organization, make_user, sign_in
+from openrouter.tasks import verify_own_keys
+from tests.builders import make_key, make_organization, make_user, sign_in
 from tests.openrouter.building import fresh, make_active, make_pending
 from tests.openrouter.conftest import CUSTOMER_KEY
 from tests.openrouter.tiering import put_on_tier
@@ -66,6 +67,26 @@ def test_an_own_key_is_checked_replaced_and_forgotten_and_never_shown(provider):
     assert "In use" in text and f"…{CUSTOMER_KEY[-4:]}" in text and CUSTOMER_KEY not in text
     page.post("/openrouter/own-key/check/")
     assert "OpenRouter accepts the key." in text_of(page)
+    page.post("/openrouter/own-key/remove/")
+    assert not ByokCredential.objects.exists()
+
+
+def test_an_own_key_that_nothing_can_read_any_more_is_said_replaced_and_forgotten(provider, settings):
+    organization = make_organization()
+    put_on_tier(organization, byok_allowed=True)
+    page = browser(organization)
+    page.post("/openrouter/own-key/", {"key": CUSTOMER_KEY})
+    settings.FIELD_ENCRYPTION_KEYS = ["another ring altogether"]
+    assert page.post("/openrouter/own-key/check/").status_code == 302
+    assert "cannot be read any more. Enter it again." in text_of(page)
+    _, secret = make_key(organization)
+    asked = page.get("/api/v1/openrouter/byok", headers={"Authorization": f"Bearer {secret}"})
+    assert (asked.status_code, asked.json()["last_four"]) == (200, CUSTOMER_KEY[-4:])
+    assert verify_own_keys() == 0
+    page.post("/openrouter/own-key/", {"key": CUSTOMER_KEY})
+    page.post("/openrouter/own-key/check/")
+    assert "OpenRouter accepts the key." in text_of(page)
+    settings.FIELD_ENCRYPTION_KEYS = ["a third one"]
     page.post("/openrouter/own-key/remove/")
     assert not ByokCredential.objects.exists()
 
