@@ -21,6 +21,7 @@ app.conf.beat_schedule = {
     "tell of expiring keys": {"task": "outbox.tasks.tell_of_expiring_keys", "schedule": 3600},
     "forget old runs and e-mails": {"task": "outbox.tasks.forget_old", "schedule": crontab(hour="3", minute="40")},
     "forget old answers": {"task": "accounts.tasks.clean_idempotency_records", "schedule": 3600},
+    "forget sessions that are over": {"task": "accounts.tasks.clean_sessions", "schedule": 3600},
     "expire holds": {"task": "credits.tasks.expire_holds", "schedule": 30},
     "expire lots": {"task": "credits.tasks.expire_lots", "schedule": 60},
     "tell of short and expiring credit": {"task": "credits.tasks.alert_shortages", "schedule": 300},
