@@ -6,6 +6,7 @@ Standard library only, so that it can speak before anything else is loaded. ``py
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
 
 from config.local import load_local_environment
 
@@ -13,6 +14,7 @@ SHORTEST_SECRET = 32  # characters
 FEWEST_CHARACTERS = 10  # different ones
 _PLACEHOLDERS = ("changeme", "change-me", "change_me", "insecure", "not-secret", "example", "placeholder")
 _PAYMENT_PROVIDERS = ("manual", "stripe", "sandbox")
+_HERE = ("localhost", "127.0.0.1", "::1")
 _TRUE = ("true", "on", "ok", "y", "yes", "1")
 _HINT = (
     "Put it into the environment or .env (.env.example lists all), then start again.\n"
@@ -30,9 +32,11 @@ def begin() -> None:
 
 def refusal_of(environment: Mapping[str, str]) -> str:
     """Why Farebox does not start in ``environment``; empty when it does. Secrets themselves are never repeated."""
-    if environment.get("DEBUG", "").strip().lower() in _TRUE or "pytest" in sys.modules:
+    if "pytest" in sys.modules:
         return ""
-    problems = list(_problems(environment))
+    is_development = environment.get("DEBUG", "").strip().lower() in _TRUE
+    problems = [] if is_development else list(_problems(environment))
+    problems += _issuer(environment.get("OIDC_ISSUER", ""), may_be_here=is_development)
     if not problems:
         return ""
     return "\n".join(["Farebox does not start:", *(f"  {problem}" for problem in problems), _HINT])
@@ -57,6 +61,16 @@ def _problems(environment: Mapping[str, str]) -> Iterator[str]:
         )
     if provider == "stripe" and not environment.get("STRIPE_SECRET_KEY"):
         yield "STRIPE_SECRET_KEY is not set. PAYMENT_PROVIDER=stripe needs it."
+
+
+def _issuer(address: str, *, may_be_here: bool) -> Iterator[str]:
+    """Whoever says who somebody is must be known for sure. While developing, one on this very machine is."""
+    if not address:
+        return
+    url = urlsplit(address)
+    is_here = may_be_here and url.scheme == "http" and url.hostname in _HERE
+    if not (is_here or (url.scheme == "https" and url.hostname)):
+        yield f"OIDC_ISSUER is {address[:80]!r}. Anybody in between could sign in as anybody: name an https:// address."
 
 
 def _calls_cost_nothing(environment: Mapping[str, str]) -> bool:

@@ -107,6 +107,29 @@ def test_a_provider_of_payments_must_be_known_and_have_its_key(production, chang
     assert refusal(**changes) == said
 
 
+@pytest.mark.parametrize("debug", ["", "1"])
+@pytest.mark.parametrize(
+    ("issuer", "while_developing"),
+    [
+        ("https://id.example.com", True),
+        ("http://127.0.0.1:9000/realms/x", True),
+        ("http://localhost:9000", True),
+        ("http://[::1]:9000", True),
+        ("http://id.example.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("ftp://localhost", False),
+        ("https://", False),
+        ("id.example.com", False),
+    ],
+)
+def test_an_issuer_of_sign_ins_is_asked_over_https_or_on_this_machine_while_developing(
+    production, issuer, while_developing, debug
+):
+    accepted = while_developing if debug else issuer.startswith("https://id")
+    said = startup.refusal_of(in_production(OIDC_ISSUER=issuer, DEBUG=debug))
+    assert (said == "") == accepted and ("OIDC_ISSUER" in said) != accepted
+
+
 @pytest.mark.parametrize(
     "upstream",
     [{}, {"OPENROUTER_BASE_URL": "https://openrouter.ai/api/v1"}, {"OPENROUTER_SANDBOX_URL": BOX}],
