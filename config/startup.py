@@ -65,12 +65,17 @@ def _problems(environment: Mapping[str, str]) -> Iterator[str]:
 
 def _issuer(address: str, *, may_be_here: bool) -> Iterator[str]:
     """Whoever says who somebody is must be known for sure. While developing, one on this very machine is."""
-    if not address:
-        return
-    url = urlsplit(address)
-    is_here = may_be_here and url.scheme == "http" and url.hostname in _HERE
-    if not (is_here or (url.scheme == "https" and url.hostname)):
+    if address and not _is_sure(address, may_be_here=may_be_here):
         yield f"OIDC_ISSUER is {address[:80]!r}. Anybody in between could sign in as anybody: name an https:// address."
+
+
+def _is_sure(address: str, *, may_be_here: bool) -> bool:
+    try:
+        url = urlsplit(address)
+    except ValueError:
+        return False
+    is_here = may_be_here and url.scheme == "http" and url.hostname in _HERE
+    return is_here or (url.scheme == "https" and bool(url.hostname))
 
 
 def _calls_cost_nothing(environment: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
+from uuid import UUID
 
 from django.db.models import Model, QuerySet
 
@@ -22,6 +23,24 @@ class Position(Protocol[M]):
 
     def newer(self, rows: QuerySet[M], position: str) -> QuerySet[M]:
         """What precedes it."""
+
+
+class ById(Generic[M]):
+    """Position in a list of rows whose ids are made in the order of time."""
+
+    order: tuple[str, ...] = ("-id",)
+
+    def of(self, row: M) -> str:
+        """The id as text."""
+        return str(row.pk)
+
+    def older(self, rows: QuerySet[M], position: str) -> QuerySet[M]:
+        """Made before."""
+        return rows.filter(id__lt=UUID(position))
+
+    def newer(self, rows: QuerySet[M], position: str) -> QuerySet[M]:
+        """Made after."""
+        return rows.filter(id__gt=UUID(position))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,13 @@
 """Named reads of coupons."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
+from typing import Self
 from uuid import UUID
 
 from django.db import models
 from django.db.models import F, OuterRef, Q, Subquery
 
 from tiers.models import Tier
-
-if TYPE_CHECKING:
-    from coupons.models import Redemption
 
 
 class CouponQuerySet(models.QuerySet):
@@ -54,21 +51,3 @@ class RedemptionQuerySet(models.QuerySet):
         """With the coupon of each, and the name of the tier that it lends."""
         current = Tier.objects.current().filter(slug=OuterRef("coupon__tier_slug"))
         return self.select_related("coupon").annotate(lent_tier=Subquery(current.values("name")[:1]))
-
-
-class ById:
-    """Position in a list of redemptions: ids are made in the order of time."""
-
-    order: tuple[str, ...] = ("-id",)
-
-    def of(self, row: "Redemption") -> str:
-        """The id as text."""
-        return str(row.id)
-
-    def older(self, rows: "models.QuerySet[Redemption]", position: str) -> "models.QuerySet[Redemption]":
-        """Made before."""
-        return rows.filter(id__lt=UUID(position))
-
-    def newer(self, rows: "models.QuerySet[Redemption]", position: str) -> "models.QuerySet[Redemption]":
-        """Made after."""
-        return rows.filter(id__gt=UUID(position))

@@ -12,12 +12,11 @@ from accounts.addresses import address_of_request
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import BILLING, Scope
 from core.errors import DomainError
-from core.keyset import read_page
+from core.keyset import ById, read_page
 from coupons.eligibility import offered_coupon
 from coupons.forms import RedeemForm
 from coupons.guessing import count_attempt
 from coupons.models import Coupon, Redemption
-from coupons.querysets import ById
 from coupons.services import redeem_coupon
 from coupons.words import gift_of
 

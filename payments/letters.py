@@ -3,24 +3,19 @@
 Of all tries of one payment the first that is declined is told of, and the end; the tries between are not.
 """
 
-from datetime import timedelta
-
 from django.conf import settings
-from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.contacts import billing_contacts
+from core.letters import letter
 from outbox.mail import queue_email
 from outbox.models import DomainEvent
-from outbox.notices.services import wanting
+from outbox.notices.services import NEWS_FOR, wanting
 from outbox.registry import handles
 from payments.models import Payment
 from payments.notices import FAILED, PAID
 from payments.providers import EXTERNAL
 from payments.words import description_of
-
-# What is found out later is no news any more; the pages tell it.
-NEWS_FOR = timedelta(days=7)
 
 
 @handles("payment.declined")
@@ -56,13 +51,12 @@ def _write(about: str, event: DomainEvent) -> None:
             "person": person,
             "address": settings.PUBLIC_URL,
         }
-        # The first line of the template is the subject.
-        subject, _, body = render_to_string(f"payments/mail/{about}.txt", context).strip().partition("\n")
+        subject, body = letter(f"payments/mail/{about}.txt", context)
         queue_email(
             key=f"payment:{payment.id}:{about}:{person.pk}",
             recipient=person.email,
             subject=subject,
-            body=body.strip() + "\n",
+            body=body,
             organization_id=payment.organization_id,
             at=event.created_at,
         )

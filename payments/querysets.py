@@ -1,14 +1,10 @@
 """Named reads of payments."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Self
-from uuid import UUID
+from typing import Self
 
 from django.db import models
 from django.db.models import F, Q
-
-if TYPE_CHECKING:
-    from payments.models import Payment
 
 
 class PaymentQuerySet(models.QuerySet):
@@ -54,21 +50,3 @@ class IncomingEventQuerySet(models.QuerySet):
     def waiting(self, at: datetime) -> Self:
         """Not processed and due, oldest first."""
         return self.filter(processed_at__isnull=True, retry_at__lte=at).order_by("received_at", "id")
-
-
-class ByTime:
-    """Position in a list by time: the payment's id, which sorts by when it was made."""
-
-    order: tuple[str, ...] = ("-id",)
-
-    def of(self, row: "Payment") -> str:
-        """The id as text."""
-        return str(row.id)
-
-    def older(self, rows: "models.QuerySet[Payment]", position: str) -> "models.QuerySet[Payment]":
-        """Made before."""
-        return rows.filter(id__lt=UUID(position))
-
-    def newer(self, rows: "models.QuerySet[Payment]", position: str) -> "models.QuerySet[Payment]":
-        """Made after."""
-        return rows.filter(id__gt=UUID(position))

@@ -18,13 +18,12 @@ from accounts.pages import PageRequest, organization_page
 from accounts.scopes import BILLING, Scope
 from core.errors import DomainError
 from core.ids import uuid7
-from core.keyset import read_page
+from core.keyset import ById, read_page
 from credits.balances import current_balance
 from payments import services
 from payments.forms import SUGGESTED, BuyForm, TopUpForm
 from payments.models import AutoTopUp, Payment, PaymentMethod
 from payments.providers import provider_name_for
-from payments.querysets import ByTime
 from payments.services.top_ups import spent_this_month
 
 PAGE_SIZE = 25
@@ -171,7 +170,7 @@ def _overview(request: PageRequest, form: TopUpForm | None = None) -> dict[str, 
     organization_id = request.organization.id
     rule = AutoTopUp.objects.filter(organization_id=organization_id).first()
     own = Payment.objects.filter(organization_id=organization_id)
-    page = read_page(own, ByTime(), before=request.GET.get("before"), after=request.GET.get("after"), size=PAGE_SIZE)
+    page = read_page(own, ById(), before=request.GET.get("before"), after=request.GET.get("after"), size=PAGE_SIZE)
     return {
         "page": page,
         "owed": own.unsettled().exclude(purpose="credits").newest_first()[:5],

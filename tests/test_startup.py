@@ -119,6 +119,7 @@ def test_a_provider_of_payments_must_be_known_and_have_its_key(production, chang
         ("http://127.0.0.1.example.com", False),
         ("ftp://localhost", False),
         ("https://", False),
+        ("https://[::1", False),
         ("id.example.com", False),
     ],
 )

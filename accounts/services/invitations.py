@@ -11,7 +11,6 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import models, transaction
-from django.template.loader import render_to_string
 from django.urls import reverse
 
 from accounts.errors import AlreadyInvited, AlreadyMember, InvitationNotOpen, TooManyInvitations, WrongInvitee
@@ -22,6 +21,7 @@ from accounts.services.members import add_member, check_role, guard_owners
 from accounts.services.organizations import live_organization, tell
 from accounts.signals import mail_wanted
 from core.errors import InvalidRequest, NotFound
+from core.letters import letter
 
 LIFETIME = timedelta(days=7)
 # E-mails that an organization may have sent in a day, and how soon the same one may be sent again.
@@ -186,13 +186,13 @@ def _send(invitation: Invitation, at: datetime) -> None:
     invitation.save()
     link = f"{settings.PUBLIC_URL}{reverse('invitation', args=[token])}"
     facts = {"invitation": invitation, "link": link, "inviter": _name_of(invitation.invited_by)}
-    subject, _, body = render_to_string("accounts/mail/invitation.txt", facts).strip().partition("\n")
+    subject, body = letter("accounts/mail/invitation.txt", facts)
     mail_wanted.send(
         Invitation,
         key=f"invitation:{invitation.id}:{invitation.times_sent}",
         recipient=invitation.email,
         subject=subject,
-        body=body.strip() + "\n",
+        body=body,
         organization_id=invitation.organization_id,
         at=at,
     )

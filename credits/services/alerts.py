@@ -14,10 +14,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce
-from django.template.loader import render_to_string
 
 from accounts.contacts import billing_contacts
 from accounts.models import Mode
+from core.letters import letter
 from core.money import MoneyField
 from credits.models import CreditAccount, Lot, LotKind
 from credits.notices import EXPIRING, LOW
@@ -153,7 +153,8 @@ def _open(organization_id: UUID, kind: str, event_id: UUID, at: datetime, subjec
 def _write(kind: str, organization_id: UUID, event_id: UUID, about: dict[str, Any], at: datetime) -> int:
     people = wanting(billing_contacts(organization_id), EXPIRING if kind == AlertKind.EXPIRING else LOW)
     for person in people:
-        subject, body = _words(kind, {**about, "person": person, "address": settings.PUBLIC_URL})
+        context = {**about, "person": person, "address": settings.PUBLIC_URL}
+        subject, body = letter(f"credits/mail/{kind}.txt", context)
         queue_email(
             key=f"{event_id}:{person.pk}",
             recipient=person.email,
@@ -163,9 +164,3 @@ def _write(kind: str, organization_id: UUID, event_id: UUID, about: dict[str, An
             at=at,
         )
     return len(people)
-
-
-def _words(kind: str, context: dict[str, Any]) -> tuple[str, str]:
-    """The first line of the template is the subject."""
-    subject, _, body = render_to_string(f"credits/mail/{kind}.txt", context).strip().partition("\n")
-    return subject, body.strip() + "\n"

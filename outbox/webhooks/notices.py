@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from django.conf import settings
-from django.template.loader import render_to_string
 
 from accounts.contacts import managers_of
+from core.letters import letter
 from outbox.mail import queue_email
 from outbox.webhooks.models import WebhookEndpoint
 
@@ -16,14 +16,13 @@ def tell_owners(*, endpoint: WebhookEndpoint, why: str, at: datetime) -> int:
     people = managers_of(organization.live_organization_id or organization.id)
     for person in people:
         context = {"endpoint": endpoint, "why": why, "person": person, "address": settings.PUBLIC_URL}
-        text = render_to_string("outbox/mail/webhook_disabled.txt", context)
-        subject, _, body = text.strip().partition("\n")
+        subject, body = letter("outbox/mail/webhook_disabled.txt", context)
         queue_email(
             # An endpoint that is disabled a second time is news again.
             key=f"webhook:{endpoint.id}:{at:%Y%m%d%H%M%S%f}:{person.pk}",
             recipient=person.email,
             subject=subject,
-            body=body.strip() + "\n",
+            body=body,
             organization_id=organization.id,
             at=at,
         )

@@ -15,11 +15,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import MANAGE
 from core.errors import DomainError
-from core.keyset import read_page
+from core.keyset import ById, read_page
 from outbox.webhooks import services
 from outbox.webhooks.forms import EndpointForm, RotateForm
 from outbox.webhooks.models import State, WebhookEndpoint, WebhookMessage
-from outbox.webhooks.positions import ById
 from outbox.webhooks.registry import native_types
 
 PAGE_SIZE = 25
