@@ -16,5 +16,6 @@ urlpatterns = [
     path("", include("coupons.routes")),
     path("", include("metering.routes")),
     path("", include("openrouter.routes")),
+    path("", include("advice.routes")),
     re_path("", api_not_found),
 ]

@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "billing",
     "billing_api",
     "openrouter",
+    "advice",
     "config.apps.FareboxConfig",
 ]
 

@@ -37,6 +37,7 @@ urlpatterns = [
     path("", include("tiers.urls")),
     path("", include("metering.urls")),
     path("", include("openrouter.urls")),
+    path("", include("advice.urls")),
 ]
 
 handler400 = "config.errors.bad_request"

@@ -133,16 +133,20 @@ class ByokCredential(models.Model):
 
 
 class RoutingRule(models.Model):
-    """What the operator adds to calls of a model that name no fallbacks of their own: see gateway/routing.py.
+    """What is changed in calls of a model that name no fallbacks of their own: see gateway/routing.py.
 
-    Of several that fit a call the first by ``priority`` applies, alone; among equals an organization's own comes before
-    its tier's and that before everybody's, and a model's before its author's.
+    An operator writes it, or an organization that follows a recommendation, for its own calls. Of several that fit a
+    call the first by ``priority`` applies, alone; among equals an organization's own comes before its tier's and that
+    before everybody's, and a model's before its author's.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     match = models.CharField("calls of", max_length=160)  # a model's id, or "author/*"
     organization = models.ForeignKey(Organization, models.CASCADE, null=True, blank=True, related_name="+")
     tier_slug = models.CharField("tier", max_length=40, blank=True)  # neither: everybody
+    # this model answers, if it can
+    replacement = models.CharField("use instead", max_length=160, blank=True, default="", db_default="")
+    max_tokens = models.PositiveIntegerField("longest answer", null=True, blank=True)  # where the request names none
     fallbacks = ArrayField(models.CharField(max_length=160), default=list, blank=True)  # in order
     provider = models.JSONField("provider preferences", default=dict, blank=True)
     priority = models.PositiveSmallIntegerField(default=100)  # the lowest first

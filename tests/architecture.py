@@ -14,6 +14,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "coupons": {"core", "accounts", "outbox", "credits", "payments", "tiers"},
     "billing": {*_CHAIN[:-1], "coupons"},
     "billing_api": {*_CHAIN, "coupons", "billing"},
+    "advice": {*_CHAIN, "coupons"},
     "sandbox": {"core"},
     "sdk": set(),
     "tools": {"config"},  # config.local alone: the one part of it that needs nothing installed
@@ -22,7 +23,7 @@ OURS = {*MAY_IMPORT, "config"}
 # A command is an edge: this one hands over to the stand-in and needs an installed app to be found in.
 COMMANDS = {("openrouter/management/commands/openrouter_sandbox.py", "sandbox")}
 MONEY_FOLDERS = (
-    *("accounts", "billing", "billing_api", "core", "coupons", "credits", "metering", "openrouter", "outbox"),
+    *("accounts", "advice", "billing", "billing_api", "core", "coupons", "credits", "metering", "openrouter", "outbox"),
     *("payments", "tiers"),
 )
 HTTP_CLIENTS = {"requests", "aiohttp", "httpx", "httpx2", "urllib3", "http.client", "urllib.request"}

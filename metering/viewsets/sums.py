@@ -1,5 +1,6 @@
 """REST API of the meter's sums: parse, read the rollups, answer."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any, cast
@@ -24,19 +25,23 @@ from tiers.permits import first_day_kept, refuse_history
 from tiers.querysets import terms_for
 
 
-class SumsView(APIView):
-    """Base of the sums: whose usage, over which range, of what."""
+class RangeQuestion:
+    """A view that asks about a range: whose usage, over which days of its history, of what."""
 
-    scope = Scope.USAGE_READ
-
-    def asked(self, request: Request, shape: type[ranges.RangeSerializer] = ranges.RangeSerializer) -> dict[str, Any]:
-        """The organization and what the query says: ``span``, ``only`` and whatever ``shape`` adds."""
+    def asked(
+        self,
+        request: Request,
+        shape: type[ranges.RangeSerializer] = ranges.RangeSerializer,
+        given: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The organization and what ``given`` (else the query) says: ``span``, ``only`` and whatever ``shape`` adds."""
         organization_id = cast(Principal, request.auth).organization_id
         zone = ZoneInfo(Organization.objects.values_list("time_zone", flat=True).get(pk=organization_id))
-        query = shape(data=request.query_params.dict(), context={"zone": zone})
+        given = request.query_params.dict() if given is None else given
+        query = shape(data=given, context={"zone": zone})
         query.is_valid(raise_exception=True)
         asked = {"organization_id": organization_id, **query.validated_data}
-        asked["span"] = self._within_history(asked["span"], organization_id, is_exact="from" in request.query_params)
+        asked["span"] = self._within_history(asked["span"], organization_id, is_exact="from" in given)
         return asked
 
     def kept(self, organization_id: UUID, zone: ZoneInfo) -> date | None:
@@ -52,6 +57,12 @@ class SumsView(APIView):
         if is_exact or span.end <= first:
             raise refuse_history(organization_id)
         return replace(span, start=first)
+
+
+class SumsView(RangeQuestion, APIView):
+    """Base of the sums."""
+
+    scope = Scope.USAGE_READ
 
 
 def _dearest_first(rows: list[Row]) -> list[Row]:

@@ -15,10 +15,20 @@ from metering.price_book import book, card_for_async
 from openrouter.gateway.access import OWN, Access, Key, access
 from openrouter.gateway.call import Call, Candidate, Route
 from openrouter.gateway.errors import CallRefused
+from openrouter.gateway.fingerprint import fingerprint_of
 from openrouter.gateway.lookups import Lookups
 from openrouter.gateway.parse import RequestBody, flag
 from openrouter.gateway.periods import present_terms
-from openrouter.gateway.routing import add_fallbacks, add_preferences, fallbacks_of, rule_facts, rule_for
+from openrouter.gateway.routing import (
+    Followed,
+    add_preferences,
+    fallbacks_of,
+    limit_of,
+    name_candidates,
+    replacement_of,
+    rule_facts,
+    rule_for,
+)
 from openrouter.gateway.tags import read_tags
 from openrouter.gateway.ticket import Ticket
 from openrouter.gateway.wire import Exchange
@@ -77,6 +87,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
         streams=streams or route.is_audio,
         tags=read_tags(exchange.header(b"x-farebox-tags"), body.data.get("metadata")),
         rule=rule,
+        fingerprint=fingerprint_of(exchange.body, principal.organization_id),
     )
     return Call(
         ticket=ticket,
@@ -88,25 +99,31 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
         key=key,
         base_url=keys.base_url,
         has_added_fallbacks=len(candidates) > len(names),
+        output_limit=rule.get("max_tokens"),
     )
 
 
 async def _follow_rule(
     body: RequestBody, candidates: list[Candidate], principal: Principal, terms: TierTerms, at: datetime
 ) -> dict[str, Any]:
-    """Apply the operator's routing rule to the request, its fallbacks to ``candidates`` too; what the rule did."""
+    """Apply the routing rule to the request, and to ``candidates`` whom it adds; what the rule did."""
     first = candidates[0]
     rule = await rule_for(first.names, principal.organization_id, terms.slug)
     if rule is None:
         return {}
-    fallbacks: list[Candidate] = []
+    did = Followed(max_tokens=limit_of(body, rule))
     if not body.data.get("models"):
         found = await fallbacks_of(rule, first, at)
-        fallbacks = [each for each in found if may_use(each, principal, terms)]
-    if fallbacks:
-        add_fallbacks(body, fallbacks)
-        candidates += fallbacks
-    return rule_facts(rule, fallbacks, prefers=add_preferences(body, rule.provider))
+        did.fallbacks = [each for each in found if may_use(each, principal, terms)]
+        other = await replacement_of(rule, first, at)
+        if other is not None and may_use(other, principal, terms):
+            did.replaces = first.name
+            candidates.insert(0, other)
+        candidates += did.fallbacks
+        if len(candidates) > 1:
+            name_candidates(body, candidates)
+    did.prefers = add_preferences(body, rule.provider)
+    return rule_facts(rule, did)
 
 
 def _choose_key(keys: Access, terms: TierTerms) -> Key:

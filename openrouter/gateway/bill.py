@@ -156,6 +156,10 @@ def _metadata(ticket: Ticket, reading: Reading, ending: Ending) -> dict[str, Any
         facts |= {"requested": ticket.models[0], "served": reading.model[:160]}
     if reading.finish_reason:
         facts["finish_reason"] = reading.finish_reason[:40]
+    if ticket.asked_output is not None:
+        facts["asked_max_tokens"] = ticket.asked_output
+    if ticket.fingerprint:
+        facts["fingerprint"] = ticket.fingerprint
     if ticket.rule:
         facts["routing_rule"] = ticket.rule
     if ticket.streams:

@@ -90,6 +90,7 @@ class Call:
     has_added_fallbacks: bool = False  # by a routing rule: the call can do without
     sized: dict[str, Any] | None = None  # the makeup of its prompt in counts, if it was measured
 
+    output_limit: int | None = None  # the longest answer by a routing rule, where the client names none
     @property
     def id(self) -> UUID:
         """The hold's."""

@@ -37,8 +37,8 @@ def estimate(call: Call) -> None:
     reserves nothing and is passed on as it is; one that has no bound with the fallbacks of a routing rule goes without.
     """
     if call.route.may_stream:
-        call.asked_output = call.ticket.output_cap = asked_output(call.body.data)
-    if call.uses_own_key:
+        call.asked_output = call.ticket.asked_output = call.ticket.output_cap = asked_output(call.body.data)
+    if call.uses_own_key and not call.budget_ids:
         return
     try:
         _size(call)
@@ -114,7 +114,7 @@ def _shape(call: Call) -> CallShape:
         raw=call.body.raw,
         models=_models(call),
         asked_output=call.asked_output,
-        default_output=settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
+        default_output=call.output_limit or settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
     )
 
 

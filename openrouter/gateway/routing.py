@@ -1,9 +1,10 @@
 """The operator's routing rules on their way into calls.
 
-A rule adds fallbacks to a request that names none, and provider preferences under the request's own. It never makes
-anything worse: what the caller may not use, what has no certain price, and what costs money where a free model was
-asked for is left out, and a call that could not be made with its fallbacks is made without them. Calls with the
-customer's own key are the customer's to route.
+A rule has another model answer, names a longest answer, adds fallbacks to a request that names none, and adds provider
+preferences under the request's own. It never makes anything worse: what the caller may not use, what has no certain
+price, and what costs money where a free model was asked for is left out, and a call that could not be made with its
+fallbacks is made without them. The model asked for stays behind the one that answers instead. Calls with the customer's
+own key are the customer's to route.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,6 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from metering.call_request import asked_output
 from metering.price_book import card_for_async
 from openrouter.gateway.call import Candidate
 from openrouter.gateway.memo import Memo
@@ -67,6 +69,14 @@ async def fallbacks_of(rule: RoutingRule, first: Candidate, at: datetime) -> lis
     return [each for each in found if can_fall_back(each, first)]
 
 
+async def replacement_of(rule: RoutingRule, first: Candidate, at: datetime) -> Candidate | None:
+    """The model that answers in place of ``first``, if the rule names one that can be held for."""
+    if not rule.replacement or rule.replacement in first.names:
+        return None
+    found = Candidate(rule.replacement, await card_for_async(rule.replacement, at))
+    return found if can_fall_back(found, first) else None
+
+
 def can_fall_back(candidate: Candidate, first: Candidate) -> bool:
     """Whether a rule may add ``candidate`` to a call of ``first``."""
     if candidate.price is None or candidate.price.card.is_dynamic():
@@ -74,21 +84,40 @@ def can_fall_back(candidate: Candidate, first: Candidate) -> bool:
     return candidate.is_free or not first.is_free
 
 
-def rule_facts(rule: RoutingRule, fallbacks: Sequence[Candidate], *, prefers: bool) -> dict[str, Any]:
+@dataclass(slots=True)
+class Followed:
+    """What a rule did to a call."""
+
+    replaces: str = ""  # the model asked for, in whose place another answers
+    max_tokens: int | None = None
+    fallbacks: Sequence[Candidate] = ()
+    prefers: bool = False
+
+
+def rule_facts(rule: RoutingRule, did: Followed) -> dict[str, Any]:
     """What a rule did to a call, for its event; nothing when it did nothing."""
-    if not fallbacks and not prefers:
-        return {}
-    facts: dict[str, Any] = {"id": str(rule.id), "match": rule.match}
-    if fallbacks:
-        facts["fallbacks"] = [each.name for each in fallbacks]
-    if prefers:
+    facts: dict[str, Any] = {}
+    if did.replaces:
+        facts |= {"replaces": did.replaces, "model": rule.replacement}
+    if did.max_tokens is not None:
+        facts["max_tokens"] = did.max_tokens
+    if did.fallbacks:
+        facts["fallbacks"] = [each.name for each in did.fallbacks]
+    if did.prefers:
         facts["provider"] = rule.provider
-    return facts
+    return {"id": str(rule.id), "match": rule.match, **facts} if facts else {}
 
 
-def add_fallbacks(body: RequestBody, fallbacks: Sequence[Candidate]) -> None:
-    """Name the fallbacks in a request that names none."""
-    body.set("models", [each.name for each in fallbacks])
+def limit_of(body: RequestBody, rule: RoutingRule) -> int | None:
+    """The rule's longest answer, for a request that names none."""
+    return rule.max_tokens if rule.max_tokens is not None and asked_output(body.data) is None else None
+
+
+def name_candidates(body: RequestBody, candidates: Sequence[Candidate]) -> None:
+    """Name who may serve, the first choice first, in a request that names one model only."""
+    first, *others = candidates
+    body.set("model", first.name)
+    body.set("models", [each.name for each in others])
 
 
 def drop_fallbacks(body: RequestBody) -> None:

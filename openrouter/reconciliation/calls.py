@@ -8,11 +8,11 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 
 from core.money import ZERO, quantize
-from metering.derivation import cost_lines
 from metering.errors import InvalidPrice, UnpriceableCall
 from metering.models import ModelPrice, UsageEvent
 from metering.prices import PriceCard
 from metering.rating import TokenUsage, rate
+from metering.recorded_usage import usage_of_lines
 from openrouter.client import OpenRouterClient, ProviderNotFound
 from openrouter.models import Attempt, DifferenceScope
 from openrouter.reconciliation.books import OurKeys, day_bounds
@@ -20,25 +20,6 @@ from openrouter.reconciliation.findings import GATEWAY, PRICE_BOOK, Finding, Out
 from openrouter.upstreams import Upstream
 
 _NO_RECORD = "the provider has no record of this generation"
-# Price classes of a derivation's lines, and the quantities of TokenUsage that they are part of.
-_QUANTITIES = {
-    "prompt": ("prompt_tokens",),
-    "input_cache_read": ("prompt_tokens", "cached_tokens"),
-    "input_audio_cache": ("prompt_tokens", "cached_tokens", "cached_audio_tokens"),
-    "input_cache_write": ("prompt_tokens", "cache_write_tokens"),
-    "input_cache_write_1h": ("prompt_tokens", "cache_write_tokens", "cache_write_1h_tokens"),
-    "audio": ("prompt_tokens", "audio_tokens"),
-    "image_token": ("prompt_tokens", "image_tokens"),
-    "completion": ("completion_tokens",),
-    "internal_reasoning": ("completion_tokens", "reasoning_tokens"),
-    "audio_output": ("completion_tokens", "audio_output_tokens"),
-    "image": ("images",),
-    "image_output": ("output_images",),
-    "web_search": ("searches",),
-    "character": ("characters",),
-    "second": ("seconds",),
-}
-
 
 # ---------------------------------------------------------------- against the price list
 
@@ -158,13 +139,8 @@ def _rated(usage: TokenUsage, card: PriceCard, event: UsageEvent) -> Decimal | N
 
 
 def _usage_of(derivation: dict[str, Any]) -> TokenUsage:
-    """The quantities that the stored lines were computed from."""
-    counts: dict[str, Any] = {"requests": int(derivation.get("requests", 1))}
-    for line in cost_lines(derivation):
-        quantity = line.quantity if line.price_class == "second" else int(line.quantity)
-        for name in _QUANTITIES.get(line.price_class, ()):
-            counts[name] = counts.get(name, 0) + quantity
-    return TokenUsage(**counts)
+    lines = derivation.get("computed", {}).get("lines", [])
+    return usage_of_lines(lines, requests=int(derivation.get("requests", 1)))
 
 
 # ---------------------------------------------------------------- against the provider's record

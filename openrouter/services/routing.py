@@ -15,7 +15,10 @@ from openrouter.models import RoutingRule
 from tiers.models import Tier
 
 MOST_FALLBACKS = 8
-_FIELDS = ("match", "organization_id", "tier_slug", "fallbacks", "provider", "priority", "is_enabled", "note")
+_FIELDS = (
+    *("match", "organization_id", "tier_slug", "replacement", "max_tokens"),
+    *("fallbacks", "provider", "priority", "is_enabled", "note"),
+)
 _TEXTS, _YES_OR_NO = "a list of names", "true or false"
 _PREFERENCES: Mapping[str, str | tuple[str, ...]] = {
     "order": _TEXTS,
@@ -57,8 +60,10 @@ def check_routing_rule(*, rule_id: UUID | None, **fields: Any) -> None:
         raise InvalidRoutingRule("A rule is for one organization, for one tier, or for everybody.")
     if rule.tier_slug and not Tier.objects.filter(slug=rule.tier_slug).exists():
         raise InvalidRoutingRule(f"There is no tier {rule.tier_slug}.")
-    if not rule.fallbacks and not rule.provider:
-        raise InvalidRoutingRule("The rule adds nothing: name fallbacks, provider preferences, or both.")
+    if not (rule.replacement or rule.max_tokens or rule.fallbacks or rule.provider):
+        raise InvalidRoutingRule(
+            "The rule adds nothing: name another model, a longest answer, fallbacks, or provider preferences."
+        )
     _check_models(rule)
     _check_preferences(rule.provider)
     if rule.is_enabled and (way := _way_back(rule)):
@@ -78,13 +83,15 @@ def _written(rule_id: UUID | None, fields: Mapping[str, Any]) -> RoutingRule:
 def _check_models(rule: RoutingRule) -> None:
     if len(rule.fallbacks) > MOST_FALLBACKS or len(set(rule.fallbacks)) < len(rule.fallbacks):
         raise InvalidRoutingRule(f"Fallbacks are up to {MOST_FALLBACKS} different models.")
+    if rule.replacement in rule.fallbacks:
+        raise InvalidRoutingRule("The model to use instead is not also a fallback.")
     author, _, name = rule.match.partition("/")
     if name == "*":
         if not author or not LanguageModel.objects.filter(id__startswith=f"{author}/").exists():
             raise InvalidRoutingRule(f"The catalogue has no models of {author or 'nobody'}.")
-        wanted = set(rule.fallbacks)
+        wanted = set(_leads_to(rule))
     else:
-        wanted = {rule.match, *rule.fallbacks}
+        wanted = {rule.match, *_leads_to(rule)}
     known = set(LanguageModel.objects.filter(id__in=wanted, vanished_at=None).values_list("id", flat=True))
     if unknown := sorted(wanted - known):
         raise InvalidRoutingRule(f"The catalogue has no model {', '.join(map(repr, unknown))}.")
@@ -125,7 +132,7 @@ def _way_back(rule: RoutingRule) -> list[str]:
     others = [
         other for other in RoutingRule.objects.filter(is_enabled=True).exclude(pk=rule.pk) if _may_meet(rule, other)
     ]
-    todo = [[rule.match, fallback] for fallback in rule.fallbacks]
+    todo = [[rule.match, each] for each in _leads_to(rule)]
     seen: set[str] = set()
     while todo:
         way = todo.pop(0)
@@ -138,7 +145,11 @@ def _way_back(rule: RoutingRule) -> list[str]:
 
 
 def _led_to(model: str, rules: Iterable[RoutingRule]) -> list[str]:
-    return [fallback for rule in rules if rule.matches(model) for fallback in rule.fallbacks]
+    return [each for rule in rules if rule.matches(model) for each in _leads_to(rule)]
+
+
+def _leads_to(rule: RoutingRule) -> list[str]:
+    return [rule.replacement, *rule.fallbacks] if rule.replacement else rule.fallbacks
 
 
 def _may_meet(one: RoutingRule, other: RoutingRule) -> bool:

@@ -1,0 +1,1 @@
+"""News of the advice in words."""
