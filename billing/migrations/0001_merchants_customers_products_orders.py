@@ -278,7 +278,6 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ("properties", models.JSONField(default=dict)),
-                ("credited_window", models.PositiveIntegerField(blank=True, null=True)),
                 ("granted_at", models.DateTimeField()),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 ("created_at", models.DateTimeField()),

@@ -21,7 +21,6 @@ class BenefitGrant(models.Model):
     subscription = models.ForeignKey(CustomerSubscription, models.CASCADE, null=True, blank=True, related_name="grants")
     order = models.ForeignKey(Order, models.CASCADE, null=True, blank=True, related_name="grants")
     properties = models.JSONField(default=dict)  # last_credited_meter_id, last_credited_units, last_credited_at
-    credited_window = models.PositiveIntegerField(null=True, blank=True)  # the meter's window of the last credit
     granted_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
@@ -52,6 +51,11 @@ class BenefitGrant(models.Model):
     def is_granted(self) -> bool:
         """Whether the customer has it now."""
         return self.revoked_at is None
+
+    @property
+    def has_credited(self) -> bool:
+        """Whether units of a meter have come with it."""
+        return "last_credited_meter_id" in self.properties
 
 
 class CustomerMeter(models.Model):

@@ -101,8 +101,8 @@ def _meter_rows(
     """The meters that the subscription bills or credits, in a fixed order, locked."""
     ids = {meter_id for meter_id, _ in prices}
     ids |= {benefit.meter_id for benefit in benefits_of(subscription.product) if benefit.meter_id}
-    for grant in subscription.grants.filter(revoked_at__isnull=True, credited_window__isnull=False):
-        ids.add(UUID(grant.properties["last_credited_meter_id"]))
+    held = subscription.grants.filter(revoked_at__isnull=True)
+    ids |= {UUID(grant.properties["last_credited_meter_id"]) for grant in held if grant.has_credited}
     return {meter_id: ledger.lock_meter(customer, meter_id, at) for meter_id in sorted(ids)}
 
 

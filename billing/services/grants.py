@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from accounts.principal import Actor
 from billing.announcing import announce, note_state_change, record_event
@@ -10,7 +11,6 @@ from billing.models import (
     BenefitGrant,
     BenefitType,
     Customer,
-    CustomerMeter,
     CustomerSubscription,
     Order,
     Product,
@@ -51,7 +51,7 @@ def cycle_grants(
         benefit = offered.pop(grant.benefit_id)
         _credit(grant, benefit, customer, actor=actor, at=at, effective_at=boundary)
         grant.modified_at = at
-        grant.save(update_fields=["properties", "credited_window", "modified_at"])
+        grant.save(update_fields=["properties", "modified_at"])
         _tell("cycled", grant, benefit, customer, actor=actor, at=at)
     for benefit in offered.values():
         source = {"subscription": subscription, "order": None}
@@ -79,7 +79,7 @@ def revoke_grant(grant: BenefitGrant, customer: Customer, *, actor: Actor | str,
     if grant.revoked_at is not None:
         return
     benefit = grant.benefit
-    if grant.credited_window is not None:
+    if grant.has_credited:
         _take_back(grant, benefit, customer, actor=actor, at=at)
     grant.revoked_at = grant.modified_at = at
     grant.save(update_fields=["revoked_at", "modified_at"])
@@ -110,7 +110,7 @@ def _give(
         **source,
     )
     _credit(grant, benefit, customer, actor=actor, at=at, effective_at=effective_at or at)
-    grant.save(update_fields=["properties", "credited_window"])
+    grant.save(update_fields=["properties"])
     _tell("created", grant, benefit, customer, actor=actor, at=at)
     return grant
 
@@ -127,10 +127,9 @@ def _credit(
     if benefit.type != BenefitType.METER_CREDIT or benefit.meter_id is None or benefit.units is None:
         return
     row = ledger.lock_meter(customer, benefit.meter_id, at)
-    cause = ledger.Cause(actor, at, effective_at, benefit.description, grant)
+    cause = ledger.Cause(actor, at, effective_at, benefit.description, grant.id)
     ledger.credit(row, benefit.units, rollover=benefit.rollover, cause=cause)
     ledger.tell_credited(customer, benefit.meter_id, benefit.units, rollover=benefit.rollover, at=at)
-    grant.credited_window = row.window
     grant.properties = {
         "last_credited_meter_id": str(benefit.meter_id),
         "last_credited_units": benefit.units,
@@ -140,15 +139,11 @@ def _credit(
 
 
 def _take_back(grant: BenefitGrant, benefit: Benefit, customer: Customer, *, actor: Actor | str, at: datetime) -> None:
-    """What the grant last gave; of a window that is closed only what may have been carried into the open one."""
+    """What the grant last gave, as far as it was not used up in a window that is closed."""
     given = grant.properties
-    row: CustomerMeter = ledger.lock_meter(customer, given["last_credited_meter_id"], at)
-    units, rollover = given["last_credited_units"], given["rollover"]
-    if grant.credited_window != row.window:
-        units = min(units, row.rollover_credited) if rollover else 0
-    if units:
-        cause = ledger.Cause(actor, at, at, benefit.description, grant)
-        ledger.revoke(row, units, rollover=rollover, cause=cause)
+    row = ledger.lock_meter(customer, UUID(given["last_credited_meter_id"]), at)
+    cause = ledger.Cause(actor, at, at, benefit.description, grant.id)
+    ledger.revoke(row, given["last_credited_units"], rollover=given["rollover"], cause=cause)
 
 
 _EVENTS = {"created": "benefit.granted", "cycled": "benefit.cycled", "revoked": "benefit.revoked"}

@@ -175,14 +175,6 @@ def _count_from_zero(
     for meter_id, meter in sorted(meters.items()):
         row = ledger.lock_meter(customer, meter_id, at)
         consumed = consumption(customer, [meter], {meter_id: row.window_started_at}, at)[meter_id]
-        window = row.window
         cause = ledger.Cause(actor, at, at, f"Start of {subscription.product.name}")
         ledger.begin_window(row, consumed, cause=cause)
-        # All credit was carried, so what was given in the window before can still be taken back.
-        BenefitGrant.objects.filter(
-            customer=customer,
-            credited_window=window,
-            properties__last_credited_meter_id=str(meter_id),
-            revoked_at__isnull=True,
-        ).update(credited_window=row.window)
         record_event("meter.reset", customer, at=at, meter_id=meter_id)

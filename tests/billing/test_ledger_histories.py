@@ -39,46 +39,64 @@ PLANS = {
 
 @dataclass
 class Running:
-    """A subscription on paper. ``gives``: units, flag, and the window that they were last given in."""
+    """A subscription on paper, with what each of its benefits last gave (units, kept over a reset)."""
 
     plan: str
     end: datetime
-    gives: list[list[Any]] = field(default_factory=list)
+    gives: list[tuple[int, bool]] = field(default_factory=list)
     ends_then: bool = False
 
 
 class Paper:
-    """One customer's meter, counted again from the entries and events of the open window at every question."""
+    """One customer's meter, every unit of credit by itself: whether it may be carried, and whose it is.
+
+    Whose: a subscription's number and benefit, a pack's number, or None for gifts.
+    """
 
     def __init__(self) -> None:
         self.events: list[tuple[datetime, Decimal]] = []
-        self.entries: list[tuple[int, bool]] = []
+        self.units: list[tuple[bool, Any]] = []
+        self.packs = 0
         self.start: datetime | None = None
         self.window = 0
         self.running: dict[int, Running] = {}
         self.bills: list[int] = []
 
     def credited(self) -> tuple[int, int]:
-        """The running sum with its floor, and how much of it may be carried."""
-        total = flagged = 0
-        for units, is_flagged in self.entries:
-            taken = max(units, -total)
-            total += taken
-            if is_flagged:
-                flagged = max(flagged + taken, 0)
-            flagged = min(flagged, total)
-        return total, flagged
+        """How much there is, and how much of it may be carried."""
+        return len(self.units), sum(flag for flag, _ in self.units)
 
     def used(self, until: datetime | None = None) -> Decimal:
         since = self.start or datetime.min.replace(tzinfo=NOON.tzinfo)
         return sum((n for at, n in self.events if since <= at and (until is None or at < until)), Decimal(0))
 
-    def left(self, until: datetime) -> int:
-        return max(0, floor(self.credited()[0] - self.used(until)))
+    def unused(self, until: datetime) -> list[tuple[bool, Any]]:
+        """What is left: unflagged units are used first, of both sorts a subscription's, then the oldest owner's."""
+        owners = [owner for _, owner in self.units]
 
-    def cut(self, at: datetime, entries: list[tuple[int, bool]]) -> None:
-        self.entries = [entry for entry in entries if entry[0]]
-        self.start, self.window = at, self.window + 1
+        def rank(unit: tuple[bool, Any]) -> tuple[Any, ...]:
+            return not isinstance(unit[1], tuple), owners.index(unit[1])
+
+        left = max(0, floor(len(self.units) - self.used(until)))
+        burned = len(self.units) - left
+        stays = sorted(self.units, key=lambda unit: (unit[0], rank(unit)))[max(burned, 0) :]
+        return sorted(stays, key=rank)
+
+    def cut(self, at: datetime, units: list[tuple[bool, Any]]) -> None:
+        self.units, self.start, self.window = units, at, self.window + 1
+
+    def give(self, units: int, flag: bool, owner: Any = None) -> None:
+        self.units += [(flag, owner)] * units
+
+    def sell_pack(self, flag: bool) -> None:
+        self.packs += 1
+        self.give(50, flag, self.packs)
+
+    def give_plan(self, number: int) -> None:
+        each = self.running[number]
+        each.gives = PLANS[each.plan][1]
+        for place, (units, flag) in enumerate(each.gives):
+            self.give(units, flag, (number, place))
 
     def advance(self, to: datetime) -> None:
         while due := sorted((each.end, number) for number, each in self.running.items() if each.end <= to):
@@ -86,7 +104,7 @@ class Paper:
 
     def close(self, number: int) -> None:
         each = self.running[number]
-        days, gives, bills = PLANS[each.plan]
+        days, _, bills = PLANS[each.plan]
         end = each.end
         if bills:
             excess = max(Decimal(0), self.used(end) - self.credited()[0])
@@ -94,31 +112,25 @@ class Paper:
             if amount or not each.ends_then:
                 self.bills.append(amount)
         if self.start is None or self.start < end:
-            self.cut(end, [(min(self.left(end), self.credited()[1]), True)])
+            self.cut(end, [unit for unit in self.unused(end) if unit[0]])
         if each.ends_then:
             self.revoke(number)
         else:
-            each.gives = [[units, flag, self.window] for units, flag in gives]
-            self.entries += gives
+            self.give_plan(number)
             each.end = end + timedelta(days=days)
 
     def subscribe(self, number: int, plan: str, at: datetime) -> None:
-        days, gives, bills = PLANS[plan]
+        days, _, bills = PLANS[plan]
         if bills and not any(PLANS[other.plan][2] for other in self.running.values()):
-            left, flagged = self.left(at), min(self.left(at), self.credited()[1])
-            for other in self.running.values():
-                for given in other.gives:
-                    given[2] += given[2] == self.window
-            self.cut(at, [(flagged, True), (left - flagged, False)])
-        self.entries += gives
-        self.running[number] = Running(
-            plan, at + timedelta(days=days), [[units, flag, self.window] for units, flag in gives]
-        )
+            self.cut(at, self.unused(at))
+        self.running[number] = Running(plan, at + timedelta(days=days))
+        self.give_plan(number)
 
     def revoke(self, number: int) -> None:
-        for units, flag, window in self.running.pop(number).gives:
-            kept = min(units, self.credited()[1]) if flag else 0
-            self.entries.append((-(units if window == self.window else kept), flag))
+        for place, (units, flag) in enumerate(self.running.pop(number).gives):
+            for _ in range(units):
+                if (flag, (number, place)) in self.units:
+                    self.units.remove((flag, (number, place)))
 
 
 class History:
@@ -161,7 +173,7 @@ class History:
         flag = self.chance.random() < 0.5
         buy(self.customer, self.packs[flag], at=self.at)
         self.paper.advance(self.at)
-        self.paper.entries.append((50, flag))
+        self.paper.sell_pack(flag)
 
     def credit_by_hand(self) -> None:
         units, flag = self.chance.randint(1, 30), self.chance.random() < 0.5
@@ -176,7 +188,7 @@ class History:
             at=self.at,
         )
         self.paper.advance(self.at)
-        self.paper.entries.append((units, flag))
+        self.paper.give(units, flag)
 
     def subscribe(self) -> None:
         if len(self.paper.running) == 3:

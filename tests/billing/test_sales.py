@@ -138,9 +138,40 @@ def test_rollover_keeps_what_is_flagged_and_left_whoever_granted_it(merchant, to
     assert state_at(eve, after(days=61)) == (0, 369, 369)
     kinds = list(MeterCredit.objects.filter(customer_meter=row).order_by("number").values_list("kind", "applied"))
     assert kinds[:4] == [("reset", 0), ("credited", 100), ("credited", 50), ("credited", 30)]
-    assert kinds[4:9] == [("reset", -180), ("carried", 119), ("credited", 100), ("credited", 50), ("expired", -41)]
+    # used: the 50, then 11 of what comes with the plan; the pack is whole
+    assert kinds[4:9] == [("reset", -180), ("carried", 89), ("carried", 30), ("credited", 100), ("credited", 50)]
+    assert kinds[9] == ("expired", -41)
     assert sum(applied for _, applied in kinds) == 369
     assert subscription.id and orders_of(eve)[-1] == ("subscription_cycle", "paid", 0)
+
+
+def test_what_was_bought_for_itself_stays_when_a_subscription_ends(merchant, tokens):
+    """Each way in which one ends, after a use of 60 that the plan's 100 pay for before the pack's 30 do."""
+    given = make_benefit(merchant, tokens, 100, rollover=True)
+    plan = make_product(merchant, fixed(100), benefits=[given])
+    pack = make_product(merchant, fixed(500), every=None, benefits=[make_benefit(merchant, tokens, 30, rollover=True)])
+    other = make_product(merchant, metered(tokens, "1"))
+
+    def customer_of_both():
+        customer = make_buyer(merchant)
+        buy(customer, pack)
+        subscription = subscribe(customer, plan, at=after(hours=1))
+        use(customer, 60, at=after(hours=2))
+        return customer, {"organization_id": merchant.id, "subscription_id": subscription.id, "actor": ACTOR}
+
+    (canceled, first), (revoked, second), (used_up, third) = [customer_of_both() for _ in range(3)]
+    use(used_up, 60, at=after(hours=3))  # 120 of 130: the plan's 100 are gone, and 20 of the pack
+    subscribe(revoked, other, at=after(hours=4), token="")  # a fresh window, with the 40 and the 30 that are left
+    assert state_at(revoked, after(hours=4)) == (0, 70, 70)
+    services.revoke_subscription(**second, at=after(hours=5))
+    assert state_at(revoked, after(hours=5)) == (0, 30, 30)
+    for whose in (first, third):
+        services.cancel_subscription(**whose, at=after(hours=6))
+    services.renew_due(at=after(days=32))
+    assert state_at(canceled, after(days=32)) == (0, 30, 30)
+    assert state_at(used_up, after(days=32)) == (0, 10, 10)
+    services.delete_benefit(organization_id=merchant.id, benefit_id=given.id, actor=ACTOR, at=after(days=33))
+    assert state_at(used_up, after(days=33)) == (0, 10, 10)
 
 
 def test_subscribing_counts_from_zero_and_wipes_no_prepaid_credit(merchant, tokens):
