@@ -73,10 +73,9 @@ def _origin(address: str) -> str:
 
 
 def _context(checkout: Checkout, offers: list[Product], form: CheckoutForm) -> dict[str, Any]:
-    is_over = checkout.status == CheckoutStatus.OPEN and checkout.expires_at <= timezone.now()
     return {
         "checkout": checkout,
-        "status": CheckoutStatus.EXPIRED if is_over else checkout.status,
+        "status": checkout.status_at(timezone.now()),
         "merchant": checkout.organization,
         "form": form,
         "offers": [_offer(product, checkout) for product in offers],

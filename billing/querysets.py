@@ -1,5 +1,6 @@
 """Named reads of merchants' tables."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -54,6 +55,16 @@ class CheckoutQuerySet(models.QuerySet):
     def over(self, at: datetime) -> Self:
         """Open ones that nobody may use any more."""
         return self.filter(status="open", expires_at__lte=at).order_by("expires_at")
+
+    def standing(self, statuses: Collection[str], at: datetime) -> Self:
+        """Those that stand so at ``at``: an open one that was left has expired."""
+        left = Q(status="open", expires_at__lte=at)
+        wanted = Q(status__in=set(statuses) - {"open", "expired"})
+        if "open" in statuses:
+            wanted |= Q(status="open") & ~left
+        if "expired" in statuses:
+            wanted |= Q(status="expired") | left
+        return self.filter(wanted)
 
 
 class OrderQuerySet(models.QuerySet):

@@ -96,7 +96,9 @@ class CheckoutQuery(PageQuery, kw_only=True):
 def list_checkouts(call: Call, query: CheckoutQuery) -> Page:
     """List checkouts, the newest first."""
     rows = narrowed(Row.objects.of(call.organization_id), call.organization_id, query)
-    for name in ("product_id", "customer_id", "external_customer_id", "status"):
+    if query.status:
+        rows = rows.standing(query.status, call.at)
+    for name in ("product_id", "customer_id", "external_customer_id"):
         if wanted := getattr(query, name):
             rows = rows.filter(**{f"{name}__in": wanted})
     if query.query:

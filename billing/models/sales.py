@@ -1,5 +1,7 @@
 """How products come to customers: checkouts and orders."""
 
+from datetime import datetime
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -60,6 +62,11 @@ class Checkout(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id}, {self.status}"
+
+    def status_at(self, at: datetime) -> str:
+        """Where it stands: one that was left has expired, whether or not the job has written so."""
+        is_left = self.status == CheckoutStatus.OPEN and self.expires_at <= at
+        return CheckoutStatus.EXPIRED if is_left else self.status
 
 
 class CheckoutProduct(models.Model):

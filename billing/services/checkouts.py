@@ -126,11 +126,14 @@ def confirm_checkout(
 
 
 def expire_checkouts(*, at: datetime, limit: int = 500) -> int:
-    """Close those that were left; how many."""
+    """Close those that were left, and tell their merchants; how many."""
     with transaction.atomic():
-        left = Checkout.objects.over(at).select_for_update(no_key=True, skip_locked=True)[:limit]
+        left = list(Checkout.objects.over(at).select_for_update(no_key=True, skip_locked=True)[:limit])
         ids = [checkout.pk for checkout in left]
-        return Checkout.objects.filter(pk__in=ids).update(status=CheckoutStatus.EXPIRED, modified_at=at)
+        Checkout.objects.filter(pk__in=ids).update(status=CheckoutStatus.EXPIRED, modified_at=at)
+        for each in left:
+            announce("checkout.updated", organization_id=each.organization_id, actor=ACTOR, at=at, checkout_id=each.id)
+        return len(left)
 
 
 def due_now(product: Product) -> int:
@@ -182,9 +185,7 @@ def _close_before(client_secret: str, details: Mapping[str, Any], at: datetime) 
 
 
 def _check_open(checkout: Checkout, at: datetime) -> None:
-    if checkout.status == CheckoutStatus.EXPIRED or (
-        checkout.status == CheckoutStatus.OPEN and checkout.expires_at <= at
-    ):
+    if checkout.status_at(at) == CheckoutStatus.EXPIRED:
         raise CheckoutExpired()
     if checkout.status != CheckoutStatus.OPEN:
         raise CheckoutNotOpen()

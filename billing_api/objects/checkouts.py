@@ -9,6 +9,7 @@ import msgspec
 from django.core.signing import dumps
 from django.db.models import prefetch_related_objects
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts.models import Organization
@@ -230,6 +231,7 @@ def _base(row: Row, shown: dict[UUID, Product], base_url: str) -> dict[str, Any]
     return {
         **{name: getattr(row, name) for name in _SAME},
         **{name: getattr(row, name) or None for name in _OR_NONE},
+        "status": row.status_at(timezone.now()),
         "url": url,
         "success_url": row.success_url or url,
         "net_amount": row.amount,
@@ -248,7 +250,7 @@ def _base(row: Row, shown: dict[UUID, Product], base_url: str) -> dict[str, Any]
 
 
 _SAME = (
-    *("id", "created_at", "modified_at", "status", "client_secret", "expires_at", "amount", "allow_trial"),
+    *("id", "created_at", "modified_at", "client_secret", "expires_at", "amount", "allow_trial"),
     *("organization_id", "product_id", "customer_id", "customer_ip_address", "customer_billing_address"),
 )
 _OR_NONE = (

@@ -211,7 +211,9 @@ def test_a_decline_sells_nothing_and_leaves_the_checkout_open_to_another_card(me
     left = open_checkout(ada, plan)
     with pytest.raises(CheckoutExpired):
         services.confirm_checkout(client_secret=left.client_secret, confirmation_token=PAYS, at=after(hours=24))
+    updates = told(merchant).count("checkout.updated")
     assert services.expire_checkouts(at=after(hours=24)) == 1
+    assert told(merchant).count("checkout.updated") == updates + 1
     with pytest.raises(CheckoutExpired):
         services.confirm_checkout(client_secret=left.client_secret, confirmation_token=PAYS, at=after(hours=25))
     assert (Order.objects.count(), Charge.objects.count()) == (1, 2)

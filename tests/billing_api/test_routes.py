@@ -1,7 +1,9 @@
 """What the clients' own tests leave out: every route by its id, from both sides of a merchant's wall."""
 
 import pytest
+from django.utils import timezone
 
+from billing.models import Checkout
 from billing_api.endpoints import ENDPOINTS
 from billing_api.wire import encode
 from outbox.models import DomainEvent
@@ -85,6 +87,16 @@ def test_a_checkout_is_changed_by_the_merchant_and_by_the_buyer(wire, sold):
     assert places(wire.send("PATCH", path, {"success_url": "javascript:alert(1)"})) == [["body", "success_url"]]
     refused(nobody.get(f"{SECRETS}unknown"), 404, "ResourceNotFound", "Not found")
     refused(Wire(prefix="/sandbox/v1/").get(client), 404, "ResourceNotFound")  # a live checkout
+
+
+def test_a_checkout_that_was_left_reads_as_expired_before_any_job_has_run(wire, sold):
+    Checkout.objects.update(expires_at=timezone.now())
+    client = f"{SECRETS}{sold['secret']}"
+    assert [wire.get(path).json()["status"] for path in (f"checkouts/{sold['checkouts']}", client)] == ["expired"] * 2
+    counts = {status: len(wire.get(f"checkouts/?status={status}").json()["items"]) for status in ("open", "expired")}
+    assert counts == {"open": 0, "expired": 1}
+    refused(wire.post(f"{client}/confirm", {}), 410, "ExpiredCheckoutError")
+    assert Checkout.objects.get().status == "open"
 
 
 def test_benefits_are_changed_and_deleted(wire, sold):
