@@ -19,7 +19,7 @@ from billing.models import (
     SubscriptionPrice,
     SubscriptionStatus,
 )
-from billing.services.renewal import renew_customer
+from billing.services.renewal import renew_before_reading
 from billing.services.states import remember_meters
 from billing.usage import consumption, readings_of
 from core.money import EXACT
@@ -79,7 +79,7 @@ class CustomerState:
 
 def customer_state(customer: Customer, *, at: datetime) -> CustomerState:
     """The state at this moment; a period that is over is closed first."""
-    renew_customer(customer_id=customer.id, at=at)
+    renew_before_reading(customer_id=customer.id, at=at)
     meters = meter_states([customer], at=at, renew=False)
     running = CustomerSubscription.objects.filter(customer=customer).active().select_related("product")
     subscriptions = subscription_states(list(running.order_by("started_at", "id")), read=meters)
@@ -100,7 +100,7 @@ def meter_states(customers: Sequence[Customer], *, at: datetime, renew: bool = T
     meters = list(Meter.objects.filter(organization_id=customers[0].organization_id).order_by("created_at", "id"))
     if renew:
         for customer in customers:
-            renew_customer(customer_id=customer.id, at=at)
+            renew_before_reading(customer_id=customer.id, at=at)
     rows = _rows(customers)
     states: list[MeterState] = []
     for customer in customers:

@@ -5,7 +5,7 @@ from uuid import UUID
 from django.db.models import Q
 
 from billing.models import CustomerSubscription
-from billing.services import renew_subscription
+from billing.services import renew_before_reading
 from billing_api.calls import Call
 
 # What one request waits for; the rest is done by the job that runs every few seconds.
@@ -25,5 +25,5 @@ def renew_shown(call: Call, ids: list[UUID]) -> None:
 
 def _renew(call: Call, wanted: Q) -> None:
     due = CustomerSubscription.objects.of(call.organization_id).due(call.at).filter(wanted)
-    for subscription_id in list(due.values_list("id", flat=True)[:MOST]):
-        renew_subscription(subscription_id=subscription_id, at=call.at)
+    for customer_id in dict.fromkeys(due.values_list("customer_id", flat=True)[:MOST]):
+        renew_before_reading(customer_id=customer_id, at=call.at)

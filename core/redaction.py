@@ -3,7 +3,7 @@
 import re
 
 _SECRET = re.compile(
-    r"\b(fbx_(?:live|test|page)_|sk-or-v1-|sk-(?!or-v1-)|whsec_)[A-Za-z0-9_\-]{6,}(?:[.:][A-Za-z0-9_\-]{6,})*|(?i:\bbearer)\s+[A-Za-z0-9._\-]+"
+    r"\b(fbx_(?:live|test|page)_|sk-or-v1-|sk-(?!or-v1-)|[rs]k_(?:live|test)_|whsec_)[A-Za-z0-9_\-]{6,}(?:[.:][A-Za-z0-9_\-]{6,})*|(?i:\bbearer)\s+[A-Za-z0-9._\-]+"
 )
 
 # What follows these in an address lets in whoever has it: invitations, checkouts, forgotten passwords, confirmations.

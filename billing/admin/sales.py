@@ -74,6 +74,7 @@ class ChargeAdmin(_Shown, LargeTable, ReadOnlyAdmin):
     """What providers were asked to collect."""
 
     list_display = ["created_at", "organization", "customer", "shown", "provider", "status", "attempts", "retry_at"]
+    list_display += ["failure_code"]
     list_filter = ["status", "provider", "created_at", "organization__mode"]
     list_select_related = ["organization", "customer"]
     search_fields = ["=id", "=reference", "customer__email__istartswith", "organization__name"]

@@ -26,6 +26,8 @@ from billing.services.closing import close_customer
 from billing.services.completing import complete_checkout
 from billing.services.orders import mark_order_paid, subscription_of
 from billing.services.subscriptions import announce_subscription, end_subscription, tell
+from core.redaction import redact
+from outbox.taskruns import apart
 from payments.charging import charger_called
 from payments.charging.port import CustomerCharge
 from payments.errors import ProviderRefused, ProviderUnavailable
@@ -42,20 +44,25 @@ RETRIES = tuple(timedelta(days=days) for days in (1, 3, 5, 7))
 
 
 def charge_due(*, at: datetime, customer_id: UUID | None = None, limit: int = 100) -> int:
-    """Make the tries that are due, of all customers or for one's orders; how many. Workers may do so at once."""
+    """Make the tries that are due, of all customers or for one's orders; how many. Workers may do so at once.
+
+    One that goes wrong keeps no other back, and is made again when its lease ends.
+    """
     due = Charge.objects.filter(status=ChargeStatus.PROCESSING, retry_at__lte=at).order_by("retry_at")
     if customer_id is not None:
         due = due.filter(order__customer_id=customer_id)
     done = 0
     for charge_id in list(due.values_list("id", flat=True)[:limit]):
-        done += submit_charge(charge_id=charge_id, at=at) is not None
+        with apart("billing.charge_failed", charge_id):
+            done += submit_charge(charge_id=charge_id, at=at) is not None
     return done
 
 
 def submit_charge(*, charge_id: UUID, at: datetime, is_late: bool = True) -> Charge | None:
     """Make one try, or ask about the last one; None when it is not due (any more).
 
-    ``is_late`` False: whoever pays is waiting for the answer, and may pay in another way if it is no.
+    ``is_late`` False: whoever pays is waiting for the answer, and may pay in another way if it is no. A fault in asking
+    is noted on the charge, for operators to see, and raised.
     """
     charge = _claim(charge_id, at)
     if charge is None:
@@ -66,7 +73,11 @@ def submit_charge(*, charge_id: UUID, at: datetime, is_late: bool = True) -> Cha
         answer = Answer(Verdict.DECLINED, code="refused", message=refusal.detail)
     except ProviderUnavailable as away:
         log.warning("billing.provider_away", charge_id=str(charge_id), reason=away.detail)
+        _note_trouble(charge, away.code, away.detail)
         return charge
+    except Exception as fault:
+        _note_trouble(charge, "fault", f"{fault.__class__.__name__}: {fault}")
+        raise
     return record_answer(charge_id=charge_id, answer=answer, at=at, is_late=is_late)
 
 
@@ -114,9 +125,16 @@ def _ask(charge: Charge) -> Answer:
     return ask(facts)
 
 
+def _note_trouble(charge: Charge, code: str, message: str) -> None:
+    """Say on the charge why it is still without an answer."""
+    waiting = Charge.objects.filter(pk=charge.pk, status=ChargeStatus.PROCESSING)
+    waiting.update(failure_code=code[:60], failure_message=redact(message)[:300])
+
+
 def _facts(charge: Charge) -> CustomerCharge:
     customer, checkout = charge.customer, charge.checkout
-    is_kept_there = customer is not None and customer.provider == charge.provider
+    keeper = _keeper(charge)
+    is_kept_there = keeper is not None and keeper.provider == charge.provider
     return CustomerCharge(
         id=charge.id,
         attempt=charge.attempts,

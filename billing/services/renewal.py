@@ -3,13 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-import structlog
-
 from billing.models import CustomerSubscription
 from billing.services.charging import charge_due
 from billing.services.closing import close_customer
+from outbox.taskruns import apart
 
-log = structlog.get_logger(__name__)
+TROUBLE = "billing.renewal_failed"
 
 
 def renew_due(*, at: datetime, limit: int = 200) -> int:
@@ -20,10 +19,8 @@ def renew_due(*, at: datetime, limit: int = 200) -> int:
     closed = 0
     due = CustomerSubscription.objects.due(at).values_list("customer_id", flat=True)[:limit]
     for customer_id in dict.fromkeys(due):
-        try:
+        with apart(TROUBLE, customer_id):
             closed += renew_customer(customer_id=customer_id, at=at, wait=False)
-        except Exception:
-            log.exception("billing.renewal_failed", customer_id=str(customer_id))
     return closed
 
 
@@ -39,8 +36,7 @@ def renew_customer(*, customer_id: UUID, at: datetime, wait: bool = True) -> int
     return closed
 
 
-def renew_subscription(*, subscription_id: UUID, at: datetime) -> int:
-    """The same for the customer of a subscription, if it is due."""
-    due = CustomerSubscription.objects.due(at).filter(pk=subscription_id)
-    customer_id = due.values_list("customer_id", flat=True).first()
-    return renew_customer(customer_id=customer_id, at=at) if customer_id else 0
+def renew_before_reading(*, customer_id: UUID, at: datetime) -> None:
+    """The same for somebody who only wants to look, whatever goes wrong: the job will find it too, and tells of it."""
+    with apart(TROUBLE, customer_id):
+        renew_customer(customer_id=customer_id, at=at)

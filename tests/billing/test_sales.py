@@ -26,7 +26,10 @@ from billing.models import (
     StateNotice,
     SystemEvent,
 )
+from billing.services import closing
 from billing.state import customer_state, signed
+from outbox import taskruns
+from payments.charging.test_processor import TestProcessor
 from tests.billing.selling import (
     ACTOR,
     DECLINES,
@@ -280,6 +283,42 @@ def test_an_unpaid_renewal_is_tried_for_a_week_then_ends(merchant, tokens):
     assert orders_of(bob)[1:] == [("subscription_cycle", "paid", 1000)]
     assert list(Charge.objects.filter(order__customer=ada).values_list("status", "attempts")) == [("failed", 4)]
     assert credit_of(ada, tokens).credited == 0
+
+
+def test_a_charge_that_breaks_keeps_nobody_from_reading_and_operators_are_told(merchant, tokens, monkeypatch):
+    plan = make_product(merchant, fixed(1000))
+    ada, bob = make_buyer(merchant), make_buyer(merchant)
+    for each in (ada, bob):
+        subscribe(each, plan)
+    whole = TestProcessor.charge_saved
+
+    def charge_saved(processor, charge):
+        if charge.email == ada.email:
+            raise KeyError("sk_live_AbCdEfGhIjKl")
+        return whole(processor, charge)
+
+    monkeypatch.setattr(TestProcessor, "charge_saved", charge_saved)
+    [running] = customer_state(ada, at=after(days=31)).subscriptions
+    assert running.subscription.current_period_start == after(days=31)
+    charge = Charge.objects.get(order__customer=ada, order__status="pending")
+    assert (charge.status, charge.retry_at) == ("processing", after(days=31, minutes=5))
+    assert (charge.failure_code, charge.failure_message) == ("fault", "KeyError: 'sk_live_[redacted]'")
+    problems = []
+    monkeypatch.setattr(taskruns, "note_problem", problems.append)
+    assert services.renew_due(at=after(days=31)) == 1  # Bob's, who is kept by nobody
+    assert services.charge_due(at=after(days=31, minutes=5)) == 0
+    assert len(problems) == 1 and problems[0].startswith(f"{charge.id}: KeyError")
+    monkeypatch.setattr(TestProcessor, "charge_saved", whole)
+    assert services.charge_due(at=after(days=31, minutes=10)) == 1
+    assert (
+        orders_of(ada)
+        == orders_of(bob)
+        == [("subscription_create", "paid", 1000), ("subscription_cycle", "paid", 1000)]
+    )
+    monkeypatch.setattr(closing, "place_order", charge_saved)  # a period that cannot even be closed
+    assert customer_state(ada, at=after(days=62)).subscriptions
+    assert services.renew_due(at=after(days=62)) == 0
+    assert {each.partition(":")[0] for each in problems[-2:]} == {str(ada.id), str(bob.id)}
 
 
 def test_late_periods_are_closed_one_by_one_each_with_its_own_use(merchant, tokens):

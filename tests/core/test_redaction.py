@@ -8,6 +8,7 @@ from core.redaction import redact
     [
         ("key sk-or-v1-0123456789abcdef refused", "key sk-or-v1-[redacted] refused"),
         ("sk-proj-0123456789", "sk-[redacted]"),
+        ("sk_live_0123456789 rk_test_0123456789", "sk_live_[redacted] rk_test_[redacted]"),
         ("fbx_live_abcdefghijk and fbx_test_abcdefghijk", "fbx_live_[redacted] and fbx_test_[redacted]"),
         ("fbx_page_01a1ff2a-0972.01a1ff2a-0973:1vABcd:x-y_zABCDEF", "fbx_page_[redacted]"),
         ("GET /invitations/Zk3-x_9aQw8rT2yU/", "GET /invitations/[redacted]/"),
