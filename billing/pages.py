@@ -81,6 +81,7 @@ def _context(checkout: Checkout, offers: list[Product], form: CheckoutForm) -> d
         "offers": [_offer(product, checkout) for product in offers],
         "amount": dollars(checkout.amount),
         "takes_test_cards": _takes_test_cards(checkout),
+        "takes_nothing": provider_for(checkout.organization_id) == "none",
         "cards": {token: CARDS[card] for token, card in TOKENS.items()},
         "onward": address_after(checkout),
     }

@@ -297,6 +297,8 @@ OPENROUTER_SANDBOX_API_KEY = env("OPENROUTER_SANDBOX_API_KEY", default="")
 # ---------------------------------------------------------------- payments
 # Who collects from live organizations: manual (an operator marks payments as paid), stripe, or sandbox (test cards).
 PAYMENT_PROVIDER = env("PAYMENT_PROVIDER", default="manual")
+# Whether customers of live organizations may pay those with test cards while nobody really collects (./run: yes).
+CUSTOMER_TEST_PAYMENTS = env.bool("CUSTOMER_TEST_PAYMENTS", default=DEBUG or TESTING)
 STRIPE_SECRET_KEY = env("STRIPE_SECRET_KEY", default="")
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])  # several while one is being replaced
 STRIPE_API_BASE = env("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")

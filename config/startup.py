@@ -34,7 +34,7 @@ def refusal_of(environment: Mapping[str, str]) -> str:
     """Why Farebox does not start in ``environment``; empty when it does. Secrets themselves are never repeated."""
     if "pytest" in sys.modules:
         return ""
-    is_development = environment.get("DEBUG", "").strip().lower() in _TRUE
+    is_development = _is_on(environment, "DEBUG")
     problems = [] if is_development else list(_problems(environment))
     problems += _issuer(environment.get("OIDC_ISSUER", ""), may_be_here=is_development)
     if not problems:
@@ -61,6 +61,12 @@ def _problems(environment: Mapping[str, str]) -> Iterator[str]:
         )
     if provider == "stripe" and not environment.get("STRIPE_SECRET_KEY"):
         yield "STRIPE_SECRET_KEY is not set. PAYMENT_PROVIDER=stripe needs it."
+    if provider == "stripe" and _is_on(environment, "CUSTOMER_TEST_PAYMENTS"):
+        yield "CUSTOMER_TEST_PAYMENTS is on, but Stripe collects: choose one of them."
+
+
+def _is_on(environment: Mapping[str, str], name: str) -> bool:
+    return environment.get(name, "").strip().lower() in _TRUE
 
 
 def _issuer(address: str, *, may_be_here: bool) -> Iterator[str]:

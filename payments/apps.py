@@ -10,4 +10,4 @@ class PaymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what this app itself does when a payment ends, and when credit runs low."""
-        from payments import handlers, letters  # noqa: F401
+        from payments import checks, handlers, letters  # noqa: F401

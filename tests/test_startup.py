@@ -100,6 +100,11 @@ def test_development_needs_nothing(production):
         ),
         ({"PAYMENT_PROVIDER": "stripe", "STRIPE_SECRET_KEY": "sk_live_1"}, []),
         ({"PAYMENT_PROVIDER": "sandbox", "OPENROUTER_BASE_URL": BOX, "OPENROUTER_SANDBOX_URL": BOX}, []),
+        (
+            {"PAYMENT_PROVIDER": "stripe", "STRIPE_SECRET_KEY": "sk_live_1", "CUSTOMER_TEST_PAYMENTS": "on"},
+            ["  CUSTOMER_TEST_PAYMENTS is on, but Stripe collects: choose one of them."],
+        ),
+        ({"CUSTOMER_TEST_PAYMENTS": "1"}, []),
         ({}, []),
     ],
 )

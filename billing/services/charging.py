@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from billing.collecting import provider_for
 from billing.locks import cut_for, lock_customer
 from billing.models import (
     Charge,
@@ -213,6 +214,7 @@ def _order_declined(charge: Charge, order: Order, customer: Customer, at: dateti
     if later and is_running:
         charge.retry_at = later[0]
         charge.attempts += 1
+        charge.provider = provider_for(charge.organization_id)  # whoever collects by now
     else:
         charge.status, charge.ended_at, charge.retry_at = ChargeStatus.FAILED, at, None
     if subscription is None or not is_running:

@@ -4,10 +4,10 @@ import pytest
 from django.test import Client
 
 from billing import services
-from billing.errors import InvalidValue
-from billing.models import Customer
-from tests.billing.selling import ACTOR, DECLINES, PAYS, fixed, make_buyer, make_product, orders_of
-from tests.builders import make_organization
+from billing.errors import CustomerPaymentDeclined, InvalidValue
+from billing.models import Customer, Order
+from tests.billing.selling import ACTOR, DECLINES, PAYS, fixed, make_buyer, make_product, orders_of, subscribe
+from tests.builders import make_customer, make_organization
 
 pytestmark = pytest.mark.django_db
 
@@ -88,3 +88,32 @@ def test_where_a_real_provider_collects_no_test_card_is_taken(now, settings):
     assert "A confirmation token is needed" in answer.content.decode()
     checkout.refresh_from_db()
     assert checkout.status == "open"
+
+
+def test_where_nobody_collects_live_customers_pay_with_no_test_token_and_have_what_is_free(now, settings):
+    settings.CUSTOMER_TEST_PAYMENTS = False
+    merchant = make_organization()
+    plan, free = make_product(merchant), make_product(merchant, services.PriceTerms())
+    checkout = offer(merchant, [plan], now, customer_email="a@example.com")
+    path = f"/checkout/{checkout.client_secret}"
+    page = Client().get(path).content.decode()
+    assert "cannot take payments yet" in page and "Test card" not in page
+    with pytest.raises(CustomerPaymentDeclined) as refusal:
+        services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=now)
+    assert refusal.value.facts["failure_code"] == "no_payment_provider"
+    assert not Order.objects.exists() and not Customer.objects.exists()
+    checkout = offer(merchant, [free], now, customer_email="a@example.com")
+    services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=now)
+    customer = Customer.objects.get()
+    assert (customer.payment_method, orders_of(customer)) == ("", [("subscription_create", "paid", 0)])
+    twin = make_customer().test_twin
+    checkout = offer(twin, [make_product(twin)], now, customer_email="a@example.com")
+    services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=now)
+    # one that was subscribed while test cards were taken is not renewed for nothing
+    settings.CUSTOMER_TEST_PAYMENTS = True
+    ada = make_buyer(merchant)
+    subscription = subscribe(ada, plan)
+    settings.CUSTOMER_TEST_PAYMENTS = False
+    services.renew_due(at=subscription.current_period_end)
+    subscription.refresh_from_db()
+    assert (subscription.status, orders_of(ada)[-1]) == ("past_due", ("subscription_cycle", "pending", 1000))

@@ -67,6 +67,9 @@ class _Product:
         port = port_of(self.settings.setdefault("PORT", "8000"))
         # On one's own machine the receivers of webhooks are there too.
         self.settings.setdefault("WEBHOOKS_ALLOW_LOOPBACK", "1")
+        if self.settings.get("PAYMENT_PROVIDER") != "stripe":
+            # Whatever upstream is called: selling to one's own customers can be tried out, with test cards.
+            self.settings.setdefault("CUSTOMER_TEST_PAYMENTS", "1")
         if not is_free(port):
             raise Failure(f"Port {port} is in use. Set another one: PORT={port + 1} ./run")
         return port
