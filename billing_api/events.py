@@ -15,11 +15,11 @@ from billing_api.calls import Call
 from billing_api.endpoints import PageOf, endpoint
 from billing_api.errors import Problem, RequestInvalid, ResourceNotFound, invalid
 from billing_api.event_shapes import LARGEST_INGEST, Event, EventIn, EventName, EventsIngest, EventsIngested
-from billing_api.ingest import cents_of, read_events
+from billing_api.ingest import read_events
 from billing_api.meters import meters_of
-from billing_api.objects.events import COLUMNS, event_objects, uuid_or_none
+from billing_api.objects.events import COLUMNS, event_objects
 from billing_api.queries import Page, PageQuery, Pagination, narrowed, paginated
-from billing_api.wire import decode
+from billing_api.wire import decimal_of, decode, uuid_of
 from metering.customer_events import CustomerEvent
 from metering.errors import InvalidMeter
 from metering.meters.compiling import Binder, condition, for_queryset
@@ -111,7 +111,7 @@ def _customers_named(call: Call, events: list[EventIn]) -> dict[str, tuple[UUID 
     named = {event.customer_id for event in events if event.customer_id is not None}
     if not named:
         return {}
-    as_ids = {text: as_uuid for text in named if (as_uuid := uuid_or_none(text))}
+    as_ids = {text: as_uuid for text in named if (as_uuid := uuid_of(text))}
     people = Customer.objects.of(call.organization_id).filter(Q(id__in=as_ids.values()) | Q(external_id__in=named))
     by_id, external = set(), set()
     for customer_id, external_id in people.values_list("id", "external_id"):
@@ -143,7 +143,7 @@ def _event(sent: EventIn, ours: dict[str, tuple[UUID | None, str | None]], api_k
         customer_id, external_customer_id = ours[sent.customer_id]
     if "_cost" in sent.metadata:
         cost = sent.metadata["_cost"]
-        sent.metadata["_cost"] = {"amount": cents_of(cost["amount"]), "currency": "usd"}
+        sent.metadata["_cost"] = {"amount": decimal_of(cost["amount"]), "currency": "usd"}
     return CustomerEvent(
         name=sent.name,
         customer_id=customer_id,

@@ -12,7 +12,7 @@ import msgspec
 
 from billing_api.errors import Place, Problem, RequestInvalid
 from billing_api.event_shapes import EventIn, EventsIngest, RawEvents
-from billing_api.wire import EARLIEST, decoder, not_json, problem_of, refuse_nul
+from billing_api.wire import EARLIEST, decimal_of, decoder, not_json, problem_of, refuse_nul
 
 # Clocks differ; the Python helper sends its own. Whatever lies further ahead is a mistake.
 CLOCK_SKEW = timedelta(seconds=60)
@@ -111,22 +111,11 @@ def _wrong_cost(value: Any) -> str | None:
         return "A cost has an amount (in cents) and a currency."
     if value.get("currency", "usd") != "usd":
         return 'The currency must be "usd".'
-    amount = cents_of(value.get("amount"))
+    amount = decimal_of(value.get("amount"))
     if amount is None:
         return "The amount is a number of cents."
     digits, places = len(amount.as_tuple().digits), -int(amount.as_tuple().exponent)
     return None if max(digits, places) <= 17 and places <= 12 and amount.adjusted() < 17 else "17 digits, 12 decimals."
-
-
-def cents_of(value: Any) -> Decimal | None:
-    """The amount of a ``_cost``, given as a number or as text; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        return None
-    try:
-        amount = Decimal(value)
-    except ArithmeticError:
-        return None
-    return amount if amount.is_finite() else None
 
 
 def _wrong_llm(value: Any) -> str | None:

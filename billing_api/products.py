@@ -16,6 +16,7 @@ from billing_api.endpoints import PageOf, endpoint
 from billing_api.errors import Place, ResourceNotFound, invalid
 from billing_api.objects.catalogue import CURRENCY, Product, product_object, product_objects
 from billing_api.queries import Page, PageQuery, narrowed, paginated, sorted_rows
+from billing_api.wire import decimal_of
 from core.money import EXACT
 
 Name = Annotated[str, Meta(min_length=3, max_length=200)]
@@ -222,15 +223,11 @@ def _unit_amount(given: Any, place: Place) -> Decimal:
     """Cents a unit: above zero, 17 digits, 12 of them after the point."""
     if given is None:
         raise invalid(place, "Field required", "missing")
-    if isinstance(given, bool) or not isinstance(given, int | str | Decimal):
-        raise invalid(place, "Input should be a number or the text of one.", "decimal_type")
-    try:
-        amount = Decimal(given)
-    except ArithmeticError:
-        raise invalid(
-            place, "Input should be a number or the text of one.", "decimal_parsing", str(given)[:80]
-        ) from None
-    if not amount.is_finite() or amount <= 0:
+    amount = decimal_of(given)
+    if amount is None:
+        kind = "decimal_parsing" if isinstance(given, str) else "decimal_type"
+        raise invalid(place, "Input should be a number or the text of one.", kind, str(given)[:80])
+    if amount <= 0:
         raise invalid(place, "The amount of a unit must be above zero.", "greater_than", str(given)[:80])
     words = f"At most {_DIGITS} digits, {_PLACES} of them after the point."
     if not -_PLACES <= amount.adjusted() < _DIGITS:  # looked at first: what has no bounds has no plain form

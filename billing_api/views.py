@@ -26,7 +26,7 @@ from billing_api.calls import Call, authenticated, count, require_scope
 from billing_api.endpoints import TEXTS, Endpoint
 from billing_api.errors import Problem, RequestInvalid, ResourceNotFound, WireRefusal, invalid
 from billing_api.queries import read_query
-from billing_api.wire import decode, encode
+from billing_api.wire import decode, encode, uuid_of
 from core.errors import DomainError
 from metering.errors import InvalidMeter, MeterInUse
 
@@ -81,10 +81,10 @@ def _ids(parameters: dict[str, str]) -> dict[str, Any]:
 
 def path_uuid(name: str, text: str) -> UUID:
     """The id in a path. Raises RequestInvalid for one of another form."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise invalid(["path", name], "Input should be a valid UUID", "uuid_parsing", text[:200]) from None
+    found = uuid_of(text)
+    if found is None:
+        raise invalid(["path", name], "Input should be a valid UUID", "uuid_parsing", text[:200])
+    return found
 
 
 def _inputs(request: HttpRequest, served: Endpoint, at: datetime) -> dict[str, Any]:

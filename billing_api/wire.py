@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -15,6 +16,9 @@ _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
 # An escaped NUL; after an even number of backslashes only: an odd one more is a backslash before the text "u0000".
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# A number as JSON writes it, and as text the way clients do: no blanks, no separators, no other script's digits.
+_NUMBER = re.compile(r"[+-]?(?:\d{1,60}\.?\d{0,60}|\.\d{1,60})(?:[eE][+-]?\d{1,9})?", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # What every time zone, every calendar step and the database can hold with room to spare.
 EARLIEST = datetime(2, 1, 2, tzinfo=UTC)
 LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -59,6 +63,20 @@ def _decimal(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         raise ValueError("The number is too large.") from None
+
+
+def decimal_of(given: Any) -> Decimal | None:
+    """The number, given as one or as the text of one; None for anything else."""
+    if isinstance(given, str):
+        return Decimal(given) if _NUMBER.fullmatch(given) else None
+    if isinstance(given, bool) or not isinstance(given, int | Decimal):
+        return None
+    return Decimal(given)
+
+
+def uuid_of(text: str) -> UUID | None:
+    """The id that ``text`` writes in the usual form; None for anything else."""
+    return UUID(text) if _UUID.fullmatch(text) else None
 
 
 def check_moments(values: Any, start: str) -> None:

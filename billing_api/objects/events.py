@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 from billing.models import Customer as CustomerRow
 from billing_api.event_shapes import Event
 from billing_api.objects.customers import customer_object
+from billing_api.wire import uuid_of
 from core.times import wire_time
 from metering.models import UsageEvent, UsageKey
 
@@ -112,15 +113,7 @@ def _parents(organization_id: UUID, rows: Iterable[Row]) -> dict[str, UUID]:
         return {}
     keys = UsageKey.objects.filter(organization_id=organization_id, external_id__in=named)
     found = dict(keys.values_list("external_id", "event_id"))
-    ids = {text: as_uuid for text in named - found.keys() if (as_uuid := uuid_or_none(text))}
+    ids = {text: as_uuid for text in named - found.keys() if (as_uuid := uuid_of(text))}
     known = UsageEvent.objects.filter(organization_id=organization_id, id__in=ids.values()) if ids else []
     present = {event.id for event in known}
     return {**found, **{text: each for text, each in ids.items() if each in present}}
-
-
-def uuid_or_none(text: str) -> UUID | None:
-    """The id that ``text`` writes, if it is one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

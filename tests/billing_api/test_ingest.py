@@ -117,6 +117,7 @@ def test_bodies_that_are_no_json_of_ours_are_refused(wire, merchant, body, place
         {"_cost": {"amount": "0.0000000000001", "currency": "usd"}},
         {"_cost": {"amount": 10**17, "currency": "usd"}},
         {"_cost": {"amount": True, "currency": "usd"}},
+        *({"_cost": {"amount": odd, "currency": "usd"}} for odd in ("1_000", "\u0661", " 1", "1 ", "NaN")),
         {"_cost": {"currency": "usd"}},
         {"_llm": {**LLM, "input_tokens": "1"}},
         {"_llm": {**LLM, "total_tokens": -1}},
@@ -170,11 +171,12 @@ def test_a_customer_id_may_be_ours_or_the_merchants(wire, merchant):
     by_own_uuid = str(uuid7())
     ada = create_customer(organization_id=merchant.pk, email="ada@example.com", external_id="ada", actor="t", at=at)
     bob = create_customer(organization_id=merchant.pk, email="b@example.com", external_id=by_own_uuid, actor="t", at=at)
-    named = [str(ada.id), "ada", by_own_uuid, "nobody-yet"]
-    assert ingest(wire, *({"name": "n", "customer_id": each} for each in named)).json()["inserted"] == 4
+    like_one = "0191f6f0_0000_7000_8000_000000000"  # what Python would take for an id of ours
+    named = [str(ada.id), "ada", by_own_uuid, "nobody-yet", like_one]
+    assert ingest(wire, *({"name": "n", "customer_id": each} for each in named)).json()["inserted"] == 5
     found = wire.get("events/?source=user&sorting=timestamp").json()["items"]
     assert {each["customer_id"] for each in found} == {str(ada.id), str(bob.id), None}
-    assert {each["external_customer_id"] for each in found} == {"ada", by_own_uuid, "nobody-yet"}
+    assert {each["external_customer_id"] for each in found} == {"ada", *named[2:]}
     late = create_customer(
         organization_id=merchant.pk, email="n@example.com", external_id="nobody-yet", actor="t", at=timezone.now()
     )

@@ -16,6 +16,8 @@ METER = {
     "aggregation": {"func": "sum", "property": "totalTokens"},
 }
 SECRETS = "checkouts/client/"
+# What Python takes for a number, and no client means as one.
+ODD_NUMBERS = ("1_000", "\u0661\u0662", " 1", "1\n", "1,5", "0x1", "Infinity", "", "--1", ".", "1e", "9" * 80)
 
 
 @pytest.fixture
@@ -143,6 +145,7 @@ def test_the_sign_of_balances_is_the_merchants_choice(wire, sold):
         ({"amount_type": "metered_unit", "unit_amount": "1e999999999"}, "unit_amount"),
         ({"amount_type": "metered_unit", "unit_amount": "1e-999999999"}, "unit_amount"),
         ({"amount_type": "metered_unit", "unit_amount": "0.0000000000001"}, "unit_amount"),
+        *(({"amount_type": "metered_unit", "unit_amount": odd}, "unit_amount") for odd in ODD_NUMBERS),
         ({"amount_type": "metered_unit", "unit_amount": "123456.123456789012"}, "unit_amount"),
         ({}, "amount_type"),
     ],
@@ -154,3 +157,15 @@ def test_prices_that_do_not_fit_are_refused_at_their_place(wire, sold, price, pl
     stranger = "0191f6f0-0000-7000-8000-000000000000"
     body["prices"] = [{"amount_type": "metered_unit", "unit_amount": 1, "meter_id": stranger}]
     assert places(wire.post("products/", body)) == [["body", "prices", 0, "meter_id"]]
+
+
+def test_a_number_is_text_in_any_form_that_clients_write(wire, sold):
+    for given, shown in (("1.50", "1.5"), ("1.25e-10", "0.000000000125"), (".5", "0.5"), ("7.", "7"), (0.25, "0.25")):
+        price = {"amount_type": "metered_unit", "unit_amount": given, "meter_id": sold["meters"]}
+        product = made(wire, "products/", {"name": "Other", "recurring_interval": "month", "prices": [price]})
+        assert product["prices"][0]["unit_amount"] == shown
+    for name in ("page", "limit"):
+        for odd in ("1_0", "%D9%A1", "%201", "1.0", "+1", ""):
+            assert places(wire.get(f"products/?{name}={odd}")) == [["query", name]], odd
+    for odd in ("{0191f6f0-0000-7000-8000-000000000000}", "0191f6f0_0000_7000_8000_0000000000000", "\u0661" * 32):
+        assert places(wire.get(f"products/{odd}")) == [["path", "id"]]
