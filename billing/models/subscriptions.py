@@ -55,6 +55,11 @@ class CustomerSubscription(models.Model):
     started_at = models.DateTimeField()
     ends_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    # What it was bought with, where that is not to stand for all that its customer owes; else empty.
+    provider = models.CharField(max_length=12, blank=True)
+    provider_customer = models.CharField(max_length=120, blank=True)
+    payment_method = models.CharField(max_length=120, blank=True)
+    payment_method_label = models.CharField(max_length=80, blank=True)
     cancellation_reason = models.CharField(max_length=40, blank=True)
     cancellation_comment = models.TextField(blank=True)
     metadata = models.JSONField(default=dict, blank=True)

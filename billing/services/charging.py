@@ -19,12 +19,13 @@ from billing.models import (
     Checkout,
     CheckoutStatus,
     Customer,
+    CustomerSubscription,
     Order,
     OrderStatus,
     SubscriptionStatus,
 )
 from billing.services.closing import close_customer
-from billing.services.completing import complete_checkout
+from billing.services.completing import Card, complete_checkout, is_named
 from billing.services.orders import mark_order_paid, subscription_of
 from billing.services.subscriptions import announce_subscription, end_subscription, tell
 from core.redaction import redact
@@ -143,12 +144,23 @@ def _facts(charge: Charge) -> CustomerCharge:
         amount=charge.amount,
         description=charge.order.invoice_number if charge.order else "Checkout",
         token=charge.token,
-        customer=customer.provider_customer if customer and is_kept_there else "",
-        method=customer.payment_method if customer and is_kept_there else "",
+        customer=keeper.provider_customer if keeper and is_kept_there else "",
+        method=keeper.payment_method if keeper and is_kept_there else "",
         email=customer.email if customer else checkout.customer_email if checkout else "",
         name=customer.name if customer else checkout.customer_name if checkout else "",
         reference=charge.reference,
     )
+
+
+def _keeper(charge: Charge) -> Customer | CustomerSubscription | None:
+    """Whose saved means of payment are used: the subscription's own, else its customer's.
+
+    None for whoever is known by nothing but the e-mail address that he typed.
+    """
+    if charge.order is not None and (subscription := charge.order.subscription) is not None and subscription.provider:
+        return subscription
+    customer, checkout = charge.customer, charge.checkout
+    return customer if customer is None or checkout is None or is_named(checkout, customer) else None
 
 
 def _locked(charge_id: UUID, at: datetime) -> tuple[Charge, Checkout | None, Customer | None]:
@@ -171,11 +183,8 @@ def _paid(charge: Charge, checkout: Checkout | None, customer: Customer | None, 
     charge.status, charge.ended_at, charge.retry_at = ChargeStatus.SUCCEEDED, at, None
     if checkout is not None:
         # Written first: the order that comes of it says that it is paid.
-        charge.customer = customer = complete_checkout(checkout, customer, actor=ACTOR, at=at)
-    if customer is not None and answer.method is not None:
-        customer.provider, customer.provider_customer = charge.provider, answer.method.customer
-        customer.payment_method, customer.payment_method_label = answer.method.reference, answer.method.label
-        customer.save(update_fields=["provider", "provider_customer", "payment_method", "payment_method_label"])
+        card = None if answer.method is None else Card(charge.provider, answer.method)
+        charge.customer = customer = complete_checkout(checkout, customer, card=card, actor=ACTOR, at=at)
     if charge.order is not None and customer is not None:
         _order_paid(charge.order, customer, at)
 

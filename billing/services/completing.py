@@ -1,32 +1,65 @@
 """What a paid checkout brings: a customer, an order, perhaps a subscription, benefits. The checkout is locked."""
 
+from dataclasses import dataclass
 from datetime import datetime
+
+from django.db.models import Q
 
 from accounts.principal import Actor
 from billing.announcing import announce, note_state_change
 from billing.errors import InvalidValue
 from billing.locks import lock_customer
-from billing.models import BillingReason, Checkout, CheckoutStatus, Customer, ProductPrice
+from billing.models import (
+    BillingReason,
+    Checkout,
+    CheckoutStatus,
+    Customer,
+    CustomerSubscription,
+    PriceKind,
+    Product,
+    ProductPrice,
+)
 from billing.services.customers import create_customer, update_customer
 from billing.services.grants import grant_benefits
 from billing.services.orders import fixed_lines, place_order
 from billing.services.subscriptions import begin_subscription
+from payments.providers.port import MethodFacts
 
 
-def complete_checkout(checkout: Checkout, customer: Customer | None, *, actor: Actor | str, at: datetime) -> Customer:
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A means of payment that the provider of that name keeps."""
+
+    provider: str
+    facts: MethodFacts
+
+
+def complete_checkout(
+    checkout: Checkout,
+    customer: Customer | None,
+    *,
+    actor: Actor | str,
+    at: datetime,
+    card: Card | None = None,
+) -> Customer:
     """Hand over what was bought, once; the customer, who is made if he is new.
 
-    ``customer`` is locked if he is known already.
+    ``customer`` is locked if he is known already. ``card`` is what he has paid with, to be charged again.
     """
     customer = customer or buyer_of(checkout) or _made_once(checkout, actor, at)
     customer = lock_customer(customer.pk)
     if checkout.status == CheckoutStatus.SUCCEEDED:
         return customer
+    named = is_named(checkout, customer)
+    if named:
+        _complete_facts(checkout, customer, actor, at)
     checkout.status, checkout.customer = CheckoutStatus.SUCCEEDED, customer
     checkout.succeeded_at = checkout.modified_at = at
     checkout.failure_message = ""
     checkout.save()
-    _hand_over(checkout, customer, actor, at)
+    subscription = _hand_over(checkout, customer, actor, at)
+    if card is not None:
+        _keep(card, customer if named or not customer.payment_method else subscription)
     announce("checkout.updated", organization_id=checkout.organization_id, actor=actor, at=at, checkout_id=checkout.id)
     note_state_change([(customer.id, customer.organization_id)], at=at)
     return customer
@@ -42,17 +75,34 @@ def buyer_of(checkout: Checkout) -> Customer | None:
     return known.filter(email__iexact=checkout.customer_email.strip()).first() if checkout.customer_email else None
 
 
-def check_buyer(checkout: Checkout) -> None:
-    """Before anybody pays: whether it is clear who buys. Raises InvalidValue."""
-    if checkout.customer_id is not None and buyer_of(checkout) is None:
-        raise InvalidValue(["customer_id"], "Customer not found.", value=str(checkout.customer_id))
+def is_named(checkout: Checkout, customer: Customer) -> bool:
+    """Whether the merchant says that the customer buys; else an e-mail address does, and anybody can type one."""
+    if checkout.customer_id is not None:
+        return checkout.customer_id == customer.pk
+    return bool(checkout.external_customer_id) and checkout.external_customer_id == customer.external_id
+
+
+def check_buyer(checkout: Checkout, token: str = "") -> None:
+    """Before anybody pays: whether it is clear who buys, and whose card is to be charged later. Raises InvalidValue."""
     buyer = buyer_of(checkout)
+    if checkout.customer_id is not None and buyer is None:
+        raise InvalidValue(["customer_id"], "Customer not found.", value=str(checkout.customer_id))
     if buyer is None and not checkout.customer_email:
         raise InvalidValue(["customer_email"], "An email address is needed.", kind="missing", value=None)
-    wanted = checkout.external_customer_id
-    if buyer is not None and wanted and buyer.external_id not in (None, wanted):
+    if buyer is None or is_named(checkout, buyer):
+        return
+    if checkout.external_customer_id:
         message = "Another customer has this email address."
         raise InvalidValue(["customer_email"], message, value=checkout.customer_email)
+    if not token and buyer.payment_method and _bills_later(checkout.product):
+        # Whoever types his address must not have his card charged.
+        message = "A confirmation token is needed: present a means of payment."
+        raise InvalidValue(["confirmation_token_id"], message, kind="missing", value=None)
+
+
+def _bills_later(product: Product) -> bool:
+    costs = Q(price_amount__gt=0) | Q(kind=PriceKind.METERED_UNIT)
+    return product.is_recurring and product.prices.filter(costs, is_archived=False).exists()
 
 
 def prices_of(checkout: Checkout) -> list[ProductPrice]:
@@ -85,8 +135,17 @@ def _made(checkout: Checkout, actor: Actor | str, at: datetime) -> Customer:
     )
 
 
-def _hand_over(checkout: Checkout, customer: Customer, actor: Actor | str, at: datetime) -> None:
-    _complete_facts(checkout, customer, actor, at)
+def _keep(card: Card, keeper: Customer | CustomerSubscription | None) -> None:
+    """Save the card where it will be looked for; one presented under a typed address replaces nobody's."""
+    if keeper is None:
+        return
+    keeper.provider, keeper.provider_customer = card.provider, card.facts.customer
+    keeper.payment_method, keeper.payment_method_label = card.facts.reference, card.facts.label
+    keeper.save(update_fields=["provider", "provider_customer", "payment_method", "payment_method_label"])
+
+
+def _hand_over(checkout: Checkout, customer: Customer, actor: Actor | str, at: datetime) -> CustomerSubscription | None:
+    """The subscription that begins with it, if one does."""
     product, prices = checkout.product, prices_of(checkout)
     lines = fixed_lines(product, prices)
     subscription = None
@@ -119,10 +178,11 @@ def _hand_over(checkout: Checkout, customer: Customer, actor: Actor | str, at: d
     grant_benefits(
         customer, product, subscription=subscription, order=None if subscription else order, actor=actor, at=at
     )
+    return subscription
 
 
 def _complete_facts(checkout: Checkout, customer: Customer, actor: Actor | str, at: datetime) -> None:
-    """What the checkout says of a known customer who had not said it before."""
+    """What the checkout says of a customer whom the merchant has named, and nobody had said before."""
     found = {
         "external_id": checkout.external_customer_id,
         "name": checkout.customer_name,

@@ -245,6 +245,39 @@ def test_a_stranger_becomes_a_customer_when_he_pays(merchant):
     assert Checkout.objects.get().customer == customer
 
 
+def test_a_typed_address_gives_a_stranger_nothing_of_whom_it_belongs_to(merchant):
+    who = {"organization_id": merchant.id, "actor": ACTOR, "at": NOON}
+    plan = make_product(merchant, fixed(1000))
+    trial = make_product(merchant, fixed(9000), trial_interval="day", trial_interval_count=7)
+    ada = services.create_customer(email="ada@example.com", **who)
+    buy(ada, plan)
+
+    def confirm(product, token, **offered):
+        checkout = services.open_checkout(product_ids=[product.id], **offered, **who)
+        typed = {"customer_email": "Ada@example.com", "customer_name": "Mallory"}
+        return services.confirm_checkout(
+            client_secret=checkout.client_secret, confirmation_token=token, details=typed, at=NOON
+        )
+
+    with pytest.raises(InvalidValue) as refusal:
+        confirm(plan, PAYS, external_customer_id="mallory")
+    assert refusal.value.loc == ("customer_email",)
+    with pytest.raises(InvalidValue) as refusal:  # or her card would pay when the trial ends
+        confirm(trial, "")
+    assert refusal.value.loc == ("confirmation_token_id",)
+    assert (Order.objects.count(), Charge.objects.count()) == (1, 1)
+    confirm(plan, LATER)  # a present to her, which nobody but the giver's card pays for
+    ada.refresh_from_db()
+    assert (ada.external_id, ada.name, ada.payment_method) == (None, "", "test_card_ok")
+    services.renew_due(at=after(days=31))
+    statuses = CustomerSubscription.objects.order_by("status").values_list("payment_method", "status")
+    assert list(statuses) == [("", "active"), ("test_card_later", "past_due")]
+    # what the merchant says of her is taken
+    confirm(plan, PAYS, external_customer_id="user_ada", customer_email="ada@example.com")
+    ada.refresh_from_db()
+    assert (ada.external_id, ada.name) == ("user_ada", "Mallory")
+
+
 def test_cancel_bills_the_rest_then_ends_and_can_be_undone_before(merchant, tokens):
     plan = make_product(merchant, fixed(1000), metered(tokens, "3"), benefits=[make_benefit(merchant, tokens, 10)])
     ada = make_buyer(merchant)

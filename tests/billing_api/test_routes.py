@@ -165,7 +165,7 @@ def test_a_number_is_text_in_any_form_that_clients_write(wire, sold):
         product = made(wire, "products/", {"name": "Other", "recurring_interval": "month", "prices": [price]})
         assert product["prices"][0]["unit_amount"] == shown
     for name in ("page", "limit"):
-        for odd in ("1_0", "%D9%A1", "%201", "1.0", "+1", ""):
+        for odd in ("1_0", "%D9%A1", "%201", "+1", ""):
             assert places(wire.get(f"products/?{name}={odd}")) == [["query", name]], odd
     for odd in ("{0191f6f0-0000-7000-8000-000000000000}", "0191f6f0_0000_7000_8000_0000000000000", "\u0661" * 32):
         assert places(wire.get(f"products/{odd}")) == [["path", "id"]]
