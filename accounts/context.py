@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from accounts.models import Membership, Organization
 from accounts.pages import place_of
-from accounts.scopes import MANAGE, scopes_of_role
+from accounts.scopes import BILLING, MANAGE, Scope, scopes_of_role
 
 THEMES = ("light", "dark")
 
@@ -47,8 +47,17 @@ class Frame:
     @cached_property
     def may_manage(self) -> bool:
         """Whether the person's role lets them manage keys and members."""
-        place = place_of(self._request)
-        return place is not None and MANAGE in scopes_of_role(place[1].role)
+        return self._may(MANAGE)
+
+    @cached_property
+    def may_call(self) -> bool:
+        """Whether it lets them call models."""
+        return self._may(Scope.GATEWAY)
+
+    @cached_property
+    def may_pay(self) -> bool:
+        """Whether it lets them buy credit."""
+        return self._may(BILLING)
 
     @cached_property
     def memberships(self) -> list[Membership]:
@@ -57,6 +66,10 @@ class Frame:
         if not user.is_authenticated:
             return []
         return list(user.memberships.select_related("organization").order_by("created_at", "id"))
+
+    def _may(self, scope: str) -> bool:
+        place = place_of(self._request)
+        return place is not None and scope in scopes_of_role(place[1].role)
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.authentication import principal_of_member
 from accounts.models import Membership, Organization
@@ -70,10 +71,10 @@ def organization_page(scope: str) -> Callable[[View], View]:
             request.organization = place[0]
             request.principal = principal_of_member(*place)
             if not request.principal.has_scope(scope):
-                raise PermissionDenied("Your role in this organization does not include this page.")
+                raise PermissionDenied(_("Your role in this organization does not include this page."))
             if place[0].is_suspended and request.method not in _READING:
                 raise PermissionDenied(
-                    "This organization is suspended: its pages can be read, and nothing can be changed."
+                    _("This organization is suspended: its pages can be read, and nothing can be changed.")
                 )
             with timezone.override(zone_of(request)):
                 response = view(request, *args, **kwargs)

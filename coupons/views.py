@@ -30,7 +30,7 @@ def coupons(request: PageRequest) -> HttpResponse:
     if request.method != "POST":
         return _page(request, RedeemForm())
     if not request.principal.has_scope(BILLING):  # whoever pays also uses what lowers the price
-        raise PermissionDenied("Your role in this organization does not redeem coupons.")
+        raise PermissionDenied(_("Your role in this organization does not redeem coupons."))
     form = RedeemForm(request.POST)
     if not form.is_valid():
         return _page(request, form)

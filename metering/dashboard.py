@@ -73,8 +73,11 @@ class Spend:
         return abs(self.change or 0)
 
 
-def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo) -> Spend:
-    """The last ``days`` days of ``zone`` up to ``at``, today included; zeros where nothing was used."""
+def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo, compare: bool = True) -> Spend:
+    """The last ``days`` days of ``zone`` up to ``at``, today included; zeros where nothing was used.
+
+    Without ``compare`` the days before are left alone, as if nothing had been used in them.
+    """
     today = at.astimezone(zone).date()
     first = today - timedelta(days=days - 1)
     start = datetime.combine(first, time.min, zone)
@@ -88,11 +91,11 @@ def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo) 
             .annotate(**_SUMS)
         ),
     )
-    before = _hours(organization_id, earlier, start).aggregate(**_SUMS)
+    before = [_hours(organization_id, earlier, start).aggregate(**_SUMS)] if compare else []
     models = _models(rows)
     names = [share.label for share in models[:LINES]] + ([""] if len(models) > LINES else [])
     calendar = (first + timedelta(days=offset) for offset in range(days))
-    return Spend(_totals(rows), _totals([before]), models, names, _days(rows, names, calendar))
+    return Spend(_totals(rows), _totals(before), models, names, _days(rows, names, calendar))
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,14 +108,19 @@ def estimate_facts(estimate: Estimate) -> dict[str, Any]:
     }
 
 
+def can_be_tried(price: BookPrice | None) -> bool:
+    """Whether the lab has this model for whoever may use it: it answers in text, at a price known before the call."""
+    if price is None or price.card.is_dynamic():
+        return False
+    if price.model.output_modalities and "text" not in price.model.output_modalities:
+        return False
+    return price.is_free or bool(price.card.prices["completion"])
+
+
 def _usable(terms: TierTerms, at: datetime) -> Iterable[BookPrice]:
     for model in listed_models():
-        if model.output_modalities and "text" not in model.output_modalities:
-            continue
         price = card_for(model.id, at)
-        if price is None or price.card.is_dynamic() or not terms.may_use_model(model.id, is_free=price.is_free):
-            continue
-        if price.is_free or price.card.prices["completion"]:
+        if price and can_be_tried(price) and terms.may_use_model(model.id, is_free=price.is_free):
             yield price
 
 

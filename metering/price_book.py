@@ -10,7 +10,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
@@ -31,6 +31,8 @@ KEPT = timedelta(days=40)
 # They choose among the routes of the same model and price. ``:free`` and the other suffixes are models of their own.
 ROUTING_SUFFIXES = (":nitro", ":floor", ":exacto", ":online", ":thinking", ":beta")
 
+_LATEST = 4_102_444_800  # seconds; what claims to be made after 2100 is no time
+
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 # A row that was replaced before it began holds at no instant.
@@ -50,6 +52,7 @@ class BookModel:
     output_modalities: tuple[str, ...]
     source: str
     is_listed: bool
+    published_at: datetime | None = None  # as the provider says; else when it was first seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +264,15 @@ def _model_of(row: LanguageModel) -> BookModel:
         output_modalities=tuple(row.output_modalities),
         source=row.source,
         is_listed=row.vanished_at is None,
+        published_at=_published(row),
     )
+
+
+def _published(row: LanguageModel) -> datetime:
+    created = row.details.get("created")
+    if type(created) is int and 0 < created < _LATEST:
+        return datetime.fromtimestamp(created, UTC)
+    return row.first_seen_at
 
 
 def _price_of(row: ModelPrice, model: BookModel) -> BookPrice:

@@ -12,20 +12,25 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from accounts.models import ApiKey, Membership
+from accounts.entitlements import EXPORTS
+from accounts.models import ApiKey, Membership, Team
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from core.keyset import read_page
 from metering.analysis import Days, analyse, metrics, tag_keys
+from metering.analytics.dimensions import within
 from metering.event_search import narrowed
 from metering.forms import GROUPINGS, RANGES, EventFilterForm, UsageForm
+from metering.lab import can_be_tried
 from metering.model_page import model_facts, model_usage
 from metering.models import UsageEvent
 from metering.positions import ByTime
+from metering.price_book import card_for
 from metering.receipt import receipt_of
-from tiers.permits import first_day_kept
+from tiers.permits import first_day_kept, included
 
 PAGE_SIZE = 50
+PROMPT_TAG = "prompt_id"
 
 
 @require_safe
@@ -33,17 +38,22 @@ PAGE_SIZE = 50
 def usage(request: PageRequest) -> HttpResponse:
     """Spend, calls and tokens of some days by model, kind, member, key or tag, beside the days before."""
     form = UsageForm(request.GET)
-    days, kept = _days(request, form)
+    days, kept = days_asked(request, form)
     offered = {each.slug: each for each in metrics()}
     metric = offered[form.chosen("metric", "spend")]
     by = form.chosen("by", "model")
     keys = tag_keys(request.organization.id, days) if by == "tag" else []
-    tag = _tag(form, keys)
-    answer = analyse(request.organization, days, by=by, metric=metric, tag_key=tag, compare=_may_compare(days, kept))
+    tag = PROMPT_TAG if by == "prompt" else tag_asked(form, keys)
+    team, only = team_asked(request, form)
+    asked = {"by": "tag" if by == "prompt" else by, "metric": metric, "tag_key": tag, "only": only}
+    answer = analyse(request.organization, days, compare=_may_compare(days, kept), **asked)
     context = {
         **_frame(form, days, kept),
         "analysis": answer,
-        "rows": [(group, _drill(by, group.key, tag, days)) for group in answer.groups],
+        "rows": [(group, _drill(asked["by"], group.key, tag, days, team)) for group in answer.groups],
+        "team": team,
+        "is_tag": asked["by"] == "tag",
+        "export_formats": included(request.organization.id, EXPORTS, ["csv", "json"]),
         "is_model": by == "model",
         "metrics": offered.values(),
         "metric": metric,
@@ -52,7 +62,7 @@ def usage(request: PageRequest) -> HttpResponse:
         "by_label": GROUPINGS[by],
         "tag_keys": keys,
         "tag": tag,
-        "events_url": _drill("", "", "", days),
+        "events_url": _drill("", "", "", days, team),
     }
     return render(request, "metering/usage.html", context)
 
@@ -62,7 +72,7 @@ def usage(request: PageRequest) -> HttpResponse:
 def model(request: PageRequest, model_id: str) -> HttpResponse:
     """One model: what it costs here, and what the organization has used it for."""
     form = UsageForm(request.GET)
-    days, kept = _days(request, form)
+    days, kept = days_asked(request, form)
     now = timezone.now()
     facts = model_facts(model_id, request.organization.id, at=now)
     own = model_usage(request.organization.id, model_id, days, compare=_may_compare(days, kept))
@@ -74,6 +84,9 @@ def model(request: PageRequest, model_id: str) -> HttpResponse:
         "own": own,
         "model_id": model_id,
         "latest": _latest(request.organization.id, model_id, own.last_day),
+        "can_be_tried": facts.may_use
+        and request.principal.has_scope(Scope.GATEWAY)
+        and can_be_tried(card_for(model_id, now)),
         "events_url": _drill("model", model_id, "", days),
     }
     return render(request, "metering/model.html", context)
@@ -106,7 +119,7 @@ def usage_event(request: PageRequest, event_id: UUID) -> HttpResponse:
     return render(request, "metering/event.html", context)
 
 
-def _days(request: PageRequest, form: UsageForm) -> tuple[Days, date | None]:
+def days_asked(request: PageRequest, form: UsageForm) -> tuple[Days, date | None]:
     """The days that are asked for and shown, and the first one that the plan keeps; None: all of them."""
     zone = ZoneInfo(request.organization.time_zone)
     today = timezone.now().astimezone(zone).date()
@@ -133,14 +146,22 @@ def _frame(form: UsageForm, days: Days, kept: date | None) -> dict[str, Any]:
     }
 
 
-def _tag(form: UsageForm, keys: list[str]) -> str:
+def tag_asked(form: UsageForm, keys: list[str]) -> str:
     asked = form.chosen("tag", "")
     return asked if asked in keys else next(iter(keys), "")
 
 
-def _drill(by: str, key: str, tag: str, days: Days) -> str:
+def team_asked(request: PageRequest, form: UsageForm) -> tuple[Team | None, dict[str, Any]]:
+    """The team that the page is narrowed to, and what that says of the sums."""
+    team_id = form.cleaned_data.get("team")
+    teams = within(request.organization, team_id) if team_id else []
+    return (Team.objects.get(id=team_id), {"team_id__in": teams}) if teams else (None, {})
+
+
+def _drill(by: str, key: str, tag: str, days: Days, team: Team | None = None) -> str:
     """Where the events of one line are listed."""
     narrowed = {"tag": {"tag": f"{tag}={key}"}}.get(by) or ({by: key} if by and key else {})
+    narrowed = {**({"team": str(team.id)} if team else {}), **narrowed}
     query = {**narrowed, "start": days.first.isoformat(), "end": days.last.isoformat()}
     return f"{reverse('usage_events')}?{urlencode(query)}"
 

@@ -19,9 +19,11 @@ from credits.wallet import change_mark, wallet_of
 from metering.burn_down import burn_down, forecast_of
 from metering.dashboard import Spend, pace_of, recent_events, spend_of
 from metering.models import UsageEvent
+from tiers.permits import first_day_kept
 from tiers.querysets import subscription_of
 
 RANGES = (7, 30, 90)
+ALL_DAYS = 100_000  # of a plan that keeps everything
 PAGE_SIZE = 50
 _NO_NEWS = 204
 
@@ -30,9 +32,13 @@ _NO_NEWS = 204
 @organization_page(Scope.CREDITS_READ)
 def dashboard(request: PageRequest) -> HttpResponse:
     """The wallet, live; spend by day and model; the latest calls."""
-    days = int(chosen) if (chosen := request.GET.get("days", "")) in map(str, RANGES) else 30
     now, zone, organization_id = timezone.now(), ZoneInfo(request.organization.time_zone), request.organization.id
-    spend = spend_of(organization_id, at=now, days=days, zone=zone)
+    today = now.astimezone(zone).date()
+    kept = first_day_kept(organization_id, today)
+    most = ALL_DAYS if kept is None else (today - kept).days + 1
+    days = _range(request.GET.get("days", ""), most)
+    shown = min(days, most)
+    spend = spend_of(organization_id, at=now, days=shown, zone=zone, compare=2 * shown <= most)
     live = _live_context(request)
     context = {
         **live,
@@ -42,6 +48,8 @@ def dashboard(request: PageRequest) -> HttpResponse:
         "spend": spend,
         "chart": _chart(spend),
         "days": days,
+        "kept": kept if shown < days else None,
+        "compares": 2 * shown <= most,
         "ranges": RANGES,
         "has_key": ApiKey.objects.filter(organization=request.organization).usable(now).exists(),
         "snippets": first_call(request, organization_id),
@@ -56,6 +64,13 @@ def dashboard_live(request: PageRequest) -> HttpResponse:
     if request.GET.get("seen") == _mark(request):
         return HttpResponse(status=_NO_NEWS)
     return render(request, "metering/_live.html", {**_live_context(request), "is_live": True})
+
+
+def _range(asked: str, most: int) -> int:
+    """The range that is asked for; without one 30 days, or the longest that a plan with ``most`` days has."""
+    if asked in map(str, RANGES):
+        return int(asked)
+    return max((days for days in RANGES[:2] if days <= most), default=RANGES[0])
 
 
 def _live_context(request: PageRequest) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.http import Http404, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.pages import PageRequest, organization_page
@@ -107,7 +108,7 @@ def cancel(request: PageRequest, payment_id: UUID) -> HttpResponse:
         if found.purpose != "credits":
             raise Http404("What is owed cannot be given up here.")
         services.cancel_payment(payment_id=found.id, actor=request.principal.actor, at=timezone.now())
-        messages.success(request, "The purchase is canceled.")
+        messages.success(request, _("The purchase is canceled."))
     except DomainError as refusal:
         messages.error(request, refusal.detail)
     return redirect("payment", found.id)
@@ -136,10 +137,10 @@ def change_method(request: PageRequest, method_id: UUID) -> HttpResponse:
     try:
         if request.POST.get("do") == "remove":
             services.remove_method(**terms)
-            messages.success(request, "The payment method is removed.")
+            messages.success(request, _("The payment method is removed."))
         else:
             services.set_default_method(**terms)
-            messages.success(request, "Automatic payments use it from now on.")
+            messages.success(request, _("Automatic payments use it from now on."))
     except DomainError as refusal:
         messages.error(request, refusal.detail)
     return redirect("payments")
@@ -155,11 +156,11 @@ def top_up(request: PageRequest) -> HttpResponse:
     try:
         if request.POST.get("do") == "remove":
             services.remove_auto_top_up(**who)
-            messages.success(request, "There is no automatic top-up any more.")
+            messages.success(request, _("There is no automatic top-up any more."))
             return redirect("payments")
         if form.is_valid():
             services.set_auto_top_up(**who, **form.cleaned_data)
-            messages.success(request, "The automatic top-up is set.")
+            messages.success(request, _("The automatic top-up is set."))
             return redirect("payments")
     except DomainError as refusal:
         form.add_error(None, refusal.detail)

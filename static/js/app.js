@@ -38,14 +38,14 @@
 
   /* A word about something that just happened: document.dispatchEvent(new CustomEvent("toast", {detail: {text, tone}})). */
   const TOAST = 6000;
-  const toast = ({ text, tone = "" }) => {
+  const toast = ({ text, tone = "", stays = false }) => {
     const holder = document.getElementById("toasts");
     if (!holder) return;
     const note = document.createElement("p");
     note.className = `toast ${tone && `toast-${tone}`}`.trim();
     note.textContent = text;
     holder.append(note);
-    setTimeout(() => note.remove(), TOAST);
+    if (!stays) setTimeout(() => note.remove(), TOAST);
   };
   document.addEventListener("toast", (event) => toast(event.detail));
 
@@ -134,11 +134,20 @@
     document.body.addEventListener("htmx:beforeSwap", () => { before = figures(); });
     document.body.addEventListener("htmx:afterSettle", () => { pause(false); showChanges(); });
     document.body.addEventListener("htmx:afterRequest", (event) => { pause(!event.detail.successful); });
-    document.body.addEventListener("htmx:responseError", (event) => {
-      if (event.detail.xhr.status === 401 || event.detail.xhr.status === 403) location.reload();
-    });
   };
+
+  /* A part that is refused: the session ended, or the form's token is another person's. What was typed is not lost. */
+  const hasTyped = () => [...document.querySelectorAll("main textarea, main input:not([type=hidden])")].some((each) => each.value !== each.defaultValue);
+  let refused = false;
+  const startRefusals = () => document.body.addEventListener("htmx:responseError", (event) => {
+    const words = { 401: "signedOut", 403: "outdated" }[event.detail.xhr.status];
+    if (!words || refused) return;
+    refused = true;
+    if (hasTyped()) toast({ text: document.getElementById("toasts").dataset[words], tone: "bad", stays: true });
+    else location.reload();
+  });
 
   noteZone();
   startLive();
+  startRefusals();
 })();

@@ -23,6 +23,9 @@
     place.firstElementChild.textContent = text;
   };
 
+  /* Asked for as a part of a page, a session that has ended is a plain 401 and no login form. */
+  const PART = { "HX-Request": "true" };
+
   const explain = async (response) => {
     try {
       const answer = await response.json();
@@ -34,7 +37,8 @@
 
   const ticket = async (signal) => {
     const token = form.elements.csrfmiddlewaretoken.value;
-    const response = await fetch(form.dataset.ticket, { method: "POST", headers: { "X-CSRFToken": token }, signal });
+    const response = await fetch(form.dataset.ticket, { method: "POST", headers: { "X-CSRFToken": token, ...PART }, signal });
+    if (response.status === 401) throw new Error(words.over);
     if (!response.ok) throw new Error(await explain(response));
     return (await response.json()).ticket;
   };
@@ -69,9 +73,13 @@
     const address = `${form.dataset.outcome.replace("00000000-0000-0000-0000-000000000000", eventId)}?${new URLSearchParams(told)}`;
     for (const pause of [0, 200, 500, 1000, 2000]) {
       await new Promise((resolve) => { setTimeout(resolve, pause); });
-      const response = await fetch(address);
+      const response = await fetch(address, { headers: PART });
       if (response.ok) {
         part("outcome").innerHTML = await response.text();
+        return;
+      }
+      if (response.status === 401) {
+        part("outcome").replaceChildren(part("lab-over").content.cloneNode(true));
         return;
       }
       if (response.status !== 404) break;
