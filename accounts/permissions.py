@@ -9,6 +9,7 @@ from rest_framework.request import Request
 
 from accounts.errors import InsufficientScope
 from accounts.principal import Principal
+from accounts.scopes import scope_for_keys
 
 
 class HasScope(BasePermission):
@@ -25,9 +26,10 @@ class HasScope(BasePermission):
             raise NotAuthenticated()
         needed = required_scope(view, request.method or "")
         if not request.auth.has_scope(needed):
+            named = needed if request.auth.api_key_id is None else scope_for_keys(needed)
             raise InsufficientScope(
-                f'This needs the scope "{needed}".',
-                required_scope=needed,
+                f'This needs the scope "{named}".',
+                required_scope=named,
                 granted_scopes=sorted(request.auth.scopes),
             )
         return True

@@ -12,7 +12,7 @@ class Scope(models.TextChoices):
     USAGE_WRITE = "usage:write", "Report usage"
     USAGE_READ = "usage:read", "Read usage"
     CREDITS_READ = "credits:read", "Read balance, lots and transactions"
-    CREDITS_WRITE = "credits:write", "Deduct credits, place and settle holds"
+    CREDITS_WRITE = "credits:write", "Deduct and buy credits, place and settle holds, redeem coupons"
     ADMIN = "admin", "Add and refund credits; manage keys and members, but no owners"
 
 
@@ -41,12 +41,12 @@ WIRE_SCOPES: frozenset[str] = frozenset(
 
 # Managing people and keys. Never stored on a key: owners and admins have it, and so has a key with ``admin``.
 MANAGE = "organization:manage"
-# Paying in the browser: buying credit, saving cards. Never stored on a key, which has ``credits:write``.
+# Paying: buying credit, saving cards, redeeming coupons. Never stored on a key: one with ``credits:write`` has it.
 BILLING = "organization:billing"
 # Any authenticated caller: a view that only needs to know who is asking.
 ANY = "any"
 
-_IMPLIED: dict[str, frozenset[str]] = {Scope.ADMIN: frozenset({MANAGE})}
+_IMPLIED: dict[str, frozenset[str]] = {Scope.ADMIN: frozenset({MANAGE}), Scope.CREDITS_WRITE: frozenset({BILLING})}
 
 # ``admin`` adds money to an organization, so no member has it by role: only an operator hands it out.
 _MEMBER_SCOPES = frozenset({Scope.GATEWAY, Scope.USAGE_WRITE, Scope.USAGE_READ, Scope.CREDITS_READ})
@@ -68,6 +68,11 @@ def scopes_of_role(role: str) -> frozenset[str]:
 def may_make(role: str, other: str) -> bool:
     """Whether a member with ``role`` may make somebody ``other``: who manages anybody but owners, owners anybody."""
     return MANAGE in scopes_of_role(role) and (other != Role.OWNER or role == Role.OWNER)
+
+
+def scope_for_keys(scope: str) -> str:
+    """The scope that gives a key what ``scope`` names: the one that implies it, where no key carries it itself."""
+    return next((str(carried) for carried, implied in _IMPLIED.items() if scope in implied), scope)
 
 
 def effective_scopes(granted: "frozenset[str] | list[str]") -> frozenset[str]:

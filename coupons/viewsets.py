@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from accounts.addresses import address_of_request
 from accounts.idempotency import idempotent
 from accounts.requests import ApiRequest
-from accounts.scopes import Scope
+from accounts.scopes import BILLING, Scope
 from core.errors import KeyReused, Unavailable
 from core.pagination import TimePagination
 from core.refusals import refuses
@@ -60,7 +60,7 @@ _GENERATE = OpenApiExample(
 class RedeemView(APIView):
     """Use a code."""
 
-    scope = Scope.CREDITS_WRITE
+    scope = BILLING
 
     @extend_schema(
         operation_id="coupons_redeem",

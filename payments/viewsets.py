@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from accounts.idempotency import idempotent
 from accounts.requests import ApiRequest
-from accounts.scopes import Scope
+from accounts.scopes import BILLING, Scope
 from core.errors import KeyReused
 from core.refusals import refuses
 from payments import serializers as shapes
@@ -36,7 +36,7 @@ from payments.models import AutoTopUp, Payment, PaymentMethod
 class CheckoutView(APIView):
     """Buy credit."""
 
-    scope = Scope.CREDITS_WRITE
+    scope = BILLING
 
     @extend_schema(
         operation_id="payments_checkout",
@@ -65,8 +65,8 @@ class PaymentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
     scopes = {
         "list": Scope.CREDITS_READ,
         "retrieve": Scope.CREDITS_READ,
-        "cancel": Scope.CREDITS_WRITE,
-        "checkout": Scope.CREDITS_WRITE,
+        "cancel": BILLING,
+        "checkout": BILLING,
         "mark_paid": Scope.ADMIN,
     }
     serializer_class = shapes.PaymentSerializer
@@ -127,7 +127,7 @@ class PaymentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.
 class PaymentMethodViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """Saved payment methods."""
 
-    scopes = {"list": Scope.CREDITS_READ, "retrieve": Scope.CREDITS_READ, "destroy": Scope.CREDITS_WRITE}
+    scopes = {"list": Scope.CREDITS_READ, "retrieve": Scope.CREDITS_READ, "destroy": BILLING}
     serializer_class = shapes.PaymentMethodSerializer
     queryset = PaymentMethod.objects.none()
     request: ApiRequest
@@ -151,7 +151,7 @@ class PaymentMethodViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
 class AutoTopUpView(APIView):
     """The rule for automatic top-ups."""
 
-    scopes = {"get": Scope.CREDITS_READ, "put": Scope.CREDITS_WRITE, "delete": Scope.CREDITS_WRITE}
+    scopes = {"get": Scope.CREDITS_READ, "put": BILLING, "delete": BILLING}
 
     @extend_schema(operation_id="payments_auto_top_up", responses=shapes.AutoTopUpSerializer)
     @refuses(NoAutoTopUp)

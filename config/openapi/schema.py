@@ -19,7 +19,7 @@ from accounts.errors import (
 )
 from accounts.idempotency import HEADER, LONGEST_KEY
 from accounts.permissions import HasScope, required_scope
-from accounts.scopes import ANY, MANAGE
+from accounts.scopes import ANY, BILLING, MANAGE
 from core.errors import DomainError, InvalidRequest, KeyReused, NotFound, PayloadTooLarge
 from core.problems import FRAMEWORK_REFUSALS, MEDIA_TYPE, problem
 
@@ -30,7 +30,10 @@ _WITHOUT_KEY, _MALFORMED, _WRONG_TYPE = (
     for error in (exceptions.NotAuthenticated, exceptions.ParseError, exceptions.UnsupportedMediaType)
 )
 
-_SCOPE_WORDS = {MANAGE: "Scope: `admin`, or the role owner or admin in the browser."}
+_SCOPE_WORDS = {
+    MANAGE: "Scope: `admin`, or the role owner or admin in the browser.",
+    BILLING: "Scope: `credits:write`, or the role owner, admin or billing in the browser.",
+}
 
 _REASONS = {
     400: "The request is not valid.",

@@ -116,6 +116,11 @@ def test_who_pays_may_redeem(customer):
     assert 'name="code"' in client.get("/coupons/").content.decode()
     assert client.post("/coupons/", {"code": "WELCOME10", "key": "k"}).status_code == 302
     assert Redemption.objects.get().organization_id == customer.id
+    make_coupon("SECOND")
+    asked = client.post("/api/v1/coupons/redeem", {"code": "SECOND"}, "application/json")
+    assert (asked.status_code, asked.json()["code"]) == (201, "SECOND")
+    spending = client.post("/api/v1/credits/deduct", {"amount": "1", "reason": "x"}, "application/json")
+    assert (spending.status_code, spending.json()["code"]) == (403, "insufficient_scope")
 
 
 def test_visitors_are_sent_to_the_login(client):
