@@ -13,6 +13,7 @@ from accounts.models import Organization, User
 from accounts.principal import Actor
 from accounts.services import create_organization, set_suspended
 from core import jsonio
+from credits.services import deduct_credits
 from outbox.models import Outcome
 from outbox.taskruns import record_run
 from payments import services as payments
@@ -24,16 +25,27 @@ from payments.services.incoming import Message
 from payments.webhooks.sandbox import message_of
 from tiers import services
 from tiers.close.services import close_organization
-from tiers.models import Collection, Subscription
+from tiers.models import Collection, Subscription, Tier
 
 _LOCK = 0x62696C6C  # "bill"
 ACTOR = Actor("demo data")
 _DAY = timedelta(days=1)
 _FIRST = "Juniper Analytics"
+_AGREED: dict[str, Any] = {
+    "slug": "harbor-agreement",
+    "name": "Harbor agreement",
+    "description": "Agreed with one customer, not on offer: 60 USD a month, and 25 below zero until the month ends.",
+    "monthly_price": Decimal(60),
+    "monthly_credit": Decimal(60),
+    "overage_limit": Decimal(25),
+    "is_public": False,
+    "position": 90,
+}
 
 
 class Command(BaseCommand):
-    """One whose card is declined, one who pays and will pay less, one on invoice and suspended, one sold elsewhere."""
+    """One whose card is declined, one who pays and will pay less, one who may go below zero, one on invoice and
+    suspended, one sold elsewhere."""
 
     help = "Load demo customers with payments, subscriptions and disputes in every state (test cards only)."
 
@@ -48,7 +60,7 @@ class Command(BaseCommand):
                 self.stdout.write("The demo of billing is there already.")
                 return
             now = timezone.now()
-            for tell in (_who_is_declined, _who_pays, _who_is_suspended, _who_bought_elsewhere, _jobs_of_yesterday):
+            for tell in _STORIES:
                 tell(now)
         self.stdout.write(f"Demo of billing: {Payment.objects.count()} payments.")
 
@@ -94,6 +106,30 @@ def _who_pays(now: datetime) -> None:
     _switch(customer, "starter", now - 3 * _DAY)
 
 
+def _who_goes_below_zero(now: datetime) -> None:
+    """On a tier that was agreed with them: overage billed and paid with the renewal, then a top-up at each shortage."""
+    began = now - 45 * _DAY
+    if not Tier.objects.filter(slug=_AGREED["slug"]).exists():
+        services.create_tier(at=began, **_AGREED)
+    customer = _customer("Harbor Robotics", "kofi@harbor.example", began)
+    _save_card(customer, "test_card_ok", began)
+    terms: dict[str, Any] = {"tier_slug": _AGREED["slug"], "collection": Collection.AUTOMATIC, "actor": ACTOR}
+    subscription = services.subscribe(organization_id=customer.id, at=began, reason="Framework agreement", **terms)
+    _charge(services.begin_period(subscription=subscription, at=began))
+    for day, use in ((6, "27.5"), (14, "31.20"), (24, "23.64")):
+        _use(customer, use, began + day * _DAY)
+    boundary = subscription.period_ends_at
+    close_organization(customer.id, boundary)
+    for asked in Payment.objects.filter(organization=customer, status="open"):
+        payments.submit_payment(payment_id=asked.id, at=boundary + timedelta(minutes=1))
+    rule: dict[str, Any] = {"threshold": Decimal(10), "amount": Decimal(25), "monthly_cap": Decimal(60)}
+    payments.set_auto_top_up(organization_id=customer.id, actor="kofi@harbor.example", at=boundary + _DAY, **rule)
+    for day, use in ((4, "44.80"), (8, "21.35"), (12, "24.90")):
+        at = boundary + day * _DAY
+        _use(customer, use, at)
+        _charge(payments.evaluate_top_up(organization_id=customer.id, at=at + timedelta(seconds=20)))
+
+
 def _who_is_suspended(now: datetime) -> None:
     """On invoice, not paid, and stopped."""
     began = now - 12 * _DAY
@@ -132,6 +168,16 @@ def _jobs_of_yesterday(now: datetime) -> None:
     record_run(task=name, rows=4, started_at=again, finished_at=again + timedelta(seconds=2))
 
 
+_STORIES = (
+    _who_is_declined,
+    _who_pays,
+    _who_goes_below_zero,
+    _who_is_suspended,
+    _who_bought_elsewhere,
+    _jobs_of_yesterday,
+)
+
+
 def _customer(name: str, email: str, at: datetime) -> Organization:
     owner = User.objects.filter(email=email).first() or User.objects.create_user(email=email)
     return create_organization(name=name, owner=owner, tier_slug="free", is_signup=True, actor=ACTOR, at=at)
@@ -146,6 +192,18 @@ def _switch(customer: Organization, slug: str, at: datetime) -> None:
     outcome = services.switch_tier(organization_id=customer.id, tier_slug=slug, at=at, actor=ACTOR)
     if outcome.payment is not None:
         payments.submit_payment(payment_id=outcome.payment.id, at=at)
+
+
+def _use(customer: Organization, amount: str, at: datetime) -> None:
+    deduct_credits(
+        organization_id=customer.id, amount=Decimal(amount), reason="Robots’ nightly runs", actor=ACTOR.label, at=at
+    )
+
+
+def _charge(payment: Payment | None) -> None:
+    """The beat's next step, when it is due."""
+    if payment is not None and payment.retry_at is not None:
+        payments.submit_payment(payment_id=payment.id, at=payment.retry_at)
 
 
 def _ask(customer: Organization, credits: str, at: datetime) -> Payment:
