@@ -1,6 +1,5 @@
 """Usage as its page shows it: who or what used how much, over time and against the days before."""
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -13,13 +12,13 @@ from django.db.models import Sum
 from django.utils.dateformat import format as date_format
 from django.utils.translation import gettext as _
 
-from accounts.models import ApiKey, Membership, Organization
+from accounts.models import Organization
 from core.charts import COUNT, MONEY, Chart, ChartRow
 from core.money import ZERO
-from metering.forms import KIND_LABELS
-from metering.models import Kind, UsageTagDay
+from metering.analytics.dimensions import labels_of
+from metering.models import UsageTagDay
 from metering.ranges import span_of_day
-from metering.sums import SUMS, TAG_SUMS, Row, Span, tag_sums, usage_matrix, usage_sums
+from metering.sums import SUMS, Row, Span, usage_matrix, usage_sums
 
 LINES = 5  # groups with a colour of their own; the rest share one
 _HOURLY_UP_TO = 2  # days
@@ -59,12 +58,13 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What the chart counts."""
+    """What the chart counts. A mean (milliseconds) is of all that is timed, and no sum of its parts."""
 
     slug: str
     label: str
     unit: str
     of: Callable[[Mapping[str, Any]], Any]
+    is_mean: bool = False
 
 
 def metrics() -> list[Metric]:
@@ -73,6 +73,8 @@ def metrics() -> list[Metric]:
         Metric("spend", _("Spend"), MONEY, lambda row: row["charge"]),
         Metric("calls", _("Calls"), COUNT, lambda row: row["events"]),
         Metric("tokens", _("Tokens"), COUNT, _tokens),
+        Metric("errors", _("Errors"), COUNT, lambda row: row["errors"]),
+        Metric("latency", _("Latency"), COUNT, _latency, is_mean=True),
     ]
 
 
@@ -94,8 +96,7 @@ class Group:
     @property
     def latency(self) -> int | None:
         """Mean milliseconds of what was timed."""
-        count = self.now.get("latency_count", 0)
-        return round(self.now["latency_ms"] / count) if count else None
+        return _latency(self.now) if self.now.get("latency_count") else None
 
     @property
     def change(self) -> int | None:
@@ -120,13 +121,21 @@ def change_of(now: Mapping[str, Any], before: Mapping[str, Any] | None) -> int |
 
 
 def analyse(
-    organization: Organization, days: Days, *, by: str, metric: Metric, tag_key: str = "", compare: bool = True
+    organization: Organization,
+    days: Days,
+    *,
+    by: str,
+    metric: Metric,
+    tag_key: str = "",
+    compare: bool = True,
+    only: Mapping[str, Any] | None = None,
 ) -> Analysis:
-    """Usage of ``days`` by ``model``, ``kind``, ``member``, ``key`` or ``tag`` (of ``tag_key``, in days of UTC).
+    """Usage of ``days`` that fits ``only`` by ``model``, ``kind``, ``member``, ``team``, ``key`` or ``tag``.
 
-    Everything is read from the sums; the number of queries does not depend on how much was used.
+    With ``tag`` it is by the values of ``tag_key``, in days of UTC. Everything is read from the sums; the number of
+    queries does not depend on how much was used.
     """
-    reader: Any = _Tags(organization.id, tag_key) if by == "tag" else _Dimension(organization, by)
+    reader: Any = _Tags(organization.id, tag_key, only) if by == "tag" else _Dimension(organization, by, only)
     now = reader.sums(days)
     before = reader.sums(days.before()) if compare else None
     starts, cells = reader.cells(days)
@@ -147,6 +156,10 @@ def _tokens(row: Mapping[str, Any]) -> int:
     return row["prompt_tokens"] + row["completion_tokens"]
 
 
+def _latency(row: Mapping[str, Any]) -> int:
+    return round(Decimal(row["latency_ms"]) / row["latency_count"]) if row["latency_count"] else 0
+
+
 class _Dimension:
     """Groups by a dimension of the hourly and daily sums."""
 
@@ -154,13 +167,12 @@ class _Dimension:
         "model": ("model", "name", "kind"),
         "kind": ("kind",),
         "member": ("member_id",),
+        "team": ("team_id",),
         "key": ("api_key_id",),
     }
 
-    def __init__(self, organization: Organization, by: str) -> None:
-        self.organization_id, self.by, self.columns = organization.id, by, self._COLUMNS[by]
-        # members belong to the live organization, also when they use its test twin
-        self.members_of = organization.live_organization_id or organization.id
+    def __init__(self, organization: Organization, by: str, only: Mapping[str, Any] | None) -> None:
+        self.organization, self.by, self.columns, self.only = organization, by, self._COLUMNS[by], only
 
     def granularity(self, days: Days) -> str:
         return days.granularity
@@ -169,56 +181,56 @@ class _Dimension:
         return days.zone
 
     def sums(self, days: Days) -> dict[str, Row]:
-        return _merge((self._key(row), row) for row in usage_sums(self.organization_id, days.span, by=self.columns))
+        rows = usage_sums(self.organization.id, days.span, by=self.columns, only=self.only)
+        return _merge((self._key(row), row) for row in rows)
 
     def cells(self, days: Days) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
-        starts, rows = usage_matrix(self.organization_id, days.span, days.granularity, by=self.columns)
+        asked: Any = {"by": self.columns, "only": self.only}
+        starts, rows = usage_matrix(self.organization.id, days.span, days.granularity, **asked)
         found: dict[tuple[datetime, str], Row] = {}
         for row in rows:
             _add(found, (row["start"], self._key(row)), row, SUMS)
         return starts, found
 
     def labels(self, keys: Iterable[str]) -> dict[str, str]:
-        ids = [UUID(key) for key in keys if key] if self.by in ("member", "key") else []
-        match self.by:
-            case "member":
-                members = Membership.objects.filter(organization_id=self.members_of, id__in=ids)
-                found = {str(key): email for key, email in members.values_list("id", "user__email")}
-                return defaultdict(lambda: _("Somebody who has left"), {**found, "": _("Keys without a member")})
-            case "key":
-                own = ApiKey.objects.filter(organization_id=self.organization_id, id__in=ids)
-                found = {str(key): name for key, name in own.values_list("id", "name")}
-                return defaultdict(lambda: _("A deleted key"), {**found, "": _("Without a key")})
-            case "kind":
-                return {key: str(KIND_LABELS[Kind(key)]) for key in keys}
-        return {key: key for key in keys}
+        if self.by not in ("member", "team", "key", "kind"):
+            return {key: key for key in keys}
+        values = {key: _value(self.by, key) for key in keys}
+        found = labels_of(self.organization, self.by, values.values())
+        return {key: found.get(value, key) for key, value in values.items()}
 
     def _key(self, row: Row) -> str:
         return str(next((row[name] for name in self.columns if row[name]), ""))
 
 
+def _value(by: str, key: str) -> Any:
+    """What a key in a link stands for."""
+    return key if by == "kind" else UUID(key) if key else None
+
+
 class _Tags:
     """Groups by the values of one tag, in days of UTC."""
 
-    def __init__(self, organization_id: UUID, tag_key: str) -> None:
-        self.organization_id, self.tag_key = organization_id, tag_key
+    def __init__(self, organization_id: UUID, tag_key: str, only: Mapping[str, Any] | None) -> None:
+        self.wanted = {"organization_id": organization_id, "tag_key": tag_key, **(only or {})}
+
+    def _rows(self, days: Days, by: Sequence[str]) -> Iterable[Row]:
+        rows = UsageTagDay.objects.filter(day__gte=days.first, day__lte=days.last, **self.wanted)
+        totals = {f"of_{name}": Sum(name) for name in SUMS}
+        return (
+            {key.removeprefix("of_"): value for key, value in row.items()}
+            for row in rows.values(*by).order_by().annotate(**totals)
+        )
 
     def sums(self, days: Days) -> dict[str, Row]:
-        rows = tag_sums(self.organization_id, days.first, days.last, key=self.tag_key)
-        return _merge((row["tag_value"], {**dict.fromkeys(SUMS, 0), **row}) for row in rows)
+        return _merge((row["tag_value"], row) for row in self._rows(days, ["tag_value"]))
 
     def cells(self, days: Days) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
         each = (self._start(days, days.first + timedelta(days=place)) for place in range(days.count))
         starts = list(dict.fromkeys(each))
-        rows = UsageTagDay.objects.filter(
-            organization_id=self.organization_id, day__gte=days.first, day__lte=days.last, tag_key=self.tag_key
-        )
         found: dict[tuple[datetime, str], Row] = {}
-        totals = {f"of_{name}": Sum(name) for name in TAG_SUMS}
-        row: Any
-        for row in rows.values("day", "tag_value").annotate(**totals):
-            sums = {name: row[f"of_{name}"] for name in TAG_SUMS}
-            _add(found, (self._start(days, row["day"]), row["tag_value"]), sums, TAG_SUMS)
+        for row in self._rows(days, ["day", "tag_value"]):
+            _add(found, (self._start(days, row["day"]), row["tag_value"]), row, SUMS)
         return starts, found
 
     def labels(self, keys: Iterable[str]) -> dict[str, str]:
@@ -260,7 +272,7 @@ def _sum(rows: Iterable[Row]) -> Row:
 def _groups(
     now: Mapping[str, Row], before: Mapping[str, Row] | None, labels: Mapping[str, str], metric: Metric
 ) -> list[Group]:
-    whole = sum((Decimal(metric.of(row)) for row in now.values()), ZERO)
+    whole = ZERO if metric.is_mean else sum((Decimal(metric.of(row)) for row in now.values()), ZERO)
     nothing = dict.fromkeys(SUMS, 0)
     groups = [
         Group(
@@ -300,11 +312,14 @@ def _chart(
 ) -> Chart:
     leading = [group.key for group in groups[:LINES]]
     others = len(groups) > LINES
-    values: dict[datetime, list[Any]] = {start: [ZERO] * (len(leading) + others) for start in starts}
     place = {key: index for index, key in enumerate(leading)}
+    merged: dict[tuple[datetime, int], Row] = {}
     for (start, key), row in cells.items():
-        if start in values:
-            values[start][place.get(key, len(leading))] += metric.of(row)
+        _add(merged, (start, place.get(key, len(leading))), row, SUMS)
+    values: dict[datetime, list[Any]] = {
+        start: [_drawn(metric, merged.get((start, index))) for index in range(len(leading) + others)]
+        for start in starts
+    }
     names = [group.label for group in groups[:LINES]] + ([_("All others")] if others else [])
     return Chart(
         label=_("%(metric)s over time") % {"metric": metric.label},
@@ -312,4 +327,12 @@ def _chart(
         names=names,
         rows=[ChartRow(places.label(start), values[start]) for start in starts] if groups else [],
         unit=metric.unit,
+        kind="line" if metric.is_mean else "bar",
     )
+
+
+def _drawn(metric: Metric, row: Row | None) -> Any:
+    """A place of the chart: where nothing was timed there is no mean."""
+    if metric.is_mean and not (row and row["latency_count"]):
+        return None
+    return metric.of(row) if row else ZERO

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum, Value
 
+from accounts.models import Team
 from metering.models import UsageDay, UsageEvent, UsageTagDay
 
 _DAY = timedelta(days=1)
@@ -50,7 +51,7 @@ def narrowed(
 def _is_exact(asked: dict[str, Any]) -> bool:
     """Whether the sums count just what is asked for; else they only say between which days to look."""
     if asked.get("tag"):
-        return not any(asked.get(name) for name in ("kind", "status", "model", "member", "key"))
+        return not any(asked.get(name) for name in ("kind", "status", "model", "member", "key", "team"))
     return asked.get("status") in (None, "", "error")
 
 
@@ -65,6 +66,8 @@ def _days(organization_id: UUID, asked: dict[str, Any]) -> Any:
     for field, column in (("kind", "kind"), ("member", "member_id"), ("key", "api_key_id")):
         if asked.get(field):
             wanted &= Q((column, asked[field]))
+    if team := asked.get("team"):
+        wanted &= Q(team_id__in=Team.objects.filter(Q(id=team) | Q(department=team)).values("id"))
     if text := asked.get("model"):
         wanted &= Q(model__icontains=text) | Q(name__icontains=text)
     if asked.get("status") == "error":

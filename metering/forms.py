@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import Team
 from core.forms import DayField
 from metering.models import Kind, UsageEvent
 
@@ -38,6 +39,7 @@ class EventFilterForm(forms.Form):
 
     member = forms.UUIDField(required=False, widget=forms.HiddenInput)
     key = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    team = forms.UUIDField(required=False, widget=forms.HiddenInput)
     tag = forms.CharField(required=False, max_length=260, widget=forms.HiddenInput)
 
     @property
@@ -48,7 +50,7 @@ class EventFilterForm(forms.Form):
     @property
     def narrowed_to(self) -> list[str]:
         """The hidden filters that a link has set, by name."""
-        return [name for name in ("member", "key", "tag") if self.data.get(name)]
+        return [name for name in ("member", "key", "team", "tag") if self.data.get(name)]
 
     def apply(self, events: QuerySet[UsageEvent]) -> QuerySet[UsageEvent]:
         """The events that fit; a field that is not valid filters nothing."""
@@ -69,6 +71,8 @@ class EventFilterForm(forms.Form):
             events = events.filter(member_id=member)
         if key := data.get("key"):
             events = events.filter(api_key_id=key)
+        if team := data.get("team"):
+            events = events.filter(team_id__in=Team.objects.filter(Q(id=team) | Q(department=team)).values("id"))
         if tag := data.get("tag"):
             name, _equals, value = tag.partition("=")
             events = events.filter(tags__contains={name: value})
@@ -81,9 +85,14 @@ GROUPINGS = {
     "model": _("Model"),
     "kind": _("Kind"),
     "member": _("Member"),
+    "team": _("Team"),
     "key": _("API key"),
+    "prompt": _("Prompt"),
     "tag": _("Tag"),
 }
+
+
+METRICS = ("spend", "calls", "tokens", "errors", "latency")
 
 
 class UsageForm(forms.Form):
@@ -95,8 +104,9 @@ class UsageForm(forms.Form):
     start = DayField(label=_("From"))
     end = DayField(label=_("To"))
     by = forms.ChoiceField(required=False, label=_("By"), choices=list(GROUPINGS.items()))
-    metric = forms.ChoiceField(required=False, choices=[(name, name) for name in ("spend", "calls", "tokens")])
+    metric = forms.ChoiceField(required=False, choices=[(name, name) for name in METRICS])
     tag = forms.CharField(required=False, max_length=40, label=_("Tag"))
+    team = forms.UUIDField(required=False, widget=forms.HiddenInput)
 
     def span(self, today: date) -> tuple[date, date]:
         """The first and the last day; the last 30 unless asked otherwise."""

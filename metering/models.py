@@ -142,6 +142,7 @@ class UsageEvent(models.Model):
     customer_id = models.UUIDField(null=True)
     external_customer_id = models.CharField(max_length=255, null=True)  # noqa: DJ001  (absent differs from empty)
     parent_id = models.CharField(max_length=255, null=True)  # noqa: DJ001
+    team_id = models.UUIDField(null=True)  # that the key, else the member, was in when it occurred
 
     class Meta:
         managed = True
@@ -231,6 +232,7 @@ class RollupBase(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
     member_id = models.UUIDField(null=True)
     api_key_id = models.UUIDField(null=True)
+    team_id = models.UUIDField(null=True)
     kind = models.CharField(max_length=10)
     name = models.CharField(max_length=128, blank=True)
     model = models.CharField(max_length=160, blank=True)
@@ -255,7 +257,7 @@ class RollupBase(models.Model):
         abstract = True
 
 
-_DIMENSIONS = ["member_id", "api_key_id", "kind", "name", "model", "is_free", "is_byok"]
+_DIMENSIONS = ["member_id", "api_key_id", "team_id", "kind", "name", "model", "is_free", "is_byok"]
 
 
 class UsageHour(RollupBase):
@@ -266,7 +268,7 @@ class UsageHour(RollupBase):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "hour", *_DIMENSIONS], name="usage_hour_once", nulls_distinct=False
+                fields=["organization", "hour", *_DIMENSIONS], name="usage_hour_of_team_once", nulls_distinct=False
             ),
         ]
 
@@ -279,32 +281,32 @@ class UsageDay(RollupBase):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["organization", "day", *_DIMENSIONS], name="usage_day_once", nulls_distinct=False
+                fields=["organization", "day", *_DIMENSIONS], name="usage_day_of_team_once", nulls_distinct=False
             ),
         ]
         # operators: everybody's last days. A row keeps its day, so counting on costs this index nothing.
         indexes = [models.Index(fields=["day"], name="usage_day_of_all")]
 
 
-class UsageTagDay(models.Model):
-    """Daily sums by one tag (``prompt_id=welcome``); an event counts once under each of its tags."""
+class UsageTagDay(RollupBase):
+    """Daily sums (UTC days) by one tag (``prompt_id=welcome``); an event counts once under each of its tags.
 
-    id = models.BigAutoField(primary_key=True)
-    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
+    Rows without a kind were written before sums by tag had dimensions: a task gives them theirs.
+    """
+
     day = models.DateField()
     tag_key = models.CharField(max_length=40)
     tag_value = models.CharField(max_length=200)
-    events = models.BigIntegerField(default=0)
-    prompt_tokens = models.BigIntegerField(default=0)
-    completion_tokens = models.BigIntegerField(default=0)
-    provider_cost = MoneyField(default=0)
-    markup = MoneyField(default=0)
-    charge = MoneyField(default=0)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["organization", "day", "tag_key", "tag_value"], name="usage_tag_day_once"),
+            models.UniqueConstraint(
+                fields=["organization", "day", "tag_key", "tag_value", *_DIMENSIONS],
+                name="usage_tag_day_of_all_once",
+                nulls_distinct=False,
+            ),
         ]
+        indexes = [models.Index(fields=["day"], condition=Q(kind=""), name="usage_tag_day_incomplete")]
 
     def __str__(self) -> str:
         return f"{self.tag_key}={self.tag_value} on {self.day}"

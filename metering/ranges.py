@@ -15,6 +15,7 @@ from metering.models import Kind
 from metering.sums import GRANULARITIES, HOUR, Span
 
 DEFAULT_DAYS = 30
+UTC_ZONE = ZoneInfo("UTC")
 
 
 @extend_schema_field(

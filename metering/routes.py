@@ -3,7 +3,7 @@
 from django.urls import path
 
 from metering.ingest.views import TrackBatchView, TrackView
-from metering.viewsets import sums
+from metering.viewsets import analytics, sums
 from metering.viewsets.estimate import EstimateView
 from metering.viewsets.events import EventViewSet
 from metering.viewsets.meters import MeterViewSet
@@ -17,6 +17,10 @@ urlpatterns = [
     path("metering/by-date", sums.ByDateView.as_view(), name="metering-by-date"),
     path("metering/by-user", sums.ByUserView.as_view(), name="metering-by-user"),
     path("metering/by-tag", sums.ByTagView.as_view(), name="metering-by-tag"),
+    path("metering/analytics", analytics.AnalyticsView.as_view(), name="metering-analytics"),
+    path("metering/analytics/export.csv", analytics.AnalyticsCsvView.as_view(), name="metering-analytics-csv"),
+    path("metering/analytics/export.json", analytics.AnalyticsJsonView.as_view(), name="metering-analytics-json"),
+    path("metering/analytics/focus.csv", analytics.AnalyticsFocusView.as_view(), name="metering-analytics-focus"),
     path("metering/free-tier", sums.FreeTierView.as_view(), name="metering-free-tier"),
     path("metering/events", EventViewSet.as_view({"get": "list"}), name="metering-events"),
     path("metering/events/<uuid:pk>", EventViewSet.as_view({"get": "retrieve"}), name="metering-event"),

@@ -95,7 +95,7 @@ def usage_over_time(
 
     Raises InvalidRequest for more than MOST_BUCKETS of them.
     """
-    starts = _starts(span, granularity)
+    starts = bucket_starts(span, granularity)
     hours = UsageHour.objects.filter(
         organization_id=organization_id, hour__gte=span.start, hour__lt=span.end, **(only or {})
     )
@@ -111,7 +111,7 @@ def usage_matrix(
 
     Raises InvalidRequest for more than MOST_BUCKETS buckets.
     """
-    starts = _starts(span, granularity)
+    starts = bucket_starts(span, granularity)
     hours = UsageHour.objects.filter(
         organization_id=organization_id, hour__gte=span.start, hour__lt=span.end, **(only or {})
     )
@@ -147,8 +147,8 @@ def _add_up(rows: Iterable[Row], by: Sequence[str], sums: Iterable[str]) -> list
     return list(found.values())
 
 
-def _starts(span: Span, granularity: str) -> list[datetime]:
-    """Where each bucket of the span begins, in its zone."""
+def bucket_starts(span: Span, granularity: str) -> list[datetime]:
+    """Where each bucket of the span begins, in its zone. Raises InvalidRequest for more than MOST_BUCKETS."""
     starts = []
     moment = _bucket_start(span.start.astimezone(span.zone), granularity)
     while moment < span.end:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from metering import services
 from metering.audit import audit_sums
+from metering.services import rollups
 from outbox.services import publish
 
 
@@ -34,6 +35,12 @@ def audit_usage() -> int:
             actor="usage audit",
         )
     return len(found)
+
+
+@shared_task
+def complete_tag_sums() -> int:
+    """Sums by tag from before they had dimensions get theirs, day by day."""
+    return rollups.complete_tag_sums()
 
 
 @shared_task

@@ -147,12 +147,13 @@ def _frame(form: UsageForm, days: Days, kept: date | None) -> dict[str, Any]:
 
 
 def tag_asked(form: UsageForm, keys: list[str]) -> str:
+    """The tag that is asked for, or the first that there is."""
     asked = form.chosen("tag", "")
     return asked if asked in keys else next(iter(keys), "")
 
 
 def team_asked(request: PageRequest, form: UsageForm) -> tuple[Team | None, dict[str, Any]]:
-    """The team that the page is narrowed to, and what that says of the sums."""
+    """The team that is asked for, if it is the organization's, and what that says of the sums."""
     team_id = form.cleaned_data.get("team")
     teams = within(request.organization, team_id) if team_id else []
     return (Team.objects.get(id=team_id), {"team_id__in": teams}) if teams else (None, {})

@@ -3,6 +3,7 @@
 What a tier says nothing of is included: an operator who names no feature denies none.
 """
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,14 @@ def require_in_tier(organization_id: UUID, key: str, value: str | None = None) -
     terms = _terms(organization_id)
     if terms is not None and not _includes(terms.entitlements, key, value):
         raise _refusal(terms, key, value)
+
+
+def included(organization_id: UUID, key: str, values: Sequence[str]) -> list[str]:
+    """Those of ``values`` that the tier includes of ``key``, in their order."""
+    terms = _terms(organization_id)
+    if terms is None:
+        return list(values)
+    return [value for value in values if _includes(terms.entitlements, key, value)]
 
 
 def first_day_kept(organization_id: UUID, today: date) -> date | None:

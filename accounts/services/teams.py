@@ -127,14 +127,16 @@ def keys_of(live: Organization) -> QuerySet[ApiKey]:
 def note_placement(*, organization_id: UUID, subject_id: UUID, team: Team | None, at: datetime) -> bool:
     """Keep since when a member or key is in ``team``; False when it was there already. ``organization_id``: the live
     one's."""
-    stays = TeamPlacement.objects.select_for_update().filter(subject_id=subject_id, ends_at__isnull=True)
-    stay = stays.first()
-    if (stay.team_id if stay else None) == (team.id if team else None):
+    last = TeamPlacement.objects.select_for_update().filter(subject_id=subject_id).order_by("-starts_at").first()
+    is_open = last is not None and last.ends_at is None
+    if (last.team_id if last and is_open else None) == (team.id if team else None):
         return False
     starts = at
-    if stay is not None:
-        stay.ends_at = starts = max(at, stay.starts_at)
-        stay.save(update_fields=["ends_at"])
+    if last is not None:  # never before the last move: clocks of two machines differ
+        starts = max(at, last.ends_at or last.starts_at)
+    if last is not None and is_open:
+        last.ends_at = starts
+        last.save(update_fields=["ends_at"])
     if team is not None:
         TeamPlacement.objects.create(
             organization_id=organization_id, team=team, subject_id=subject_id, starts_at=starts

@@ -5,11 +5,10 @@ from datetime import UTC
 
 from metering.models import UsageDay, UsageEvent, UsageHour, UsageTagDay
 
-DIMENSIONS = ("organization_id", "member_id", "api_key_id", "kind", "name", "model", "is_free", "is_byok")
+DIMENSIONS = ("organization_id", "member_id", "api_key_id", "team_id", "kind", "name", "model", "is_free", "is_byok")
 TOKENS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
 AMOUNTS = ("quantity", "provider_cost", "markup", "charge", "byok_cost")
 SUMS = ("events", "errors", *TOKENS, *AMOUNTS, "latency_ms", "latency_count")
-TAG_SUMS = ("events", "prompt_tokens", "completion_tokens", "provider_cost", "markup", "charge")
 
 
 def counted():
@@ -23,7 +22,7 @@ def counted():
         parts |= {"latency_ms": event.latency_ms or 0, "latency_count": int(event.latency_ms is not None)}
         keys = [(hours, (moment.replace(minute=0, second=0, microsecond=0), *dimensions), SUMS)]
         keys += [(days, (moment.date(), *dimensions), SUMS)]
-        keys += [(tags, (event.organization_id, moment.date(), *tag), TAG_SUMS) for tag in event.tags.items()]
+        keys += [(tags, (moment.date(), *tag, *dimensions), SUMS) for tag in event.tags.items()]
         for sums, key, names in keys:
             for name in names:
                 sums[key][name] += parts[name]
@@ -40,7 +39,7 @@ def stored():
         for model, time in ((UsageHour, "hour"), (UsageDay, "day"))
     ] + [
         {
-            (row.organization_id, row.day, row.tag_key, row.tag_value): _row(row, TAG_SUMS)
+            (row.day, row.tag_key, row.tag_value, *(getattr(row, name) for name in DIMENSIONS)): _row(row, SUMS)
             for row in UsageTagDay.objects.all()
         }
     ]

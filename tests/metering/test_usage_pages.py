@@ -19,7 +19,7 @@ from tiers.querysets import forget_terms
 
 pytestmark = pytest.mark.django_db
 
-SPEND, CALLS, TOKENS = metrics()
+SPEND, CALLS, TOKENS = metrics()[:3]
 MARCH = Days(NOON.date() - timedelta(days=6), NOON.date(), ZoneInfo("UTC"))
 
 

@@ -1,0 +1,1 @@
+"""Analytics: usage by any dimensions over any range, read from the sums."""
