@@ -4,13 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import BooleanField, CharField, Count, Max, Min, Q, QuerySet, Value
 from django.db.models.expressions import RawSQL
 from msgspec import Meta
 
 from billing.models import Customer, SystemEvent
-from billing.services import note_usage
 from billing_api.calls import Call
 from billing_api.endpoints import PageOf, endpoint
 from billing_api.errors import Problem, RequestInvalid, ResourceNotFound, invalid
@@ -90,16 +88,7 @@ def ingest(call: Call, body: list[EventIn]) -> EventsIngested:
     ours = _customers_named(call, body)
     api_key_id = call.principal.api_key_id if call.principal else None
     events = [_event(each, ours, api_key_id) for each in body]
-    with transaction.atomic():
-        result = ingest_events(organization_id=call.organization_id, events=events, at=call.at)
-        if result.inserted:
-            # Last, for it locks: whoever reports the same customers' use waits for the commit alone.
-            note_usage(
-                organization_id=call.organization_id,
-                customer_ids={event.customer_id for event in events if event.customer_id},
-                external_ids={event.external_customer_id for event in events if event.external_customer_id},
-                at=call.at,
-            )
+    result = ingest_events(organization_id=call.organization_id, events=events, at=call.at)
     return EventsIngested(result.inserted, result.duplicates)
 
 

@@ -26,9 +26,7 @@ def note_usage(
 ) -> None:
     """Usage of these customers was received: have their changed states told soon. Unknown ids are passed over."""
     named = Q(pk__in=set(customer_ids)) | Q(external_id__in=set(external_ids))
-    found = Customer.objects.of(organization_id).filter(named).values_list("pk", "organization_id")
-    with transaction.atomic():
-        note_state_change(found, at=at)
+    note_state_change(Customer.objects.of(organization_id).filter(named).values_list("pk", "organization_id"), at=at)
 
 
 def tell_states(*, at: datetime, limit: int = 500) -> int:

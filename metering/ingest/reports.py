@@ -6,8 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import transaction
+
 from core.errors import DomainError
 from core.money import ZERO
+from metering.customer_news import names_customers, recorded, tell_of_usage
 from metering.ingest.decode import Decoded
 from metering.ingest.pricing import record_of
 from metering.ingest.reporter import Reporter
@@ -86,10 +89,20 @@ def record_reports(reports: Sequence[Report]) -> list[list[Ending]]:
     at = max(report.at for report in reports)
     for start in range(0, len(fresh), MOST_IN_A_STATEMENT):
         chunk = fresh[start : start + MOST_IN_A_STATEMENT]
-        for record, outcome in zip(chunk, record_usage(chunk, at=at), strict=True):
+        for record, outcome in zip(chunk, _record(chunk, at), strict=True):
             outcomes[record.id] = _own(record, outcome)
     firsts = _first_events(outcomes, fresh)
     return [[_ending(entry, outcomes, firsts) for entry in entries] for entries in priced]
+
+
+def _record(records: Sequence[UsageRecord], at: datetime) -> list[UsageOutcome]:
+    """Record them, and in the same transaction tell who bills the customers that they name."""
+    if not names_customers(records):
+        return record_usage(records, at=at)
+    with transaction.atomic():
+        outcomes = record_usage(records, at=at)
+        tell_of_usage(recorded(records, outcomes), at=at)
+        return outcomes
 
 
 def _own(record: UsageRecord, outcome: UsageOutcome) -> UsageOutcome:

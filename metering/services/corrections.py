@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from credits.errors import ExceedsCharge
 from credits.models import EntryKind
 from credits.services import refund_charge
+from metering.customer_news import tell_of_usage
 from metering.errors import AlreadyCorrected, UnknownEvent
 from metering.models import UsageCorrection, UsageEvent
 from metering.records import UsageOutcome, UsageRecord, hash_of
@@ -40,6 +41,7 @@ def void_event(*, organization_id: UUID, event_id: UUID, reason: str, actor: str
         correction = _correct(event, reason=reason, actor=actor, at=at)
         with connection.cursor() as cursor:
             cursor.execute("SELECT void_usage(%s, %s, %s)", [organization_id, event_id, at])
+        tell_of_usage([event], at=at)
         return Corrected(correction, replayed=False)
 
 
@@ -69,6 +71,7 @@ def correct_event(
         [outcome] = record_usage([replacement], at=at)
         if outcome.status != "recorded":
             refuse(replacement, outcome)
+        tell_of_usage([event, replacement], at=at)
         return Corrected(correction, replayed=False, replacement=outcome)
 
 

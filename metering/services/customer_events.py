@@ -9,6 +9,7 @@ from django.db import connection, transaction
 
 from core.errors import InvalidRequest
 from metering.customer_events import CustomerEvent, IngestResult, usage_of
+from metering.customer_news import tell_of_usage
 from metering.ingest.checks import RESERVED_IDS
 from metering.metered.hits import hits_of
 from metering.records import UsageRecord
@@ -40,6 +41,9 @@ def ingest_events(*, organization_id: UUID, events: Sequence[CustomerEvent], at:
     result = IngestResult(inserted=0, duplicates=0, event_ids=[])
     for start in range(0, len(records), MOST_IN_A_STATEMENT):
         _record(records[start : start + MOST_IN_A_STATEMENT], at, result)
+    if result.inserted:
+        # Whoever reports the same customers' use waits for the commit alone.
+        tell_of_usage(records, at=at)
     return result
 
 

@@ -3,12 +3,14 @@
 import pytest
 from django.utils import timezone
 
-from billing.models import Checkout
+from billing.models import Checkout, StateNotice
 from billing_api.endpoints import ENDPOINTS
 from billing_api.wire import encode
 from outbox.models import DomainEvent
 from tests.billing_api.wire import Wire, places, refused
-from tests.builders import make_customer, make_key
+from tests.builders import NOON, make_customer, make_key
+from tiers.models import Subscription, Tier
+from tiers.querysets import forget_terms
 
 METER = {
     "name": "llm-token-usage",
@@ -119,6 +121,29 @@ def test_names_of_events_are_types(wire, sold):
     [found] = wire.get("event-types/?query=llm").json()["items"]
     assert (found["name"], found["occurrences"], found["source"]) == ("llm-usage", 1, "user")
     assert wire.get("event-types/").json()["items"][0]["id"] == found["id"]
+
+
+def test_use_that_is_reported_natively_and_taken_back_changes_the_state_that_is_told(wire, merchant, sold):
+    Subscription.objects.begin(organization=merchant, tier=Tier.objects.create(slug="any", name="Any"), at=NOON)
+    forget_terms()
+    native = Wire(wire.secret, prefix="/api/v1/")
+
+    def told_after(path, body):
+        StateNotice.objects.all().delete()
+        answer = native.post(path, body)
+        assert answer.status_code in (200, 201, 207), answer.content
+        return answer.json(), list(StateNotice.objects.values_list("customer__external_id", flat=True))
+
+    event, told = told_after("metering/track", {"name": "llm-usage", "external_customer_id": "ada"})
+    assert told == ["ada"]
+    assert told_after("metering/track", {"name": "llm-usage"})[1] == []
+    mixed = [{"name": "n"}, {"name": "n", "customer_id": sold["customers"]}, {"name": "n", "quantity": "-1"}]
+    assert told_after("metering/track/batch", {"events": mixed})[1] == ["ada"]
+    assert told_after("metering/track", {"name": "n", "external_customer_id": "nobody"})[1] == []
+    correction = {"reason": "less", "event": {"name": "llm-usage"}}
+    corrected, told = told_after(f"metering/events/{event['event_id']}/correct", correction)
+    assert told == ["ada"]
+    assert told_after(f"metering/events/{corrected['event']['id']}/void", {"reason": "never was"})[1] == ["ada"]
 
 
 def test_the_sign_of_balances_is_the_merchants_choice(wire, sold):
