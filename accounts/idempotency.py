@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 from uuid import UUID
 
@@ -172,6 +172,8 @@ def forget_old_answers(*, at: datetime) -> int:
 
 
 Handler = Callable[..., HttpResponseBase]
+Work = Callable[[], Any]
+Refuse = Callable[[Exception], HttpResponseBase]
 
 
 def idempotent(handler: Handler | None = None, *, atomic: bool = True) -> Any:
@@ -189,8 +191,8 @@ def idempotent(handler: Handler | None = None, *, atomic: bool = True) -> Any:
             claim = _claim_for(view, request, key)
             if claim.answer is not None:
                 return claim.answer.as_response()
-            run = _run_atomic if atomic else _run
-            return run(claim, view, lambda: handler(view, request, *args, **kwargs))
+            work = partial(handler, view, request, *args, **kwargs)
+            return carry_out(claim, work, refuse=view.handle_exception, atomic=atomic)
 
         answered.is_idempotent = True  # type: ignore[attr-defined]
         return answered
@@ -210,7 +212,15 @@ def _claim_for(view: Any, request: ApiRequest, key: str) -> Claim:
     )
 
 
-def _run_atomic(claim: Claim, view: Any, work: Callable[[], Any]) -> HttpResponseBase:
+def carry_out(claim: Claim, work: Work, *, refuse: Refuse, atomic: bool = True) -> HttpResponseBase:
+    """Do what a claim is for and keep its answer; ``refuse`` makes the answer to what ``work`` raises.
+
+    With ``atomic`` the writes of ``work`` and the stored answer are one transaction.
+    """
+    return _run_atomic(claim, work, refuse) if atomic else _run(claim, work, refuse)
+
+
+def _run_atomic(claim: Claim, work: Work, refuse: Refuse) -> HttpResponseBase:
     try:
         with transaction.atomic():
             response = work()
@@ -220,25 +230,25 @@ def _run_atomic(claim: Claim, view: Any, work: Callable[[], Any]) -> HttpRespons
     except StillRunning:
         raise
     except Exception as error:
-        return _refused(claim, view, error)
+        return _refused(claim, refuse, error)
     if not answer.is_final:
         give_up_claim(claim)
     return response
 
 
-def _run(claim: Claim, view: Any, work: Callable[[], Any]) -> HttpResponseBase:
+def _run(claim: Claim, work: Work, refuse: Refuse) -> HttpResponseBase:
     try:
         response = work()
     except Exception as error:
-        return _refused(claim, view, error)
+        return _refused(claim, refuse, error)
     _conclude(claim, _answer_of(response))
     return response
 
 
-def _refused(claim: Claim, view: Any, error: Exception) -> HttpResponseBase:
-    """The refusal as the view would answer it, kept like any other answer when it is final."""
+def _refused(claim: Claim, refuse: Refuse, error: Exception) -> HttpResponseBase:
+    """The refusal, kept like any other answer when it is final."""
     try:
-        response = view.handle_exception(error)
+        response = refuse(error)
     except BaseException:
         give_up_claim(claim)
         raise

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from accounts.idempotency import HEADER, LONGEST_KEY
 from billing_api.endpoints import ENDPOINTS, TEXTS, Endpoint, PageOf
 from billing_api.wire import encode
 
@@ -74,7 +75,7 @@ def _operation(each: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:
         "operationId": f"{each.method.lower()}_{each.handler.__name__}",
         "summary": summary,
         "tags": [each.path.split("/")[0]],
-        "parameters": [*map(_path_parameter, each.parameters), *_query_parameters(each)],
+        "parameters": [*map(_path_parameter, each.parameters), *_query_parameters(each), *_header_parameters(each)],
         "responses": _responses(each, schemas),
     }
     if rest.strip() or each.scope:
@@ -106,6 +107,14 @@ def _query_parameters(each: Endpoint) -> list[dict[str, Any]]:
             required = name in schema.get("required", ())
             found.append({"name": name, "in": "query", "required": required, "schema": kind})
     return found
+
+
+def _header_parameters(each: Endpoint) -> list[dict[str, Any]]:
+    if each.keeping == "never":
+        return []
+    words = "Under the same key the same request is carried out once; sent again, it is answered as before."
+    schema = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY}
+    return [{"name": HEADER, "in": "header", "required": False, "description": words, "schema": schema}]
 
 
 def _responses(each: Endpoint, schemas: dict[int, Any]) -> dict[str, Any]:

@@ -8,11 +8,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from billing_api.queries import Query
 
 Handler = Callable[..., Any]
+# An answer under an Idempotency-Key: written with the work in one transaction, after work that cannot be undone, or not
+# at all, because it holds a secret.
+Keeping = Literal["whole", "afterwards", "never"]
 Reader = Callable[[bytes, datetime], Any]
 KB = 1024
 _PARAMETER = re.compile(r"{(\w+)}")
@@ -43,6 +46,7 @@ class Endpoint:
     example: Any
     surface: str  # which rate limit it is counted against
     largest_body: int
+    keeping: Keeping  # what an Idempotency-Key does
     summary: str
 
     @property
@@ -67,15 +71,20 @@ def endpoint(
     example: Any = None,
     surface: str = "api",
     largest_body: int = 1024 * KB,
+    keeping: Keeping | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Serve the decorated handler at ``path``. ``example`` is a body that it takes, for the documents."""
+    """Serve the decorated handler at ``path``. ``example`` is a body that it takes, for the documents.
+
+    A POST with a token honours an Idempotency-Key, unless ``keeping`` is "never".
+    """
 
     def register(handler: Handler) -> Handler:
         summary = (handler.__doc__ or "").strip()
         if not summary:
             raise TypeError(f"{handler.__name__} says nothing of itself.")
         shapes = (query, body, reader, answer, example)
-        ENDPOINTS.append(Endpoint(method, path, handler, scope, status, *shapes, surface, largest_body, summary))
+        keeps = keeping or ("whole" if method == "POST" and scope is not None else "never")
+        ENDPOINTS.append(Endpoint(method, path, handler, scope, status, *shapes, surface, largest_body, keeps, summary))
         return handler
 
     return register

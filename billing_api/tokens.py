@@ -101,6 +101,7 @@ def list_access_tokens(call: Call, query: PageQuery) -> Page:
     status=201,
     body=AccessTokenCreate,
     answer=AccessTokenCreated,
+    keeping="never",  # the answer holds a secret
     example={"comment": "Ingestion in production", "scopes": ["events:write", "customers:read"], "expires_in": "P90D"},
 )
 def create_access_token(call: Call, body: AccessTokenCreate) -> AccessTokenCreated:

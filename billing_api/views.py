@@ -1,8 +1,9 @@
 """From a request to its handler and back: token, limit, query, body, answer, refusals."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from uuid import UUID
 
 import structlog
@@ -15,6 +16,7 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from msgspec import UNSET
 
+from accounts.idempotency import HEADER, carry_out, claim_key, fingerprint_of, idempotency_key
 from billing.errors import (
     CheckoutExpired,
     CheckoutNotOpen,
@@ -63,8 +65,32 @@ class PathView:
         if principal is not None and served.scope is not None:
             require_scope(principal, served.scope)
         call = Call(request, at, self.is_sandbox, principal)
-        answer = served.handler(call, **_ids(parameters), **_inputs(request, served, at))
-        return _response(answer, served.status)
+
+        def work() -> HttpResponse:
+            answer = served.handler(call, **_ids(parameters), **_inputs(request, served, at))
+            return _response(answer, served.status)
+
+        return work() if served.keeping == "never" else _once(call, served, work)
+
+
+def _once(call: Call, served: Endpoint, work: Callable[[], HttpResponse]) -> HttpResponse:
+    """Do the work, or answer as it was answered under the same ``Idempotency-Key``. Raises KeyReused, StillRunning."""
+    request = call.request
+    key = idempotency_key(request.headers.get(HEADER))
+    if key is None:
+        return work()
+    body = _body(request, served.largest_body)
+    claim = claim_key(
+        organization_id=call.organization_id,
+        key=key,
+        route=request.path,
+        fingerprint=fingerprint_of(request.method or "", request.get_full_path(), body),
+        at=call.at,
+    )
+    if claim.answer is not None:
+        return claim.answer.as_response()
+    refuse = partial(refusal_response, request)
+    return cast(HttpResponse, carry_out(claim, work, refuse=refuse, atomic=served.keeping == "whole"))
 
 
 def _ids(parameters: dict[str, str]) -> dict[str, Any]:

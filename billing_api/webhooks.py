@@ -130,6 +130,7 @@ def list_webhook_endpoints(call: Call, query: PageQuery) -> Page:
     status=201,
     body=WebhookEndpointCreate,
     answer=WebhookEndpoint,
+    keeping="never",  # the answer holds a secret
     example={
         "url": "https://example.com/webhooks",
         "format": "raw",

@@ -4,14 +4,17 @@ import json
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from accounts.idempotency import claim_key, fingerprint_of
 from accounts.ratelimits.windows import Bucket, BucketState, Decision
 from billing_api import calls
 from billing_api.documents import document
 from billing_api.endpoints import ENDPOINTS
 from billing_api.wire import decode, encode
+from metering.models import UsageEvent
 from tests.billing_api.wire import Wire, places, refused
-from tests.builders import make_key
+from tests.builders import make_customer, make_key
 
 TOKENS = "organization-access-tokens/"
 
@@ -142,6 +145,38 @@ def test_too_many_requests_say_when_to_come_back(wire, monkeypatch):
     answer = wire.get(TOKENS)
     refused(answer, 429, "RateLimited")
     assert answer["Retry-After"] == "3"
+
+
+def test_a_request_under_a_key_is_carried_out_once_and_answered_alike(wire, merchant):
+    def send(path, body, key="k1", to=wire):
+        return to.send("POST", path, body, headers={"authorization": f"Bearer {to.secret}", "Idempotency-Key": key})
+
+    ada = {"email": "ada@example.com"}
+    first, again = send("customers/", ada), send("customers/", ada)
+    assert (first.status_code, again.status_code, first.content) == (201, 201, again.content)
+    assert again["Idempotent-Replayed"] == "true" and "Idempotent-Replayed" not in first
+    assert refused(send("customers/", {"email": "bob@example.com"}), 422, "RequestValidationError")[0]["type"] == (
+        "idempotency_key_reused"
+    )
+    assert send("customers/", ada, "k2").status_code == 422  # refusals are answers, too
+    assert send("customers/", ada, "k2")["Idempotent-Replayed"] == "true"
+    events = {"events": [{"name": "n", "external_customer_id": "u"}]}  # without ids of their own
+    counts = [send("events/ingest", events, "k3").json()["inserted"] for _ in range(2)]
+    assert (counts, UsageEvent.objects.filter(organization_id=merchant.pk).count()) == ([1, 1], 1)
+    token = {"comment": "c", "scopes": ["events:write"]}
+    made = [send("organization-access-tokens/", token, "k4").json()["token"] for _ in range(2)]
+    assert made[0] != made[1]  # a secret is kept nowhere
+    stranger = Wire(make_key(make_customer())[1])
+    assert "Idempotent-Replayed" not in send("customers/", ada, to=stranger)
+    refused(send("customers/", ada, "x" * 256), 422, "RequestValidationError")
+    claim_key(organization_id=merchant.pk, key="k5", route="", fingerprint=fingerprint(ada), at=timezone.now())
+    busy = send("customers/", ada, "k5")
+    refused(busy, 409, "StillRunning")
+    assert int(busy["Retry-After"]) > 0
+
+
+def fingerprint(body):
+    return fingerprint_of("POST", "/v1/customers/", json.dumps(body).encode())
 
 
 def test_a_fault_is_a_500_that_says_nothing(wire, monkeypatch):

@@ -14,7 +14,7 @@ class Wire:
         self.http = Client(raise_request_exception=False)
 
     def send(self, method, path, body=None, **options):
-        headers = {"authorization": f"Bearer {self.secret}"} if self.secret else {}
+        headers = options.pop("headers", {"authorization": f"Bearer {self.secret}"} if self.secret else {})
         data = body if isinstance(body, bytes | str) else b"" if body is None else json.dumps(body)
         options.setdefault("content_type", "application/json")
         return self.http.generic(method, self.prefix + path, data, headers=headers, **options)
