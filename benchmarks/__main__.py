@@ -1,10 +1,10 @@
-"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth|meters …]``: some, all."""
+"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth|pages …]``: some, all."""
 
 import argparse
 import importlib
 import os
 
-NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters")
+NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters", "pages")
 
 
 def main() -> None:

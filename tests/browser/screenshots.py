@@ -3,6 +3,7 @@
 python -m tests.browser.screenshots [http://127.0.0.1:8000] [var/demo.json]
 """
 
+import base64
 import json
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ def main(server: str = "http://127.0.0.1:8000", note: str = "var/demo.json") -> 
         member(browser, server, demo["users"][0], "light", DESK, "")
         member(browser, server, demo["users"][0], "dark", DESK, "-dark")
         member(browser, server, demo["users"][0], "light", PHONE, "-phone")
+        guide(browser, server, demo["users"][0])
         operator(browser, server, demo["operator"])
         browser.close()
 
@@ -47,6 +49,44 @@ def member(browser: Browser, server: str, person: dict, theme: str, size: dict, 
         for name in ("usage", "transactions", "keys"):
             page.goto(f"{server}/{name}/")
             shoot(page, f"{name}{suffix}")
+
+
+# Pictures of the user guide, by name.
+GUIDE = {
+    "models": "/models/?sort=context",
+    "payments": "/payments/",
+    "coupons": "/coupons/",
+    "keys": "/keys/",
+    "team": "/team/",
+    "openrouter": "/openrouter/",
+    "webhooks": "/webhooks/",
+    "profile": "/profile/",
+    "emails-of-person": "/accounts/email/",
+    "security": "/accounts/2fa/",
+    "sessions": "/accounts/sessions/",
+    "budgets": "/budgets/",
+    "reports": "/reports/",
+    "recommendations": "/recommendations/",
+}
+
+
+def guide(browser: Browser, server: str, person: dict) -> None:
+    page = open_page(browser, "light", DESK)
+    sign_in(page, server, person)
+    for name, path in GUIDE.items():
+        if page.goto(server + path).ok:
+            shoot_small(page, name)
+    page.goto(f"{server}/lab/")
+    page.get_by_label("Prompt", exact=True).fill("Name three rivers of Portugal, with one sentence about each.")
+    page.locator("[data-figure=likely]").wait_for()
+    page.get_by_role("button", name="Run").click()
+    page.locator("[data-figure=charged]").wait_for()
+    shoot_small(page, "lab", height=1240)
+    page.goto(f"{server}/accounts/2fa/totp/activate/")
+    page.get_by_label("Password").fill(person["password"])
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_label("Code").wait_for()
+    shoot_small(page, "totp")
 
 
 def operator(browser: Browser, server: str, person: dict) -> None:
@@ -100,6 +140,15 @@ def sign_in(page: Page, server: str, person: dict) -> None:
 def shoot(page: Page, name: str, whole: bool = False) -> None:
     page.wait_for_timeout(600)
     page.screenshot(path=FOLDER / f"{name}.png", full_page=whole)
+
+
+def shoot_small(page: Page, name: str, height: int = DESK["height"]) -> None:
+    """As WebP, a third of the size."""
+    page.set_viewport_size({**DESK, "height": height})
+    page.wait_for_timeout(600)
+    taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": 88})
+    (FOLDER / f"guide-{name}.webp").write_bytes(base64.b64decode(taken["data"]))
+    page.set_viewport_size(DESK)
 
 
 if __name__ == "__main__":
