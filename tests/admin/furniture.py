@@ -13,6 +13,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import Organization, User
+from accounts.services.teams import create_team
 from accounts.principal import Actor
 from core.ids import uuid7
 from coupons.services import create_coupon, generate_batch, redeem_coupon
@@ -69,6 +70,7 @@ def _furnish_once(number: int) -> list[str]:
     customer = make_customer(owner=owner, tier_slug=tier.slug, at=now)
     key, api_secret = make_key(customer, at=now, spend_limit=usd("5"))
     set_spend_limit(organization_id=customer.id, limit_id=key.id, ceiling=usd("5"))
+    create_team(organization_id=customer.id, name="Research", actor=Actor("test"), at=now)
     _use(customer, number, api_key_id=key.id)
     _set_price(number)
     _make_meters(customer, number)
