@@ -13,8 +13,8 @@ from django.db.models import Model
 from django.utils import timezone
 
 from accounts.models import Organization, User
-from accounts.services.teams import create_team
 from accounts.principal import Actor
+from accounts.services.teams import create_team
 from core.ids import uuid7
 from coupons.services import create_coupon, generate_batch, redeem_coupon
 from coupons.terms import Terms
