@@ -60,6 +60,7 @@ RULES: dict[str, Rule] = {
     "coupons.CouponBatch": EDIT,  # "add" also downloads the codes
     "coupons.Redemption": READ,
     # usage and prices
+    "metering.TokenCalibration": READ,
     "metering.UsageEvent": READ,
     "metering.LanguageModel": OPERATE,  # "change": set a price, follow the provider again
     "metering.ModelPrice": READ,

@@ -4,7 +4,7 @@ from django.urls import path
 
 from metering.ingest.views import TrackBatchView, TrackView
 from metering.viewsets import analytics, sums
-from metering.viewsets.estimate import EstimateView
+from metering.viewsets.estimate import AccuracyView, EstimateView
 from metering.viewsets.events import EventViewSet
 from metering.viewsets.meters import MeterViewSet
 
@@ -12,6 +12,7 @@ urlpatterns = [
     path("metering/track", TrackView.as_view(), name="metering-track"),
     path("metering/track/batch", TrackBatchView.as_view(), name="metering-track-batch"),
     path("metering/estimate", EstimateView.as_view(), name="metering-estimate"),
+    path("metering/estimates/accuracy", AccuracyView.as_view(), name="metering-estimates-accuracy"),
     path("metering/summary", sums.SummaryView.as_view(), name="metering-summary"),
     path("metering/by-model", sums.ByModelView.as_view(), name="metering-by-model"),
     path("metering/by-date", sums.ByDateView.as_view(), name="metering-by-date"),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from metering import budget_pages, catalogue_pages, lab_pages, usage_exports, usage_pages, views
+    accuracy_pages,
 
 urlpatterns = [
     path("dashboard/", views.dashboard, name="dashboard"),
@@ -21,6 +21,8 @@ urlpatterns = [
     path("lab/", lab_pages.lab, name="lab"),
     path("lab/estimate/", lab_pages.lab_estimate, name="lab_estimate"),
     path("lab/ticket/", lab_pages.lab_ticket, name="lab_ticket"),
+    path("lab/accuracy/", accuracy_pages.accuracy, name="estimate_accuracy"),
+    path("lab/accuracy/live/", accuracy_pages.accuracy_live, name="estimate_accuracy_live"),
     path("lab/calls/<uuid:event_id>/", lab_pages.lab_outcome, name="lab_outcome"),
     path("models/", catalogue_pages.models, name="models"),
     path("models/<path:model_id>/", usage_pages.model, name="model"),

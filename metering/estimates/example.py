@@ -29,17 +29,19 @@ ESTIMATE = {
     "is_free": False,
     "uses_own_key": False,
     "prompt_tokens": {
+        "low": 12,
         "likely": 13,
-        "p95": 30,
+        "p95": 14,
         "worst": 256,
         "basis": "vocabulary",
         "vocabulary": "o200k_base",
         "content": "prose",
+        "calls": 1840,
     },
-    "answer_tokens": {"likely": 150, "p95": 200, "worst": 200, "basis": "history"},
+    "answer_tokens": {"likely": 150, "p95": 200, "worst": 200, "basis": "history", "calls": 312},
     "cost": {
         "likely": _cost("0.00009195", "0.000009195", "0.000101145", ("13", "0.00000195"), ("150", "0.00009")),
-        "p95": _cost("0.0001245", "0.00001245", "0.00013695", ("30", "0.0000045"), ("200", "0.00012")),
+        "p95": _cost("0.0001221", "0.00001221", "0.00013431", ("14", "0.0000021"), ("200", "0.00012")),
         "worst": {"charge": "0.00017424"},
     },
     "wallet": {
@@ -56,6 +58,34 @@ ESTIMATE = {
             "charge": "0.000066715",
             "saving": "0.00003443",
             "is_free": False,
+        }
+    ],
+}
+
+
+def _share(measured: int, inside: int, stated: float, low: float, high: float) -> dict[str, Any]:
+    share = inside / measured
+    return {"measured": measured, "inside": inside, "stated": stated, "share": share, "low": low, "high": high}
+
+
+_ROW = {
+    "prompt": _share(400, 364, 0.9, 0.8779, 0.9343),
+    "answer": _share(400, 382, 0.95, 0.93, 0.9714),
+    "charge": _share(400, 392, 0.95, 0.961, 0.9898),
+    "mean_error": 0.021,
+    "beyond_hold": 0,
+}
+ACCURACY = {
+    "from": "2026-10-23",
+    "to": "2026-11-21",
+    "total": _ROW,
+    "data": [
+        {
+            "model": "anthropic/claude-sonnet-4.5",
+            "name": "Anthropic: Claude Sonnet 4.5",
+            "basis": "learned",
+            "learned_from": 5210,
+            **_ROW,
         }
     ],
 }

@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from core.serializers import AmountField, StrictSerializer
+from metering.estimates.accuracy import DAYS, LONGEST
 from metering.estimates.answers import ASSUMED, GIVEN, HISTORY, MODEL, NONE
 from metering.estimates.calibration import LEARNED, RATIO, VOCABULARY
 from metering.estimates.content import CLASSES
@@ -119,3 +120,53 @@ class EstimateSerializer(serializers.Serializer):
     cost = _CostsSerializer()
     wallet = _WalletSerializer()
     alternatives = AlternativeSerializer(many=True)
+
+
+class AccuracyQuerySerializer(StrictSerializer):
+    """Which days."""
+
+    days = serializers.IntegerField(default=DAYS, min_value=1, max_value=LONGEST, help_text="Up to today (UTC).")
+
+
+class ShareSerializer(serializers.Serializer):
+    """How often something held."""
+
+    measured = serializers.IntegerField(help_text="Calls.")
+    inside = serializers.IntegerField(help_text="Of them, where it held.")
+    stated = serializers.FloatField(help_text="The share that was stated.")
+    share = serializers.FloatField(allow_null=True, help_text="The share that was found; null without calls.")
+    low = serializers.FloatField(allow_null=True, help_text="With `high`: where the true share lies 19 times in 20.")
+    high = serializers.FloatField(allow_null=True)
+
+
+class AccuracyRowSerializer(serializers.Serializer):
+    """How good estimates were."""
+
+    prompt = ShareSerializer(help_text="Prompts between `low` and `p95`.")
+    answer = ShareSerializer(help_text="Answers of at most `p95`.")
+    charge = ShareSerializer(help_text="Charges of at most the estimate's `cost.p95.charge`.")
+    mean_error = serializers.FloatField(
+        allow_null=True, help_text="How far the likely prompt was from the billed one, as a share of it."
+    )
+    beyond_hold = serializers.IntegerField(help_text="Prompts longer than their hold was sized for.")
+
+
+class ModelAccuracySerializer(AccuracyRowSerializer):
+    """How good estimates of one model were."""
+
+    model = serializers.CharField()
+    name = serializers.CharField()
+    basis = serializers.ChoiceField(choices=[VOCABULARY, LEARNED, RATIO], help_text="How its prompts are counted now.")
+    learned_from = serializers.IntegerField(help_text="Recorded calls, of all customers.")
+
+
+class AccuracySerializer(serializers.Serializer):
+    """How good estimates of your calls were."""
+
+    to = serializers.DateField(source="last", help_text="Included; days of UTC.")
+    total = AccuracyRowSerializer()
+    data = ModelAccuracySerializer(source="models", many=True)  # type: ignore[assignment]
+
+    def get_fields(self) -> dict[str, serializers.Field]:
+        """``from`` is a Python keyword, so it is added here."""
+        return {"from": serializers.DateField(source="first"), **super().get_fields()}

@@ -15,10 +15,16 @@ from core.errors import PayloadTooLarge
 from core.parsers import refuse_announced_size
 from core.refusals import refuses
 from metering.errors import InvalidPrice, ModelNotIncluded, NoSuchModel, UnpriceableCall
+from metering.estimates.accuracy import accuracy_of
 from metering.estimates.estimating import estimate_call, read_request
-from metering.estimates.example import ESTIMATE, REQUEST
+from metering.estimates.example import ACCURACY, ESTIMATE, REQUEST
 from metering.estimates.facts import facts_of
-from metering.estimates.shapes import EstimateQuerySerializer, EstimateSerializer
+from metering.estimates.shapes import (
+    AccuracyQuerySerializer,
+    AccuracySerializer,
+    EstimateQuerySerializer,
+    EstimateSerializer,
+)
 
 _REQUEST = {
     "type": "object",
@@ -75,3 +81,27 @@ class EstimateView(APIView):
             **query.validated_data,
         )
         return Response(EstimateSerializer(facts_of(estimate)).data)
+
+
+class AccuracyView(APIView):
+    """How good estimates were."""
+
+    scope = Scope.USAGE_READ
+
+    @extend_schema(
+        operation_id="metering_estimates_accuracy",
+        parameters=[AccuracyQuerySerializer],
+        responses=AccuracySerializer,
+        examples=[OpenApiExample("One model", ACCURACY, response_only=True)],
+    )
+    def get(self, request: Request) -> Response:
+        """How often estimates of your calls held, by model: prompts, answers and charges, measured on recorded calls.
+
+        Each call is judged by what was known before it. A process measures a model's calls now and then, not all of
+        them; calls with pictures, sound, files or searches, and those in test mode, are not measured.
+        """
+        query = AccuracyQuerySerializer(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        principal = cast(Principal, request.auth)
+        found = accuracy_of(principal.organization_id, at=timezone.now(), **query.validated_data)
+        return Response(AccuracySerializer(found).data)

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from metering.models import UsageEvent
 from openrouter.gateway.routing import forget_rules
 from openrouter.models import ByokCredential
 from openrouter.services import save_routing_rule
@@ -45,6 +46,28 @@ def test_the_worst_case_is_what_the_call_sets_aside_and_covers_its_charge(custom
     assert worst == Decimal(answer.headers["x-farebox-hold"])
     assert answer.charge <= worst
     assert Decimal(told["cost"]["likely"]["charge"]) <= Decimal(told["cost"]["p95"]["charge"]) <= worst
+
+
+def test_a_calls_prompt_is_counted_and_its_text_is_not_kept(customer, settings):
+    settings.GATEWAY_MEASURE_SECONDS = 0
+    buyer = customer()
+    words = "Tell 12345 people 合計."
+    for body in (
+        {"messages": [{"role": "user", "content": words}], "max_tokens": 9},
+        {"messages": [{"role": "user", "content": words}], "max_tokens": 9, "stream": True},
+        {"messages": [{"role": "user", "content": words}], "max_tokens": 9, "n": 2},  # billed for more than it can tell
+    ):
+        raw = json.dumps({"model": "sandbox/chat", **body}).encode()
+        assert buyer.request("POST", "/chat/completions", raw).status == 200
+    told = estimate(buyer, raw)["prompt_tokens"]
+    *counted, last = UsageEvent.objects.filter(organization=buyer.organization).order_by("occurred_at")
+    assert "sized" not in last.derivation and len(counted) == 2
+    for event in counted:
+        found = event.derivation["sized"]
+        assert set(found["tokens"]) == {"prose", "digits", "cjk"} and found["messages"] == 1
+        assert sum(found["tokens"].values()) < told["worst"] and found["cap"] == 9
+        assert found["most"] >= event.prompt_tokens
+        assert "Tell" not in json.dumps(event.derivation)
 
 
 def test_with_fallbacks_of_a_routing_rule_the_dearest_counts(customer):
