@@ -33,6 +33,7 @@ WIRE_SCOPES: frozenset[str] = frozenset(
         "benefits": ("read", "write"),
         "checkouts": ("read", "write"),
         "orders": ("read",),
+        "refunds": ("read", "write"),
         "subscriptions": ("read", "write"),
         "webhooks": ("read", "write"),
     }.items()

@@ -12,6 +12,7 @@ __all__ = [
     "CustomerPaymentDeclined",
     "InvalidValue",
     "NotFound",
+    "RefundedAlready",
     "SubscriptionEnded",
 ]
 
@@ -55,6 +56,14 @@ class CustomerPaymentDeclined(DomainError):
     code = "customer_payment_declined"
     status = 400
     title = "The payment was declined."
+
+
+class RefundedAlready(DomainError):
+    """All that was paid for the order has been given back, or is about to be."""
+
+    code = "order_refunded_already"
+    status = 403
+    title = "This order has been refunded already."
 
 
 class AlreadyCanceledSubscription(DomainError):

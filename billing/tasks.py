@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing.audit import audit_meter_credit
-from billing.services import charge_due, expire_checkouts, renew_due, tell_states
+from billing.services import charge_due, expire_checkouts, refund_due, renew_due, tell_states
 from outbox.taskruns import note_problem
 
 
@@ -16,8 +16,9 @@ def renew() -> int:
 
 @shared_task
 def charge() -> int:
-    """Make the charges that are due: retries, and what a process that died has left."""
-    return charge_due(at=timezone.now())
+    """Make the charges and refunds that are due: retries, and what a process that died has left."""
+    now = timezone.now()
+    return charge_due(at=now) + refund_due(at=now)
 
 
 @shared_task

@@ -11,6 +11,7 @@ from billing_api import (  # noqa: F401
     meters,
     orders,
     products,
+    refunds,
     subscriptions,
     tokens,
     webhooks,

@@ -13,6 +13,7 @@ WRITE_USAGE = frozenset({"events:write"})
 READ_SALES = frozenset(
     {
         *("products:read", "benefits:read", "checkouts:read", "orders:read", "subscriptions:read"),
+        "refunds:read",
         *("customers:read", "customer_meters:read", "organizations:read"),
     }
 )

@@ -2,7 +2,7 @@
 
 from billing.admin.customers import CustomerAdmin, CustomerMeterAdmin, MeterCreditAdmin
 from billing.admin.products import BenefitAdmin, ProductAdmin
-from billing.admin.sales import ChargeAdmin, CheckoutAdmin, CustomerSubscriptionAdmin, OrderAdmin
+from billing.admin.sales import ChargeAdmin, CheckoutAdmin, CustomerSubscriptionAdmin, OrderAdmin, RefundAdmin
 
 __all__ = [
     "BenefitAdmin",
@@ -14,4 +14,5 @@ __all__ = [
     "MeterCreditAdmin",
     "OrderAdmin",
     "ProductAdmin",
+    "RefundAdmin",
 ]

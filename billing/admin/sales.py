@@ -6,7 +6,7 @@ from django.contrib import admin
 
 from billing.admin.lines import Lines
 from billing.amounts import dollars
-from billing.models import Charge, Checkout, CustomerSubscription, Order, OrderItem, SubscriptionPrice
+from billing.models import Charge, Checkout, CustomerSubscription, Order, OrderItem, Refund, SubscriptionPrice
 from core.admin import LargeTable, ReadOnlyAdmin
 
 _SECRET = ("client_secret",)  # whoever has it may pay on the page
@@ -80,3 +80,14 @@ class ChargeAdmin(_Shown, LargeTable, ReadOnlyAdmin):
     search_fields = ["=id", "=reference", "customer__email__istartswith", "organization__name"]
     ordering = ["-created_at", "-id"]
     exclude = ("token",)
+
+
+@admin.register(Refund)
+class RefundAdmin(_Shown, LargeTable, ReadOnlyAdmin):
+    """What was given back of orders."""
+
+    list_display = ["created_at", "organization", "order", "shown", "reason", "status", "retry_at", "failure_message"]
+    list_filter = ["status", "reason", "created_at", "organization__mode"]
+    list_select_related = ["organization", "order"]
+    search_fields = ["=id", "=reference", "=order__invoice_number", "organization__name"]
+    ordering = ["-created_at", "-id"]

@@ -16,6 +16,7 @@ from billing.models.catalogue import (
 from billing.models.credits import BenefitGrant, CreditKind, CustomerMeter, MeterCredit
 from billing.models.customers import BalanceConvention, Customer, MerchantSettings, StateNotice, SystemEvent
 from billing.models.payments import Charge, ChargeStatus
+from billing.models.refunds import Refund, RefundReason, RefundStatus
 from billing.models.sales import (
     BillingReason,
     Checkout,
@@ -52,6 +53,9 @@ __all__ = [
     "Product",
     "ProductBenefit",
     "ProductPrice",
+    "Refund",
+    "RefundReason",
+    "RefundStatus",
     "StateNotice",
     "SubscriptionPrice",
     "SubscriptionStatus",

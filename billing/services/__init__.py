@@ -11,6 +11,7 @@ from billing.services.charging import charge_due
 from billing.services.checkouts import confirm_checkout, expire_checkouts, open_checkout, update_checkout
 from billing.services.customers import create_customer, delete_customer, update_customer
 from billing.services.products import PriceTerms, attach_benefits, create_product, update_product
+from billing.services.refunds import refund_due, refund_order
 from billing.services.renewal import renew_before_reading, renew_customer, renew_due
 from billing.services.states import credit_meter, note_usage, set_balance_convention, tell_states
 from billing.services.subscribing import create_subscription
@@ -32,6 +33,8 @@ __all__ = [
     "move_period_end",
     "note_usage",
     "open_checkout",
+    "refund_due",
+    "refund_order",
     "renew_before_reading",
     "renew_customer",
     "renew_due",

@@ -11,6 +11,7 @@ from django.db.models import prefetch_related_objects
 from billing.models import Order as Row
 from billing.models import OrderItem as ItemRow
 from billing.models import OrderStatus
+from billing.models import Refund as RefundRow
 from billing_api.objects.catalogue import CURRENCY, ProductBase, product_base
 from billing_api.objects.customers import Customer, customer_object
 from billing_api.objects.subscriptions import SubscriptionBase, subscription_base
@@ -76,6 +77,26 @@ class Order(msgspec.Struct, kw_only=True):
     description: str
 
 
+class Refund(msgspec.Struct, kw_only=True):
+    """Money of an order given back, cents."""
+
+    id: UUID
+    created_at: datetime
+    modified_at: datetime | None
+    metadata: dict[str, Any]
+    status: str
+    reason: str
+    amount: int
+    tax_amount: int = 0
+    currency: str = CURRENCY
+    organization_id: UUID
+    order_id: UUID
+    subscription_id: UUID | None
+    customer_id: UUID
+    revoke_benefits: bool
+    dispute: None = None
+
+
 def order_objects(rows: Sequence[Row]) -> list[Order]:
     """The orders with all that hangs on them, asked for once for all."""
     prefetch_related_objects(list(rows), "customer", "product", "subscription", "items")
@@ -124,3 +145,25 @@ def _item(row: ItemRow) -> OrderItem:
         start_timestamp=row.start_at,
         end_timestamp=row.end_at,
     )
+
+
+def refund_objects(rows: Sequence[RefundRow]) -> list[Refund]:
+    """The refunds as the wire shows them."""
+    prefetch_related_objects(list(rows), "order")
+    return [
+        Refund(
+            id=row.id,
+            created_at=row.created_at,
+            modified_at=row.modified_at,
+            metadata=row.metadata,
+            status=row.status,
+            reason=row.reason,
+            amount=row.amount,
+            organization_id=row.organization_id,
+            order_id=row.order_id,
+            subscription_id=row.order.subscription_id,
+            customer_id=row.order.customer_id,
+            revoke_benefits=row.revoke_benefits,
+        )
+        for row in rows
+    ]

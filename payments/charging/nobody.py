@@ -1,6 +1,6 @@
 """Where no provider is set up for live customers: what costs nothing goes on, nothing else does."""
 
-from payments.charging.port import CustomerCharge
+from payments.charging.port import CustomerCharge, CustomerRefund
 from payments.providers.port import Answer, Verdict
 
 _REFUSED = Answer(
@@ -30,3 +30,7 @@ class Nobody:
     def look_up(self, charge: CustomerCharge) -> Answer:
         """There never was a payment."""
         return Answer(Verdict.UNKNOWN)
+
+    def refund(self, refund: CustomerRefund) -> Answer:
+        """Nothing was taken."""
+        return _REFUSED

@@ -29,6 +29,21 @@ class CustomerCharge:
         return f"customer-charge:{self.id}:{self.attempt}"
 
 
+@dataclass(frozen=True, slots=True)
+class CustomerRefund:
+    """``amount`` cents of the provider's payment ``reference`` to give back; ``id`` makes it idempotent."""
+
+    id: UUID
+    organization_id: UUID
+    amount: int
+    reference: str
+
+    @property
+    def key(self) -> str:
+        """The idempotency key."""
+        return f"customer-refund:{self.id}"
+
+
 class Charger(Protocol):
     """One adapter. Raises ProviderUnavailable when nothing is known, ProviderRefused when asking again is no use.
 
@@ -48,3 +63,6 @@ class Charger(Protocol):
 
     def look_up(self, charge: CustomerCharge) -> Answer:
         """What became of a payment that the provider had named and not decided."""
+
+    def refund(self, refund: CustomerRefund) -> Answer:
+        """Give money back; PAID when that is done or under way."""

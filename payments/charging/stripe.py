@@ -4,12 +4,13 @@ from typing import Any
 
 import stripe
 
-from payments.charging.port import CustomerCharge
+from payments.charging.port import CustomerCharge, CustomerRefund
+from payments.money import from_cents
 from payments.providers.port import Answer, Verdict
 from payments.providers.stripe.answers import answer_of_intent, facts_of
 from payments.providers.stripe.client import client, our_errors
 
-CHARGE, ORGANIZATION = "farebox_customer_charge", "farebox_organization"
+CHARGE, REFUND, ORGANIZATION = "farebox_customer_charge", "farebox_customer_refund", "farebox_organization"
 # Nobody can be sent to a bank's page from an API call.
 _AT_ONCE = {"enabled": True, "allow_redirects": "never"}
 
@@ -62,6 +63,19 @@ class StripeCharger:
         with our_errors():
             intent = client().v1.payment_intents.retrieve(charge.reference, {"expand": ["payment_method"]})
         return answer_of_intent(intent)
+
+    def refund(self, refund: CustomerRefund) -> Answer:
+        """A Refund of the PaymentIntent."""
+        params: Any = {
+            "payment_intent": refund.reference,
+            "amount": refund.amount,
+            "metadata": {REFUND: str(refund.id), ORGANIZATION: str(refund.organization_id)},
+        }
+        with our_errors():
+            made = client().v1.refunds.create(params, {"idempotency_key": refund.key})
+        if made.status in ("failed", "canceled"):
+            return Answer(Verdict.DECLINED, made.id, code=made.status, message="The refund was not made.")
+        return Answer(Verdict.PAID, made.id, from_cents(refund.amount))
 
     def _pay(self, charge: CustomerCharge, **how: Any) -> Answer:
         params: Any = {

@@ -1,6 +1,6 @@
 """A provider for trying everything out: confirmation tokens that always do the same. It keeps no books."""
 
-from payments.charging.port import CustomerCharge
+from payments.charging.port import CustomerCharge, CustomerRefund
 from payments.money import from_cents
 from payments.providers.port import Answer, MethodFacts, Verdict
 from payments.providers.sandbox import CARDS, DECLINED, SandboxCard
@@ -43,6 +43,10 @@ class TestProcessor:
     def look_up(self, charge: CustomerCharge) -> Answer:
         """Nothing is kept, and nothing is ever undecided."""
         return Answer(Verdict.UNKNOWN)
+
+    def refund(self, refund: CustomerRefund) -> Answer:
+        """Always works."""
+        return Answer(Verdict.PAID, f"sandbox_{refund.key}", from_cents(refund.amount))
 
 
 def _kept(card: SandboxCard, charge: CustomerCharge) -> MethodFacts:

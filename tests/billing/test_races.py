@@ -129,6 +129,16 @@ def test_control_without_lock_and_constraint_a_customer_is_charged_often(sale, m
             )
 
 
+def test_an_order_that_many_give_back_is_given_back_once(sale):
+    *_, plan, ada = sale
+    confirm(open_checkout(ada, plan).client_secret)
+    order = Order.objects.get()
+    who = {"organization_id": order.organization_id, "order_id": order.id, "reason": "other", "actor": ACTOR}
+    assert race([lambda: services.refund_order(amount=600, at=NOON, **who)] * 6) == {"Refund": 1, "InvalidValue": 5}
+    order.refresh_from_db()
+    assert order.refunded_amount == 600
+
+
 def test_a_notice_that_the_provider_repeats_hands_over_once(sale):
     """Also while whoever waits for the first answer is still at it."""
     _, meter, plan, ada = sale

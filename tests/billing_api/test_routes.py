@@ -117,6 +117,28 @@ def test_benefits_are_changed_and_deleted(wire, sold):
     assert all(each["is_revoked"] for each in wire.get("benefit-grants/").json()["items"])
 
 
+def test_orders_are_refunded(wire, sold):
+    pack = made(wire, "products/", {"name": "Pack", "prices": [{"amount_type": "fixed", "price_amount": 500}]})
+    checkout = made(wire, "checkouts/", {"products": [pack["id"]], "customer_id": sold["customers"]})
+    wire.post(f"{SECRETS}{checkout['client_secret']}/confirm", {"confirmation_token_id": "ctoken_test_success"})
+    [order] = wire.get(f"orders/?product_id={pack['id']}").json()["items"]
+    assert (order["refundable_amount"], order["status"]) == (500, "paid")
+    wish = {"order_id": order["id"], "reason": "duplicate", "amount": 200, "metadata": {"ticket": 7}}
+    refund = made(wire, "refunds/", wish)
+    assert (refund["status"], refund["amount"], refund["metadata"]) == ("succeeded", 200, {"ticket": 7})
+    order = wire.get(f"orders/{order['id']}").json()
+    assert (order["status"], order["refunded_amount"], order["refundable_amount"]) == ("partially_refunded", 200, 300)
+    assert places(wire.post("refunds/", {**wish, "amount": 301})) == [["body", "amount"]]
+    assert places(wire.post("refunds/", {**wish, "reason": "whim"})) == [["body", "reason"]]
+    stranger = Wire(make_key(make_customer())[1])
+    assert places(stranger.post("refunds/", wish)) == [["body", "order_id"]]
+    made(wire, "refunds/", {**wish, "amount": 300})
+    refused(wire.post("refunds/", wish), 403, "RefundedAlready")
+    for query, found in (("", 2), (f"order_id={order['id']}", 2), ("external_customer_id=ada&succeeded=true", 2)):
+        assert len(wire.get(f"refunds/?{query}").json()["items"]) == found
+    assert wire.get(f"refunds/?customer_id={order['id']}").json()["items"] == []
+
+
 def test_names_of_events_are_types(wire, sold):
     [found] = wire.get("event-types/?query=llm").json()["items"]
     assert (found["name"], found["occurrences"], found["source"]) == ("llm-usage", 1, "user")
