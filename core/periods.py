@@ -52,6 +52,11 @@ def calendar_month(at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     return period_bounds(anchor, period_index(anchor, at, zone), zone)
 
 
+def day_start(day: date, zone: ZoneInfo) -> datetime:
+    """When ``day`` begins in ``zone``, in UTC."""
+    return _in_utc(day, time(), zone)
+
+
 def _in_utc(day: date, wall: time, zone: ZoneInfo) -> datetime:
     """``wall`` on ``day``: with fold 0 a skipped time keeps the offset from before the change and so moves forward."""
     return datetime.combine(day, wall.replace(tzinfo=None, fold=0), tzinfo=zone).astimezone(UTC)

@@ -3,6 +3,7 @@
 from core.errors import DomainError, KeyReused, NotFound
 
 __all__ = [
+    "BudgetExceeded",
     "ExceedsCharge",
     "HoldAmountDiffers",
     "HoldNotOpen",
@@ -32,6 +33,18 @@ class SpendLimitReached(DomainError):
     code = "spend_limit_reached"
     status = 402
     title = "The spend limit of this API key is reached."
+
+
+class BudgetExceeded(DomainError):
+    """A blocking budget has no room for the most that a call may cost; nothing moved.
+
+    Facts: ``budget`` (its id), ``name``, ``scope``, ``period``, ``required``, ``remaining`` (USD),
+    ``resets_at`` (null: never).
+    """
+
+    code = "budget_exceeded"
+    status = 402
+    title = "A budget has no room for this."
 
 
 class UnknownAccount(NotFound):

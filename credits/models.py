@@ -243,18 +243,38 @@ class Hold(models.Model):
 
 
 class SpendLimit(models.Model):
-    """A hard ceiling below the wallet (an API key's own limit), reserved with each hold in the same transaction."""
+    """A ceiling below the wallet, reserved with each hold in the same transaction: an API key's own, for life, or one
+    window [starts_at, ends_at) of a budget.
+    """
 
-    id = models.UUIDField(primary_key=True)  # the limited thing's own id, e.g. the API key's
+    id = models.UUIDField(primary_key=True)  # the API key's own id; a window has one of its own
     account = models.ForeignKey(CreditAccount, models.CASCADE, related_name="spend_limits")
     ceiling = MoneyField()
     spent = MoneyField(default=Decimal(0))
     held = MoneyField(default=Decimal(0))
-    excess = MoneyField(default=Decimal(0))  # billed by a provider beyond what was held
+    excess = MoneyField(default=Decimal(0))  # of a key: billed by a provider beyond what was held
+    # Of a window alone, from here on. Budgets are defined further right.
+    budget_id = models.UUIDField(null=True)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)  # null: never
+    is_hard = models.BooleanField(db_default=True)  # whether it refuses holds that do not fit
+    # Thresholds in per cent of the ceiling that people have been told of, and the first time that it was exceeded or
+    # that a call was refused.
+    told = ArrayField(models.DecimalField(max_digits=6, decimal_places=2), db_default=[])
+    exceeded_at = models.DateTimeField(null=True)
+    blocked_at = models.DateTimeField(null=True)
+    moved_at = models.DateTimeField(null=True)  # when anything last counted for it
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=Q(ceiling__gte=0, spent__gte=0, held__gte=0), name="limit_not_negative"),
+            # also finds the window that an instant falls in
+            models.UniqueConstraint(
+                fields=["budget_id", "starts_at"], condition=Q(budget_id__isnull=False), name="limit_window_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(budget_id__isnull=True) | Q(starts_at__isnull=False), name="limit_window_starts"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -121,6 +121,14 @@ class PlaceHoldSerializer(StrictSerializer):
         max_length=200, help_text="Unique per organization; sent again it returns the first hold."
     )
     expires_in = serializers.IntegerField(default=900, min_value=1, max_value=86_400, help_text="Seconds.")
+    model = serializers.CharField(
+        default="", max_length=160, help_text="What the call will use: budgets of this model reserve too."
+    )
+    tags = serializers.DictField(
+        child=serializers.CharField(max_length=200),
+        default=dict,
+        help_text="What the call will be tagged with: budgets of these tags reserve too.",
+    )
 
 
 class SettleHoldSerializer(StrictSerializer):

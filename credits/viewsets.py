@@ -31,7 +31,9 @@ from core.refusals import refuses
 from credits import serializers as shapes
 from credits import services
 from credits.balances import balance_at, current_balance
+from credits.ceilings import Purpose, ceilings_of
 from credits.errors import (
+    BudgetExceeded,
     ExceedsCharge,
     HoldAmountDiffers,
     HoldNotOpen,
@@ -248,13 +250,14 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         return Hold.objects.filter(account_id=self.request.auth.organization_id)
 
     @extend_schema(request=shapes.PlaceHoldSerializer, responses={201: shapes.PlacedHoldSerializer})
-    @refuses(InsufficientCredits)
+    @refuses(InsufficientCredits, SpendLimitReached, BudgetExceeded)
     @idempotent
     def create(self, request: ApiRequest) -> Response:
-        """Reserve the most a call may cost; 402 when it is not covered."""
+        """Reserve the most a call may cost; 402 when the wallet, the key's own limit or a budget does not cover it."""
         body = shapes.PlaceHoldSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         now = timezone.now()
+        purpose = Purpose(body.validated_data["model"], body.validated_data["tags"])
         outcome = services.place_hold(
             services.HoldRequest(
                 organization_id=request.auth.organization_id,
@@ -262,6 +265,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
                 key=api_hold_key(body.validated_data["key"]),
                 expires_at=now + timedelta(seconds=body.validated_data["expires_in"]),
                 context={"actor": request.auth.actor},
+                limit_ids=ceilings_of(request.auth, purpose, now),
             ),
             at=now,
         )

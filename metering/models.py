@@ -313,6 +313,7 @@ class UsageTagDay(RollupBase):
 
 
 # Django looks for an app's models here.
+from metering.budgets.models import Budget  # noqa: E402, F401
 from metering.estimates.models import AnswerLength, EstimateAccuracy, LearningMark, TokenCalibration  # noqa: E402, F401
 from metering.metered.models import MeteredCharge, MeteredCounter  # noqa: E402, F401
 from metering.meters.models import Meter  # noqa: E402, F401

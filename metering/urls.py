@@ -2,7 +2,15 @@
 
 from django.urls import path
 
+from metering import (
     accuracy_pages,
+    budget_pages,
+    catalogue_pages,
+    lab_pages,
+    usage_exports,
+    usage_pages,
+    views,
+)
 
 urlpatterns = [
     path("dashboard/", views.dashboard, name="dashboard"),

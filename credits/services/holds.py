@@ -14,6 +14,7 @@ from core.errors import KeyReused
 from core.ids import uuid7
 from core.money import ZERO, quantize, to_wire
 from core.sqlcalls import Query, Row, batch_query, call_batch, run
+from credits.ceilings import explain_ceiling
 from credits.errors import (
     HoldAmountDiffers,
     HoldNotOpen,
@@ -126,14 +127,16 @@ def hold_outcomes(rows: Sequence[Row]) -> list[HoldOutcome]:
 
 
 def place_hold(request: HoldRequest, *, at: datetime) -> HoldOutcome:
-    """One hold. Raises InsufficientCredits, SpendLimitReached, KeyReused, UnknownAccount; then nothing moved."""
+    """One hold. Raises InsufficientCredits, SpendLimitReached or what another ceiling refuses with, KeyReused,
+    UnknownAccount; then nothing moved.
+    """
     [outcome] = place_holds([request], at=at)
     if outcome.status not in ("placed", "replayed"):
-        refuse_hold(request, outcome)
+        refuse_hold(request, outcome, at)
     return outcome
 
 
-def refuse_hold(request: HoldRequest, outcome: HoldOutcome) -> NoReturn:
+def refuse_hold(request: HoldRequest, outcome: HoldOutcome, at: datetime) -> NoReturn:
     """Raise the refusal that ``outcome`` stands for."""
     if outcome.status == "insufficient":
         raise InsufficientCredits(
@@ -143,6 +146,9 @@ def refuse_hold(request: HoldRequest, outcome: HoldOutcome) -> NoReturn:
             available=outcome.available,
         )
     if outcome.status == "limit_exceeded":
+        required = request.amount if request.limit_amount is None else request.limit_amount
+        if refusal := explain_ceiling(request.limit_ids, required, at):
+            raise refusal
         raise SpendLimitReached(required=request.amount, limit_remaining=outcome.limit_remaining)
     if outcome.status == "key_reused":
         raise KeyReused(key=request.key)

@@ -12,6 +12,7 @@ from accounts.principal import Principal
 from core.errors import DomainError
 from core.groupcommit import BooksUnavailable
 from openrouter.gateway.admission import admit, authenticate
+from openrouter.gateway.budgets import look_at_budgets
 from openrouter.gateway.call import Route
 from openrouter.gateway.calls import run_call
 from openrouter.gateway.ending import give_tokens_back
@@ -94,6 +95,7 @@ class GatewayApp:
 
     async def _carry_out(self, exchange: Exchange, principal: Principal, route: Route) -> None:
         call = await admit(exchange, principal, route, self.gateway.lookups)
+        await look_at_budgets(call, self.gateway.lookups)
         estimate(call)
         decision = await take_limits(call)
         try:

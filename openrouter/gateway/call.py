@@ -85,12 +85,14 @@ class Call:
     tries: list[Try] = field(default_factory=list)
     reading: Reading = field(default_factory=Reading)
     answered_at: float | None = None  # when the first byte of the answer arrived
+    budget_ids: tuple[UUID, ...] = ()  # counters of the budgets that its hold reserves against
+    limit_remaining: Decimal | None = None  # the least room that its limits have left beside it, in USD
     status: str = "ok"
     client_left: bool = False
     has_added_fallbacks: bool = False  # by a routing rule: the call can do without
+    output_limit: int | None = None  # the longest answer by a routing rule, where the client names none
     sized: dict[str, Any] | None = None  # the makeup of its prompt in counts, if it was measured
 
-    output_limit: int | None = None  # the longest answer by a routing rule, where the client names none
     @property
     def id(self) -> UUID:
         """The hold's."""
@@ -103,8 +105,21 @@ class Call:
 
     @property
     def reserved(self) -> Decimal:
-        """What the hold sets aside, in USD."""
-        return self.bound.amount if self.bound is not None else Decimal(0)
+        """What the hold sets aside of the wallet, in USD."""
+        return self.bound.amount if self.bound is not None and not self.uses_own_key else Decimal(0)
+
+    @property
+    def limited(self) -> Decimal:
+        """What it sets aside of its limits, in USD: with the customer's own key the most that the provider may bill."""
+        if not self.uses_own_key:
+            return self.reserved
+        return self.bound.cost if self.bound is not None else Decimal(0)
+
+    @property
+    def limit_ids(self) -> tuple[UUID, ...]:
+        """The counters that its hold reserves against: the key's own, which counts credit alone, and budgets."""
+        own = self.principal.spend_limit_id
+        return self.budget_ids if own is None or self.uses_own_key else (own, *self.budget_ids)
 
     @property
     def first(self) -> Candidate:

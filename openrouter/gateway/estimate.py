@@ -1,6 +1,6 @@
 """The most a call may cost: what is reserved before anything is sent, and what is sent so that it cannot cost more."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -34,7 +34,8 @@ def estimate(call: Call) -> None:
     """Set the call's bound and write the limits it rests on into its body.
 
     Raises UnpriceableCall and other refusals when the call has no finite bound. A call with the customer's own key
-    reserves nothing and is passed on as it is; one that has no bound with the fallbacks of a routing rule goes without.
+    reserves no credit and is passed on as it is, unless a budget must hold for it; one that has no bound with the
+    fallbacks of a routing rule goes without.
     """
     if call.route.may_stream:
         call.asked_output = call.ticket.asked_output = call.ticket.output_cap = asked_output(call.body.data)
@@ -63,7 +64,7 @@ def _size(call: Call) -> None:
     shape = _shape(call)
     if call.route.may_stream:
         call.ticket.output_cap = longest_answer(shape)
-    sized = size_call(shape, call.terms.components, call.ticket.at)
+    sized = size_call(shape, _components(call), call.ticket.at)
     if call.route.is_audio:
         call.ticket.characters = sized.facts.characters
     call.facts = sized.facts
@@ -84,7 +85,7 @@ def fit_into(call: Call, available: Decimal) -> bool:
     call.ticket.output_cap = cap
     _reserve(call, _bound(call, replace(call.facts, completion_tokens=cap)))
     _limit(call)
-    return call.reserved <= available
+    return call.limited <= available
 
 
 def affordable_output(call: Call, available: Decimal) -> int | None:
@@ -92,7 +93,7 @@ def affordable_output(call: Call, available: Decimal) -> int | None:
     if call.bound is None or call.facts is None:
         return None
     sized = Sized(call.ticket.output_cap, call.facts, call.bound)
-    return affordable_answer(sized, _models(call), call.terms.components, call.ticket.at, available)
+    return affordable_answer(sized, _models(call), _components(call), call.ticket.at, available)
 
 
 def _reserve(call: Call, bound: Bound) -> None:
@@ -100,7 +101,12 @@ def _reserve(call: Call, bound: Bound) -> None:
 
 
 def _bound(call: Call, facts: CallFacts) -> Bound:
-    return bound_of(facts, _models(call), call.terms.components, call.ticket.at)
+    return bound_of(facts, _models(call), _components(call), call.ticket.at)
+
+
+def _components(call: Call) -> Sequence[Mapping[str, Any]]:
+    """The price on top of the provider's: none with the customer's own key."""
+    return () if call.uses_own_key else call.terms.components
 
 
 def _models(call: Call) -> list[Priced]:

@@ -16,6 +16,8 @@ def call_headers(call: Call, decision: Decision | None) -> list[Header]:
         (b"x-farebox-event-id", str(call.ticket.event_id).encode()),
         (b"x-farebox-hold", to_wire(call.reserved).encode()),
     ]
+    if call.limit_remaining is not None:
+        headers.append((b"x-farebox-budget-remaining", to_wire(call.limit_remaining).encode()))
     if call.reading.generation_id:
         headers.append((b"x-generation-id", call.reading.generation_id.encode("latin-1", "replace")))
     if decision is not None:

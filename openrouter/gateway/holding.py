@@ -4,15 +4,16 @@ from decimal import Decimal
 
 from core.money import ZERO, to_wire
 from credits.services import HoldOutcome
+from openrouter.gateway.budgets import why_refused
 from openrouter.gateway.call import Call
-from openrouter.gateway.errors import CallRefused
+from openrouter.gateway.errors import CallRefused, refusal_of
 from openrouter.gateway.estimate import affordable_output, do_without_fallbacks, fit_into
 from openrouter.gateway.periods import close_what_is_over
 from openrouter.gateway.runtime import Gateway
 
 
 async def place_hold(gateway: Gateway, call: Call) -> None:
-    """Reserve the call's bound. Raises CallRefused (402) when the wallet or the key's limit cannot cover it."""
+    """Reserve the call's bound. Raises CallRefused (402) when wallet, key's limit or budgets cannot cover it."""
     outcome = await gateway.hold(call)
     if outcome.status == "insufficient":
         # Credit that waited for an earlier call to end may have come free.
@@ -22,14 +23,18 @@ async def place_hold(gateway: Gateway, call: Call) -> None:
         outcome = await gateway.hold(call)
     if outcome.status == "insufficient" and fit_into(call, outcome.available):
         outcome = await gateway.hold(call)
+    if outcome.status == "limit_exceeded" and fit_into(call, outcome.limit_remaining or ZERO):
+        outcome = await gateway.hold(call)
     if outcome.status not in ("placed", "replayed"):
-        raise _refusal(call, outcome)
+        raise await _refusal(call, outcome)
 
 
-def _refusal(call: Call, outcome: HoldOutcome) -> CallRefused:
+async def _refusal(call: Call, outcome: HoldOutcome) -> CallRefused:
     if outcome.status == "insufficient":
         return _insufficient(call, outcome.available)
     if outcome.status == "limit_exceeded":
+        if call.budget_ids and (refusal := await why_refused(call, call.limit_ids, call.limited)):
+            return refusal_of(refusal)
         left = outcome.limit_remaining or ZERO
         return CallRefused(
             402,

@@ -10,6 +10,7 @@ from uuid import UUID
 from accounts.directory import KEYS_BY_DIGEST
 from core.loopcommit import Batch, LoopCommit
 from core.sqlcalls import Query, Row
+from metering.budgets.standing import REFUSING_BUDGETS
 from openrouter.gateway.access import ACCESS_OF_ORGANIZATIONS, Access, access_of
 from tiers.querysets import read_terms_in_thread, terms_of_row, terms_statement
 from tiers.terms import TierTerms
@@ -25,8 +26,13 @@ class _Kind(NamedTuple):
     place: int  # of what was asked for, among the columns
 
 
-_KINDS = (_Kind(KEYS_BY_DIGEST, -1), _Kind(ACCESS_OF_ORGANIZATIONS, 0), _Kind(terms_statement(), 0))
-_KEY, _ACCESS, _TERMS = range(len(_KINDS))
+_KINDS = (
+    _Kind(KEYS_BY_DIGEST, -1),
+    _Kind(ACCESS_OF_ORGANIZATIONS, 0),
+    _Kind(terms_statement(), 0),
+    _Kind(REFUSING_BUDGETS, 0),
+)
+_KEY, _ACCESS, _TERMS, _BUDGETS = range(len(_KINDS))
 
 
 class Lookups:
@@ -50,6 +56,10 @@ class Lookups:
         """The organization's terms. Raises NoTier."""
         row = await self._group.submit(_Question(_TERMS, organization_id))
         return await read_terms_in_thread(organization_id) if row is None else terms_of_row(row)
+
+    async def budgets(self, organization_id: UUID) -> Row | None:
+        """The organization's row of ``REFUSING_BUDGETS``, None when no budget of it can refuse a call."""
+        return await self._group.submit(_Question(_BUDGETS, organization_id))
 
     async def close(self, grace: float) -> None:
         """Finish and disconnect."""

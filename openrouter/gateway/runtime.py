@@ -83,10 +83,10 @@ class Gateway:
 
     async def hold(self, call: Call) -> HoldOutcome:
         """Set aside the most that the call may cost. Raises BooksUnavailable: without a hold nothing is sent."""
-        ticket, limit = call.ticket, call.principal.spend_limit_id
+        ticket = call.ticket
         ticket.process = self.process
         lifetime = settings.GATEWAY_STREAM_SECONDS if ticket.streams else settings.GATEWAY_CALL_SECONDS
-        return await self.holds.submit(
+        outcome = await self.holds.submit(
             HoldRequest(
                 organization_id=ticket.organization_id,
                 amount=call.reserved,
@@ -94,10 +94,13 @@ class Gateway:
                 expires_at=ticket.at + timedelta(seconds=lifetime + settings.GATEWAY_RETRY_SECONDS + 60),
                 purpose="gateway",
                 context=ticket.context(),
-                limit_ids=() if limit is None else (limit,),
+                limit_ids=call.limit_ids,
+                limit_amount=call.limited,
                 hold_id=ticket.id,
             )
         )
+        call.limit_remaining = outcome.limit_remaining
+        return outcome
 
     def note(self, call: Call, **facts: Any) -> None:
         """Add facts to the hold's context; nobody waits for it."""

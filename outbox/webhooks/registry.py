@@ -33,6 +33,9 @@ def _fields(*names: str) -> Renderer:
 
 _FIGURES = ("balance", "held", "available", "threshold")
 _TIER = ("subscription_id", "tier", "version", "option", "before")
+_BUDGET = (
+    *("budget_id", "name", "scope", "period", "enforcement", "amount", "spent", "remaining", "starts_at", "resets_at"),
+)
 _PROVIDER_ACCOUNT = ("account", "label")
 _USAGE = (
     *("event_id", "external_id", "occurred_at", "kind", "name", "source", "model", "provider", "status"),
@@ -46,6 +49,11 @@ _NATIVE = (
     NewsType("credits.expired", "Credit has expired unspent", _fields(*_FIGURES)),
     NewsType("hold.expired", "A hold was neither settled nor released in time", _fields(*_FIGURES)),
     NewsType("usage.recorded", "A use was recorded (one message for each)", _fields(*_USAGE)),
+    NewsType(
+        "budget.threshold_reached", "Usage has come to a threshold of a budget", _fields(*_BUDGET, "threshold")
+    ),
+    NewsType("budget.exceeded", "More was used than a budget has", _fields(*_BUDGET)),
+    NewsType("budget.blocked", "A budget has refused a call", _fields(*_BUDGET)),
     NewsType("tier.changed", "Another tier is in force", _fields(*_TIER)),
     NewsType(
         "statement.ready",

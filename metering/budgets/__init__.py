@@ -1,0 +1,1 @@
+"""Budgets: what usage may come to in a window of time, told of and perhaps enforced."""

@@ -1,0 +1,564 @@
+"""Budgets: windows, what counts for them, what they refuse, what they tell; random histories against counting."""
+
+import random
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from itertools import count, pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.db import connection
+
+from accounts.models import ApiKey, Membership
+from accounts.principal import Actor, Principal
+from accounts.services import rotate_api_key
+from credits import services as credit
+from credits.audit import audit_books
+from credits.ceilings import Purpose
+from credits.errors import BudgetExceeded
+from credits.models import Hold, SpendLimit
+from metering.budgets.audit import audit_budgets
+from metering.budgets.errors import InvalidBudget, UnknownBudget
+from metering.budgets.hooks import limits_of_hold, spending_of
+from metering.budgets.models import Budget
+from metering.budgets.standing import limits_for, standing_budgets
+from metering.budgets.state import outlook_of, state_of
+from metering.budgets.usage import spent_between
+from metering.models import UsageEvent
+from metering.services import (
+    BudgetTerms,
+    correct_event,
+    create_budget,
+    delete_budget,
+    record_usage,
+    update_budget,
+    void_event,
+)
+from outbox.models import DomainEvent
+from tests.builders import NOON, make_funded, make_key, make_organization, make_record, make_user, usd
+
+pytestmark = pytest.mark.django_db
+END = NOON + timedelta(days=400)
+
+
+def make_budget(organization, amount="10", *, at=NOON, **fields):
+    terms = BudgetTerms(**{"name": "Budget", "period": "monthly", "amount": usd(amount), **fields})
+    return create_budget(organization_id=organization.pk, terms=terms, actor="test", at=at)
+
+
+def window(budget, at=NOON):
+    rows = SpendLimit.objects.filter(budget_id=budget.pk, starts_at__lte=at).order_by("-starts_at")
+    return next(row for row in rows if row.ends_at is None or at < row.ends_at)
+
+
+def use(organization, charge="1", *, at=NOON, **fields):
+    [outcome] = record_usage([make_record(organization, charge, occurred_at=at, **fields)], at=at)
+    assert outcome.status == "recorded"
+    return outcome
+
+
+def hold(organization, amount, key, *, at=NOON, principal=None, model="", tags=None):
+    principal = principal or Principal(organization.pk, "live", frozenset(), "test")
+    limits = limits_of_hold(principal, Purpose(model, tags or {}), at)
+    request = credit.HoldRequest(organization.pk, usd(amount), key, at + timedelta(hours=1), limit_ids=limits)
+    return credit.place_hold(request, at=at)
+
+
+def told(budget, type_="budget.threshold_reached"):
+    events = DomainEvent.objects.filter(type=type_, data__budget_id=str(budget.pk))
+    return [event.data for event in sorted(events, key=lambda e: (e.created_at, usd(e.data.get("threshold", "0"))))]
+
+
+# ------------------------------------------------------------ windows
+
+_CHANGES = [
+    ("Europe/Vienna", datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)),
+    ("Europe/Vienna", datetime(2026, 10, 25, 1, 0, tzinfo=UTC)),
+    ("America/Havana", datetime(2026, 11, 1, 4, 30, tzinfo=UTC)),  # 00:30 comes twice
+    ("America/Havana", datetime(2026, 11, 1, 5, 30, tzinfo=UTC)),
+    ("Africa/Cairo", datetime(2026, 4, 24, 0, 0, tzinfo=UTC)),  # the day begins at 01:00
+    ("Asia/Beirut", datetime(2026, 3, 28, 22, 30, tzinfo=UTC)),
+    ("America/Sao_Paulo", datetime(2018, 11, 4, 3, 30, tzinfo=UTC)),
+    ("Pacific/Apia", datetime(2011, 12, 30, 9, 0, tzinfo=UTC)),  # the next day is left out
+    ("Pacific/Apia", datetime(2011, 12, 30, 11, 0, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, 15, tzinfo=UTC)),
+    ("Asia/Kolkata", datetime(2026, 2, 28, 18, 29, 59, tzinfo=UTC)),
+    ("UTC", datetime(2028, 2, 29, 23, 59, 59, 999999, tzinfo=UTC)),
+    ("America/New_York", datetime(2026, 1, 1, 4, 59, tzinfo=UTC)),
+]
+
+
+def window_by_calendar(period, zone, at):
+    """The same by Python's calendar."""
+    day = at.astimezone(zone).date()
+    if period == "weekly":
+        day -= timedelta(days=day.weekday())
+        after = day + timedelta(days=7)
+    elif period == "monthly":
+        day = day.replace(day=1)
+        after = (day + timedelta(days=32)).replace(day=1)
+    else:
+        after = day + timedelta(days=1)
+    return tuple(datetime.combine(each, time(), zone).astimezone(UTC) for each in (day, after))
+
+
+def windows_of(asked):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT w.starts_at, w.ends_at FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) WITH ORDINALITY"
+            " AS a (period, zone, at, n), metering_window(a.period, a.zone, a.at, a.at) w ORDER BY a.n",
+            [list(each) for each in zip(*asked, strict=True)],
+        )
+        return cursor.fetchall()
+
+
+def test_windows_are_those_of_the_calendar_whatever_clocks_do():
+    chance = random.Random(7)
+    moments = [*_CHANGES]
+    for zone in (
+        "Europe/Vienna",
+        "America/Havana",
+        "Africa/Cairo",
+        "Asia/Kolkata",
+        "Pacific/Auckland",
+        "America/Santiago",
+    ):
+        moments += [
+            (zone, datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(3 * 525_600)))
+            for _ in range(150)
+        ]
+    asked = [(period, zone, at) for zone, at in moments for period in ("daily", "weekly", "monthly")]
+    for (period, zone, at), found in zip(asked, windows_of(asked), strict=True):
+        assert found == window_by_calendar(period, ZoneInfo(zone), at), (period, zone, at)
+        assert found[0] <= at < found[1]
+
+
+def test_a_window_turns_by_itself_and_each_counts_its_own():
+    organization = make_funded("100", time_zone="Europe/Vienna")
+    budget = make_budget(organization, period="daily")
+    before, after = datetime(2026, 3, 29, 21, 59, 59, tzinfo=UTC), datetime(2026, 3, 29, 22, 0, tzinfo=UTC)
+    use(organization, "3", at=before)
+    use(organization, "4", at=after)
+    assert (window(budget, before).spent, window(budget, after).spent) == (3, 4)
+    assert window(budget, before).ends_at == window(budget, after).starts_at == after
+    assert window(budget, before).ends_at - window(budget, before).starts_at == timedelta(hours=23)
+    assert list(audit_budgets(organization.pk)) == []
+
+
+# ------------------------------------------------------------ what counts
+
+
+@pytest.fixture
+def world():
+    """An organization with a member and two keys of which one is the other's successor."""
+    organization = make_funded("1000")
+    member = Membership.objects.create(organization=organization, user=make_user(), role="member")
+    key, _ = make_key(organization)
+    successor, _ = rotate_api_key(
+        key_id=key.pk, organization_id=organization.pk, overlap=timedelta(days=1), actor=Actor("test"), at=NOON
+    )
+    other, _ = make_key(organization)
+    return {"organization": organization, "member": member, "key": key, "successor": successor, "other": other}
+
+
+def test_every_scope_counts_its_own_usage_and_no_other(world):
+    organization = world["organization"]
+    budgets = {
+        "organization": make_budget(organization),
+        "member": make_budget(organization, scope="member", subject=str(world["member"].pk)),
+        "api_key": make_budget(organization, scope="api_key", subject=str(world["successor"].pk)),
+        "author": make_budget(organization, scope="model", subject="openai/*"),
+        "tag": make_budget(organization, scope="tag", subject="feature=search"),
+    }
+    use(organization, "1", member_id=world["member"].pk, model="openai/gpt-4o")
+    use(organization, "2", api_key_id=world["key"].pk, model="openaix/gpt", tags={"feature": "search"})
+    use(organization, "4", api_key_id=world["successor"].pk, tags={"feature": "searching"})
+    use(organization, "8", api_key_id=world["other"].pk, member_id=ApiKey.objects.first().pk)
+    use(organization, "0", byok_cost=usd("16"), is_byok=True, model="openai/o1", tags={"feature": "search", "b": "c"})
+    assert {name: window(budget).spent for name, budget in budgets.items()} == {
+        "organization": 31, "member": 1, "api_key": 6, "author": 17, "tag": 18,
+    }  # fmt: skip
+    assert list(audit_budgets(organization.pk)) == []
+
+
+def test_a_new_budget_knows_what_was_used_in_its_window_before(world):
+    organization = world["organization"]
+    for day, charge in ((-40, "64"), (-1, "1"), (0, "2")):
+        use(organization, charge, at=NOON + timedelta(days=day), tags={"f": "x"})
+    assert window(make_budget(organization)).spent == 3
+    assert window(make_budget(organization, period="daily", scope="tag", subject="f=x")).spent == 2
+    later = NOON + timedelta(seconds=1)
+    assert window(make_budget(organization, period="total", at=later), later).spent == 0
+    since = make_budget(organization, period="total", starts_at=NOON - timedelta(days=1))
+    assert (window(since).spent, window(since).ends_at) == (3, None)
+
+
+def test_voids_and_corrections_give_back_to_the_window_they_were_spent_in():
+    organization = make_funded("100")
+    budget = make_budget(organization, period="daily")
+    first = use(organization, "5", at=NOON)
+    own = use(organization, "0", byok_cost=usd("2"), is_byok=True)
+    tomorrow = NOON + timedelta(days=1)
+    void_event(organization_id=organization.pk, event_id=own.event_id, reason="r", actor="t", at=tomorrow)
+    assert window(budget).spent == 5
+    replacement = make_record(organization, "3", occurred_at=tomorrow)
+    correct_event(
+        organization_id=organization.pk, event_id=first.event_id, replacement=replacement, reason="r", actor="t",
+        at=tomorrow,
+    )  # fmt: skip
+    assert (window(budget).spent, window(budget, tomorrow).spent) == (0, 3)
+    assert list(audit_budgets(organization.pk)) == []
+
+
+# ------------------------------------------------------------ what is refused
+
+
+def test_a_blocking_budget_refuses_the_hold_that_does_not_fit_and_nothing_moves():
+    organization = make_funded("100")
+    budget = make_budget(organization, "10", enforcement="block")
+    make_budget(organization, "1", name="Only told")
+    use(organization, "6")
+    placed = hold(organization, "3", "a")
+    assert placed.limit_remaining == 1
+    with pytest.raises(BudgetExceeded) as refusal:
+        hold(organization, "1.01", "b")
+    facts = refusal.value.facts
+    assert (facts["budget"], facts["required"], facts["remaining"]) == (budget.pk, usd("1.01"), 1)
+    assert facts["resets_at"] == datetime(2026, 4, 1, tzinfo=UTC)
+    assert (window(budget).held, Hold.objects.count()) == (3, 1)
+    assert [data["remaining"] for data in told(budget, "budget.blocked")] == ["4"]
+    with pytest.raises(BudgetExceeded):
+        hold(organization, "2", "c")
+    assert len(told(budget, "budget.blocked")) == 1  # once for each window
+    credit.release_hold(placed.hold_id, at=NOON)
+    assert window(budget).held == 0
+    hold(organization, "4", "d")
+    with pytest.raises(BudgetExceeded):
+        hold(organization, "0.01", "e")
+    hold(organization, "4", "f", at=datetime(2026, 4, 1, tzinfo=UTC))  # the window has turned
+
+
+def test_what_happened_already_is_recorded_and_exceeds_the_budget():
+    organization = make_funded("100")
+    budget = make_budget(organization, "10", enforcement="block")
+    use(organization, "25")
+    state = state_of(budget, NOON)
+    assert (state.spent, state.remaining, state.status, state.percent) == (25, 0, "exceeded", 250)
+    assert [data["spent"] for data in told(budget, "budget.exceeded")] == ["25"]
+    with pytest.raises(BudgetExceeded):
+        hold(organization, "0.000000000001", "a")
+    hold(organization, "1", "b", at=datetime(2026, 4, 1, tzinfo=UTC))
+
+
+def test_a_hold_ends_with_its_event_or_counts_by_itself():
+    organization = make_funded("100")
+    blocking, telling = make_budget(organization, enforcement="block"), make_budget(organization)
+    first, second = hold(organization, "4", "a"), hold(organization, "4", "b")
+    assert (window(blocking).held, window(telling).held) == (8, 8)
+    use(organization, "1", hold_id=first.hold_id)
+    credit.settle_hold(credit.SettleRequest(second.hold_id, usd("2.5")), at=NOON)
+    for budget in (blocking, telling):
+        assert (window(budget).held, window(budget).spent) == (0, usd("3.5"))
+    assert list(audit_budgets(organization.pk)) == [] == audit_books(organization.pk)
+
+
+# ------------------------------------------------------------ what is told
+
+
+def test_each_threshold_is_told_once_in_each_window():
+    organization = make_funded("100")
+    budget = make_budget(organization, thresholds=[usd("50"), usd("90"), usd("100")])
+    event = use(organization, "4.99")
+    assert told(budget) == []
+    use(organization, "0.01")
+    void_event(organization_id=organization.pk, event_id=event.event_id, reason="r", actor="t", at=NOON)
+    use(organization, "4.99")
+    assert [data["threshold"] for data in told(budget)] == ["50"]
+    use(organization, "6", at=NOON + timedelta(seconds=1))
+    assert [(data["threshold"], data["is_highest"]) for data in told(budget)[1:]] == [("90", False), ("100", False)]
+    assert len(told(budget, "budget.exceeded")) == 1
+    use(organization, "1")
+    assert (len(told(budget)), len(told(budget, "budget.exceeded"))) == (3, 1)
+    use(organization, "10", at=NOON + timedelta(days=30))
+    assert [data["threshold"] for data in told(budget)[3:]] == ["50", "90", "100"]
+    assert told(budget)[-1]["is_highest"]
+
+
+def test_of_windows_long_over_nobody_hears():
+    organization = make_funded("100")
+    budget = make_budget(organization, "1", period="daily")
+    record_usage(
+        [make_record(organization, "5", occurred_at=NOON - timedelta(days=days)) for days in (1, 2, 9)], at=NOON
+    )
+    assert [data["starts_at"][:10] for data in told(budget, "budget.exceeded")] == ["2026-03-01"]
+    assert list(audit_budgets(organization.pk)) == []
+
+
+# ------------------------------------------------------------ changes midway
+
+
+def test_a_raised_amount_makes_room_and_tells_anew_and_a_lowered_one_tells_at_once():
+    organization = make_funded("100")
+    budget = make_budget(organization, enforcement="block", thresholds=[usd("90")])
+    use(organization, "9.5")
+    placed = hold(organization, "0.5", "a")
+    change = {"organization_id": organization.pk, "budget_id": budget.pk, "actor": "test", "at": NOON}
+    update_budget(**change, amount=usd("20"))
+    state = state_of(Budget.objects.get(), NOON)
+    assert (state.spent, state.held, state.remaining, state.told) == (usd("9.5"), usd("0.5"), 10, [])
+    update_budget(**change, amount=usd("5"))
+    assert {data["amount"] for data in told(budget)} == {"10", "5"}
+    assert len(told(budget, "budget.exceeded")) == 1
+    use(organization, "0.25", hold_id=placed.hold_id)
+    assert (window(budget).spent, window(budget).held) == (usd("9.75"), 0)
+    update_budget(**change, enforcement="alert")
+    hold(organization, "50", "b")
+    with pytest.raises(TypeError):
+        update_budget(**change, scope="tag")
+    assert list(audit_budgets(organization.pk)) == []
+
+
+def test_another_period_or_zone_counts_the_window_anew_and_keeps_what_is_held():
+    organization = make_funded("100")
+    budget = make_budget(organization, enforcement="block")
+    for hours, charge in ((-30, "1"), (-13, "2"), (-11, "4"), (0, "8")):
+        use(organization, charge, at=NOON + timedelta(hours=hours))
+    hold(organization, "0", "zero")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE credits_spendlimit SET ceiling = 100")
+    change = {"organization_id": organization.pk, "budget_id": budget.pk, "actor": "test", "at": NOON}
+    update_budget(**change, amount=usd("100"))
+    placed = hold(organization, "3", "a")
+    update_budget(**change, period="daily")
+    assert (window(budget).spent, window(budget).held) == (12, 3)
+    organization.time_zone = "Asia/Tokyo"  # its 2 March began 15 hours before noon in London
+    organization.save()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT metering_recount(b, true, %s) FROM metering_budget b", [NOON])
+    assert (window(budget).spent, window(budget).held) == (14, 3)
+    credit.release_hold(placed.hold_id, at=NOON)
+    assert window(budget).held == 0
+    assert list(audit_budgets(organization.pk)) == []
+
+
+def test_a_deleted_budget_refuses_nothing_and_running_calls_end_without_it():
+    organization = make_funded("100")
+    budget = make_budget(organization, "5", enforcement="block")
+    placed = hold(organization, "5", "a")
+    change = {"organization_id": organization.pk, "budget_id": budget.pk, "actor": "test", "at": NOON}
+    with pytest.raises(UnknownBudget):
+        delete_budget(**{**change, "organization_id": make_organization().pk})
+    delete_budget(**change)
+    use(organization, "4", hold_id=placed.hold_id)
+    hold(organization, "50", "b")
+    assert not SpendLimit.objects.exists() and audit_books() == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"amount": "0"}, "amount"),
+        ({"thresholds": [usd("0")]}, "thresholds"),
+        ({"thresholds": [usd("75.001")]}, "thresholds"),
+        ({"scope": "model", "subject": "nobody/nothing"}, "subject"),
+        ({"scope": "tag", "subject": "feature"}, "subject"),
+        ({"scope": "member", "subject": "me"}, "subject"),
+        ({"scope": "api_key", "subject": "0193a1f2-7c1e-7a40-9d6b-2f1c5e8a4b10"}, "subject"),
+        ({"scope": "organization", "subject": "x"}, "subject"),
+        ({"starts_at": NOON}, "starts_at"),
+        ({"max_prompt_tokens": 0}, "max_prompt_tokens"),
+        ({"name": "  "}, "name"),
+    ],
+)
+def test_what_cannot_be_a_budget_is_refused(fields, field):
+    with pytest.raises(InvalidBudget) as refusal:
+        make_budget(make_organization(), **fields)
+    assert [error["field"] for error in refusal.value.facts["errors"]] == [field]
+    assert not Budget.objects.exists()
+
+
+# ------------------------------------------------------------ how it goes on
+
+
+def test_the_forecast_is_what_spending_day_by_day_comes_to():
+    chance = random.Random(3)
+    for _ in range(60):
+        remaining, weekly = usd(chance.randint(1, 10**9)).scaleb(-6), usd(chance.randint(0, 10**9)).scaleb(-6)
+        ends_at = chance.choice([None, NOON + timedelta(days=chance.randint(1, 40), seconds=chance.randint(0, 86_399))])
+        found = outlook_of(remaining=remaining, spent=usd("1"), weekly=weekly, at=NOON, ends_at=ends_at)
+        second, left = 0, remaining
+        daily = weekly / 7
+        while daily and left >= daily and second < 366 * 86_400:
+            left, second = left - daily, second + 86_400
+        runs_out = NOON + timedelta(seconds=second + int(left / daily * 86_400)) if daily else None
+        if second >= 366 * 86_400 or (runs_out and ends_at and runs_out >= ends_at):
+            runs_out = None
+        assert found.runs_out_at == runs_out
+        if ends_at is not None:
+            days = usd(int((ends_at - NOON).total_seconds())) / 86_400
+            assert found.at_end == usd("1") + daily * days
+
+
+def test_the_pace_is_the_last_seven_days_and_stretches_add_up():
+    organization = make_funded("1000", time_zone="Asia/Kolkata")
+    budget = make_budget(organization, scope="tag", subject="f=x", period="weekly", amount="100")
+    whole = make_budget(organization, amount="100")
+    for hours in range(0, 240, 7):
+        use(organization, "1.5", at=NOON - timedelta(hours=hours), tags={"f": "x"} if hours % 2 else {})
+    for each in (budget, whole):
+        events = [event for event in UsageEvent.objects.all() if each is whole or event.tags]
+        week = [e for e in events if NOON - timedelta(days=7) <= e.occurred_at < NOON]
+        state = state_of(each, NOON)
+        assert state.outlook.daily == sum(e.charge for e in week) / 7
+        edges = [NOON - timedelta(hours=10, minutes=30) * n for n in range(20, -1, -1)]
+        sums = [sum((e.charge for e in events if a <= e.occurred_at < b), usd("0")) for a, b in pairwise(edges)]
+        assert spent_between(each.pk, edges) == sums
+
+
+# ------------------------------------------------------------ random histories
+
+
+class _History:
+    """One organization whose budgets of every scope and period are hit by whatever can happen."""
+
+    def __init__(self, seed):
+        self.chance = random.Random(seed)
+        self.at = datetime(2026, 3, 27, 20, tzinfo=UTC)
+        self.organization = make_funded(
+            "100000", time_zone=self.chance.choice(["Europe/Vienna", "America/Havana", "Asia/Kolkata"])
+        )
+        self.member = Membership.objects.create(organization=self.organization, user=make_user(), role="member")
+        self.key, _ = make_key(self.organization)
+        self.holds, self.events, self.numbers = [], [], count()
+        for scope, subject in [
+            ("organization", ""), ("member", str(self.member.pk)), ("api_key", str(self.key.pk)), ("model", "a/*"),
+            ("tag", "f=x"),
+        ]:  # fmt: skip
+            for period in ("daily", "weekly", "monthly", "total"):
+                if self.chance.random() < 0.6:
+                    make_budget(
+                        self.organization, str(self.chance.randint(5, 60)), scope=scope, subject=subject, period=period,
+                        at=self.at, enforcement=self.chance.choice(["alert", "block"]),
+                    )  # fmt: skip
+
+    def usd(self):
+        return usd(self.chance.randint(1, 5 * 10**12)).scaleb(-12)
+
+    def facts(self):
+        return {
+            "member_id": self.chance.choice([None, self.member.pk]),
+            "api_key_id": self.chance.choice([None, self.key.pk]),
+            "model": self.chance.choice(["", "a/b", "a/c", "b/c"]),
+            "tags": self.chance.choice([{}, {"f": "x"}, {"f": "y", "g": "x"}]),
+        }
+
+    def place(self):
+        facts = self.facts()
+        caller = Principal(
+            self.organization.pk, "live", frozenset(), "t", api_key_id=facts["api_key_id"], member_id=facts["member_id"]
+        )
+        spending = spending_of(caller, frozenset({facts["model"]}), facts["tags"])
+        limits = limits_for(standing_budgets(self.organization.pk, self.at), spending)
+        amount, is_own = self.usd(), self.chance.random() < 0.3
+        asked = credit.HoldRequest(
+            self.organization.pk, usd("0") if is_own else amount, f"h{next(self.numbers)}", END, purpose="gateway",
+            limit_ids=limits, limit_amount=amount,
+        )  # fmt: skip
+        before = {limit.pk: limit for limit in SpendLimit.objects.filter(pk__in=limits)}
+        [outcome] = credit.place_holds([asked], at=self.at)
+        room = [each.ceiling - each.spent - each.held for each in before.values() if each.is_hard]
+        assert (outcome.status == "placed") == all(left >= amount for left in room)
+        if outcome.status == "placed":
+            self.holds.append((outcome.hold_id, facts, is_own, amount, self.at))
+
+    def end(self):
+        if not self.holds:
+            return
+        hold_id, facts, is_own, amount, at = self.holds.pop(self.chance.randrange(len(self.holds)))
+        match self.chance.randrange(4):
+            case 0:
+                credit.release_holds([hold_id], at=self.at)
+            case 1:
+                credit.settle_holds([credit.SettleRequest(hold_id, usd("0") if is_own else amount / 2)], at=self.at)
+            case _:
+                cost = (amount * usd(self.chance.choice(["0", "0.3", "1", "1.2"]))).quantize(usd("1e-12"))
+                own = {"byok_cost": cost, "is_byok": True} if is_own else {}
+                facts = {**facts, "model": self.chance.choice([facts["model"], "a/b"])}  # a fallback served
+                record = make_record(
+                    self.organization,
+                    "0" if is_own else str(cost),
+                    hold_id=hold_id,
+                    occurred_at=at,
+                    source="gateway",
+                    **facts,
+                    **own,
+                )
+                self.events.append(record_usage([record], at=self.at)[0].event_id)
+
+    def report(self):
+        records = []
+        for _ in range(self.chance.randint(1, 4)):
+            own = {"byok_cost": self.usd(), "is_byok": True} if self.chance.random() < 0.3 else {}
+            at = self.at - timedelta(minutes=self.chance.choice([0, 5, 600, 5_000, 50_000]))
+            charge = "0" if own else str(self.usd())
+            records.append(make_record(self.organization, charge, occurred_at=at, **self.facts(), **own))
+        self.events += [outcome.event_id for outcome in record_usage(records, at=self.at)]
+
+    def take_back(self):
+        if not self.events:
+            return
+        event = self.events.pop(self.chance.randrange(len(self.events)))
+        about = {"organization_id": self.organization.pk, "event_id": event, "reason": "r", "actor": "t", "at": self.at}
+        if self.chance.random() < 0.5:
+            void_event(**about)
+            return
+        replacement = make_record(self.organization, str(self.usd()), occurred_at=self.at, **self.facts())
+        self.events.append(correct_event(**about, replacement=replacement).replacement.event_id)
+
+    def change(self):
+        budget = self.chance.choice(list(Budget.objects.order_by("id")))
+        changes = self.chance.choice([
+            {"amount": usd(self.chance.randint(1, 90))},
+            {"enforcement": self.chance.choice(["alert", "block"])},
+            {"period": self.chance.choice(["daily", "weekly", "monthly", "total"])},
+            {"thresholds": [usd(self.chance.randint(1, 100))]},
+        ])  # fmt: skip
+        update_budget(organization_id=self.organization.pk, budget_id=budget.pk, actor="t", at=self.at, **changes)
+
+    def go_on(self):
+        self.at += timedelta(minutes=self.chance.choice([1, 30, 400, 1_500]))
+
+    def step(self):
+        acts = (
+            [self.place] * 6
+            + [self.end] * 5
+            + [self.report] * 4
+            + [self.take_back] * 2
+            + [self.go_on] * 3
+            + [self.change]
+        )
+        self.chance.choice(acts)()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_history_every_window_says_what_counting_says(seed):
+    history = _History(seed)
+    for number in range(90):
+        history.step()
+        if number % 30 == 29:
+            assert list(audit_budgets(history.organization.pk)) == []
+    for hold_id, *_ in history.holds:
+        credit.release_holds([hold_id], at=history.at)
+    assert list(audit_budgets(history.organization.pk)) == [] == audit_books(history.organization.pk)
+    assert {limit.held for limit in SpendLimit.objects.all()} <= {Decimal(0)}
+
+
+def test_the_audit_sees_what_is_wrong():
+    organization = make_funded("100")
+    budget = make_budget(organization)
+    use(organization, "2")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE credits_spendlimit SET spent = 3, held = 1 WHERE budget_id = %s", [budget.pk])
+    found = [(row.kept, row.computed) for row in audit_budgets(organization.pk)]
+    assert found == [(3, 2), (1, 0)]
+    assert date(2026, 3, 1) == window(budget).starts_at.date()
