@@ -1,10 +1,10 @@
-"""``make bench`` or ``python -m benchmarks [ledger|ingest|gateway|serving|close|year|growth|pages …]``: some, all."""
+"""``make bench`` or ``python -m benchmarks [ledger|gateway|growth|pages|analytics …]``: some of NAMES, or all."""
 
 import argparse
 import importlib
 import os
 
-NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters", "pages")
+NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters", "pages", "analytics")
 
 
 def main() -> None:

@@ -17,5 +17,6 @@ urlpatterns = [
     path("", include("metering.routes")),
     path("", include("openrouter.routes")),
     path("", include("advice.routes")),
+    path("", include("reports.routes")),
     re_path("", api_not_found),
 ]

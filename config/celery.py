@@ -34,6 +34,7 @@ app.conf.beat_schedule = {
     "top up": {"task": "payments.tasks.top_up", "schedule": 15},
     "forget old payment events": {"task": "payments.tasks.forget_old_events", "schedule": 86_400},
     "make months of events": {"task": "metering.tasks.make_partitions", "schedule": 21_600},
+    "write reports": {"task": "reports.tasks.write_reports", "schedule": 60},
     "complete sums by tag": {"task": "metering.tasks.complete_tag_sums", "schedule": 60},
     "audit the usage sums": {"task": "metering.tasks.audit_usage", "schedule": crontab(hour="1", minute="30")},
     "learn from calls for estimates": {"task": "metering.tasks.learn_estimates", "schedule": 30},

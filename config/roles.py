@@ -65,6 +65,9 @@ RULES: dict[str, Rule] = {
     "metering.LanguageModel": OPERATE,  # "change": set a price, follow the provider again
     "metering.ModelPrice": READ,
     "metering.Meter": EDIT,  # "change" also archives; nobody deletes one
+    # reports by e-mail: organizations choose them
+    "reports.Subscription": READ,
+    "reports.Report": READ,
     # what organizations sell to customers of their own
     "billing.Customer": READ,
     "billing.CustomerMeter": READ,

@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "billing_api",
     "openrouter",
     "advice",
+    "reports",
     "config.apps.FareboxConfig",
 ]
 

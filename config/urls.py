@@ -38,6 +38,7 @@ urlpatterns = [
     path("", include("metering.urls")),
     path("", include("openrouter.urls")),
     path("", include("advice.urls")),
+    path("", include("reports.urls")),
 ]
 
 handler400 = "config.errors.bad_request"

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Sum, Value
+from django.db.models import Q, QuerySet, Sum
 
 from accounts.models import Team
 from metering.models import UsageDay, UsageEvent, UsageTagDay
@@ -59,9 +59,7 @@ def _days(organization_id: UUID, asked: dict[str, Any]) -> Any:
     """The daily sums of what is asked for; None when they cannot help."""
     if tag := asked.get("tag"):
         key, _equals, value = tag.partition("=")
-        return UsageTagDay.objects.filter(organization_id=organization_id, tag_key=key, tag_value=value).annotate(
-            errors=Value(0)
-        )
+        return UsageTagDay.objects.filter(organization_id=organization_id, tag_key=key, tag_value=value)
     wanted = Q()
     for field, column in (("kind", "kind"), ("member", "member_id"), ("key", "api_key_id")):
         if asked.get(field):

@@ -7,6 +7,7 @@ from metering import (
     budget_pages,
     catalogue_pages,
     lab_pages,
+    team_pages,
     usage_exports,
     usage_pages,
     views,
@@ -32,6 +33,7 @@ urlpatterns = [
     path("lab/accuracy/", accuracy_pages.accuracy, name="estimate_accuracy"),
     path("lab/accuracy/live/", accuracy_pages.accuracy_live, name="estimate_accuracy_live"),
     path("lab/calls/<uuid:event_id>/", lab_pages.lab_outcome, name="lab_outcome"),
+    path("teams/<uuid:team_id>/", team_pages.team_dashboard, name="team_dashboard"),
     path("models/", catalogue_pages.models, name="models"),
     path("models/<path:model_id>/", usage_pages.model, name="model"),
 ]

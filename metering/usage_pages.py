@@ -46,7 +46,7 @@ def usage(request: PageRequest) -> HttpResponse:
     tag = PROMPT_TAG if by == "prompt" else tag_asked(form, keys)
     team, only = team_asked(request, form)
     asked = {"by": "tag" if by == "prompt" else by, "metric": metric, "tag_key": tag, "only": only}
-    answer = analyse(request.organization, days, compare=_may_compare(days, kept), **asked)
+    answer = analyse(request.organization, days, compare=may_compare(days, kept), **asked)
     context = {
         **_frame(form, days, kept),
         "analysis": answer,
@@ -75,7 +75,7 @@ def model(request: PageRequest, model_id: str) -> HttpResponse:
     days, kept = days_asked(request, form)
     now = timezone.now()
     facts = model_facts(model_id, request.organization.id, at=now)
-    own = model_usage(request.organization.id, model_id, days, compare=_may_compare(days, kept))
+    own = model_usage(request.organization.id, model_id, days, compare=may_compare(days, kept))
     if facts.model is None and not own.total.now["events"]:
         raise Http404("No such model.")
     context = {
@@ -130,7 +130,8 @@ def days_asked(request: PageRequest, form: UsageForm) -> tuple[Days, date | None
     return Days(first, last, zone), kept
 
 
-def _may_compare(days: Days, kept: date | None) -> bool:
+def may_compare(days: Days, kept: date | None) -> bool:
+    """Whether the days before are within what the plan keeps."""
     return kept is None or days.before().first >= kept
 
 
@@ -142,7 +143,7 @@ def _frame(form: UsageForm, days: Days, kept: date | None) -> dict[str, Any]:
         "ranges": RANGES,
         "preset": form.preset,
         "kept": kept if kept is not None and asked < kept else None,
-        "compares": _may_compare(days, kept),
+        "compares": may_compare(days, kept),
     }
 
 

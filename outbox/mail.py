@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from core.redaction import redact
+from outbox.attachments import file_of
 from outbox.models import EmailDelivery, EmailStatus
 from outbox.services import LEASE, pause_after
 
@@ -23,9 +24,20 @@ KEPT = timedelta(days=180)
 
 
 def queue_email(
-    *, key: str, recipient: str, subject: str, body: str, organization_id: UUID | None, at: datetime
+    *,
+    key: str,
+    recipient: str,
+    subject: str,
+    body: str,
+    organization_id: UUID | None,
+    at: datetime,
+    headers: dict[str, str] | None = None,
+    attachment: str | None = None,
 ) -> EmailDelivery:
-    """Write a message in the caller's transaction; under a ``key`` that is known, nothing is added."""
+    """Write a message in the caller's transaction; under a ``key`` that is known, nothing is added.
+
+    ``attachment`` names a file that is made when the message is sent (``outbox.attachments``).
+    """
     delivery, _ = EmailDelivery.objects.get_or_create(
         key=key,
         defaults={
@@ -33,6 +45,8 @@ def queue_email(
             "recipient": recipient,
             "subject": " ".join(subject.split())[:200],  # one line: a header must not be continued by its content
             "body": body,
+            "headers": headers,
+            "attachment": attachment,
             "created_at": at,
         },
     )
@@ -72,7 +86,7 @@ def _claim(at: datetime, limit: int) -> list[EmailDelivery]:
         return list(claimed.order_by("created_at", "id"))
 
 
-def _send(delivery: EmailDelivery, connection: BaseEmailBackend) -> bool:
+def _message(delivery: EmailDelivery, connection: BaseEmailBackend) -> EmailMessage:
     message = EmailMessage(
         subject=delivery.subject,
         body=delivery.body,
@@ -80,10 +94,20 @@ def _send(delivery: EmailDelivery, connection: BaseEmailBackend) -> bool:
         to=[delivery.recipient],
         connection=connection,
         # The same for each attempt: a mailbox that got it before its sender died recognises the second.
-        headers={"Message-ID": f"<{delivery.id}@farebox>", "Auto-Submitted": "auto-generated"},
+        headers={
+            "Message-ID": f"<{delivery.id}@farebox>",
+            "Auto-Submitted": "auto-generated",
+            **(delivery.headers or {}),
+        },
     )
+    if delivery.attachment and (file := file_of(delivery.attachment)):
+        message.attach(file.name, file.content, file.media_type)
+    return message
+
+
+def _send(delivery: EmailDelivery, connection: BaseEmailBackend) -> bool:
     try:
-        message.send()
+        _message(delivery, connection).send()
     except Exception as error:
         # A mail server fails in many ways; each of them means the same: later.
         log.warning("outbox.email_failed", delivery=str(delivery.id), exc_info=True)

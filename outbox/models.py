@@ -85,6 +85,8 @@ class EmailDelivery(models.Model):
     recipient = models.EmailField()
     subject = models.CharField(max_length=200)
     body = models.TextField()
+    headers = models.JSONField(null=True)  # further ones, such as how to unsubscribe; never an address
+    attachment = models.CharField(max_length=120, null=True)  # noqa: DJ001  (``kind:id``: see outbox.attachments)
     status = models.CharField(max_length=7, choices=EmailStatus, default=EmailStatus.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     retry_at = models.DateTimeField(null=True)  # not before; also the end of a sender's lease

@@ -15,6 +15,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "billing": {*_CHAIN[:-1], "coupons"},
     "billing_api": {*_CHAIN, "coupons", "billing"},
     "advice": {*_CHAIN, "coupons"},
+    "reports": {*_CHAIN, "coupons"},
     "sandbox": {"core"},
     "sdk": set(),
     "tools": {"config"},  # config.local alone: the one part of it that needs nothing installed

@@ -59,6 +59,7 @@ class Company:
     night: float = 0.08  # share of the noon volume at night
     failing: float = 0.02
     plans: tuple[tuple[int, str], ...] = ()  # (days ago, what is done with the subscription)
+    teams: tuple[tuple[str, str, str, str], ...] = ()  # (name, its department or "", a member's e-mail, a key's name)
 
 
 def _tags(**values: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -279,6 +280,11 @@ COMPANIES = (
         ),
         top_up=(Decimal(20), Decimal(50)),
         plans=((50, "own key"),),
+        teams=(
+            ("Production", "", "mara@kestrel.example", ""),
+            ("Studio", "Production", "", "Narration"),
+            ("Writers", "Production", "jonas@kestrel.example", "Scripts"),
+        ),
     ),
     Company(
         name="Atlas Freight",

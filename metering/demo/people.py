@@ -6,10 +6,18 @@ from datetime import datetime, timedelta
 from allauth.account.models import EmailAddress
 from django.db.models import Max, OuterRef, Subquery
 
-from accounts.models import ApiKey, Membership, Organization, User
+from accounts.models import ApiKey, Membership, Organization, Team, User
 from accounts.principal import Actor
 from accounts.scopes import Scope
-from accounts.services import KeyTerms, add_member, create_api_key, create_organization, revoke_api_key
+from accounts.services import (
+    KeyTerms,
+    add_member,
+    create_api_key,
+    create_organization,
+    create_team,
+    place_member,
+    revoke_api_key,
+)
 from metering.demo.cast import COMPANIES, OPERATOR, Company, Loaded, Person
 from metering.demo.pricing import Terms
 from metering.models import UsageEvent
@@ -37,18 +45,34 @@ def make_company(company: Company, password_hash: str, *, at: datetime) -> Organ
     for user, person in zip(others, company.people[1:], strict=True):
         joined = at + timedelta(days=2)
         add_member(organization_id=organization.id, user=user, role=person.role, actor=ACTOR, at=joined)
+    _make_teams(company, organization, at)
     return organization
+
+
+def _make_teams(company: Company, organization: Organization, at: datetime) -> None:
+    """Departments and teams with their members; the keys are put in when they are made."""
+    made: dict[str, Team] = {}
+    for name, department, email, _key in company.teams:
+        above = made[department].id if department else None
+        made[name] = create_team(organization_id=organization.id, name=name, department_id=above, actor=ACTOR, at=at)
+        if email:
+            member = organization.memberships.get(user__email=email)
+            place_member(
+                membership_id=member.id, organization_id=organization.id, team_id=made[name].id, actor=ACTOR, at=at
+            )
 
 
 def make_keys(company: Company, organization: Organization, *, at: datetime, first: bool = True) -> Terms:
     """The keys of the company's services, and what its uses need to know of them."""
     live_id = organization.live_organization_id or organization.id
     members = list(Membership.objects.filter(organization_id=live_id).order_by("created_at", "id"))
+    own = {team.name: team for team in Team.objects.filter(organization_id=live_id)}
+    teams = {key: own[name] for name, _department, _email, key in company.teams if key}
     keys = {}
     for name in company.keys:
         # Notebooks are one person's own.
         member = members[2] if name == "Notebooks" and len(members) > 2 else None
-        terms = KeyTerms(scopes=_SERVICE_SCOPES, member=member)
+        terms = KeyTerms(scopes=_SERVICE_SCOPES, member=member, team=teams.get(name))
         key, _ = create_api_key(organization=organization, name=name, terms=terms, actor=ACTOR, at=at)
         keys[name] = (key.id, member.id if member else None, f"api key {key.prefix}…")
     if first and company.keys:

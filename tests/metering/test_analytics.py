@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from accounts.models import Membership, TeamPlacement
 from accounts.principal import Actor
 from accounts.services import add_member, archive_team, create_team, place_member, rotate_api_key
+from credits.services import grant_credits
 from metering.analytics.answering import answer
 from metering.analytics.asking import Question
 from metering.analytics.dimensions import dimension_of, within
@@ -39,6 +40,9 @@ class World:
 
     def __init__(self):
         self.customer = make_customer(owner=make_user())
+        grant_credits(
+            organization_id=self.customer.id, amount=usd("9000"), kind="bonus", reason="test", actor="test", at=MIDNIGHT
+        )
         who = {"organization_id": self.customer.id, "actor": BY, "at": MIDNIGHT - 10 * DAY}
         self.product = create_team(name="Product", **who)
         self.search = create_team(name="Search", department_id=self.product.id, **who)

@@ -1,0 +1,1 @@
+"""Reports of usage, sent by e-mail every week or month."""
