@@ -81,7 +81,7 @@ def _is_on(subscription: Subscription, said: ExternalSubscription) -> bool:
 
 def _go_on(subscription: Subscription, said: ExternalSubscription, actor: Actor, at: datetime) -> None:
     """The same as before, collected by the sender; what was to happen at the period's end is taken back."""
-    if subscription.cancel_at_period_end or subscription.next_tier_id:
+    if subscription.ends_at or subscription.next_tier_id:
         subscription = reactivate_subscription(organization_id=said.organization_id, at=at, actor=actor)
     withdraw_pending(organization_id=said.organization_id, at=at, actor=actor)
     _tie(subscription, said)
@@ -101,14 +101,14 @@ def _starts_anew(before: Subscription | None, after: Subscription) -> bool:
 
 
 def _end(said: ExternalSubscription, sale: ExternalSale | None, actor: Actor, at: datetime) -> str:
-    """At once when nothing more is paid for, else with the running period. Anything else in force is left alone."""
+    """At once when nothing more is paid for, else with the period up to which it is. Anything else is left alone."""
     at_once = said.ends_at is None or said.ends_at <= at
     if at_once and sale is not None and sale.ended_at is None:
         ExternalSale.objects.filter(pk=sale.pk).update(ended_at=at)
     current = open_subscription(said.organization_id)
     if current is None or current.is_free or not _is_of(current, said):
         return "Not what is in force; nothing changed."
-    cancel_subscription(organization_id=said.organization_id, at=at, actor=actor, at_once=at_once)
+    cancel_subscription(organization_id=said.organization_id, at=at, actor=actor, at_once=at_once, until=said.ends_at)
     return f"{current.tier.slug} has ended." if at_once else f"{current.tier.slug} ends with its period."
 
 

@@ -1,6 +1,8 @@
 """Tiers as data: what a plan costs, marks up, permits and limits."""
 
+from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -10,6 +12,7 @@ from django.utils import timezone
 from accounts.models import Organization
 from core.ids import uuid7
 from core.money import MoneyField
+from core.periods import boundary
 from tiers.managers import SubscriptionQuerySet, TierQuerySet
 from tiers.options import Option, option_of
 
@@ -142,6 +145,7 @@ class Subscription(models.Model):
     trial_ends_at = models.DateTimeField(null=True, blank=True)
     # What happens at the period's end: the subscription ends, or another tier or option begins.
     cancel_at_period_end = models.BooleanField(default=False)
+    last_period = models.IntegerField(null=True, blank=True)  # index of a later one that it ends with
     next_tier = models.ForeignKey(Tier, models.PROTECT, null=True, blank=True, related_name="+")
     next_option = models.CharField(max_length=20, blank=True)
     # While a coupon lends a better tier: what is paid for meanwhile, and the period in which that comes back.
@@ -199,6 +203,15 @@ class Subscription(models.Model):
     def is_free(self) -> bool:
         """Whether its tier has no price."""
         return not self.price
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it will end: with the running period, or with a later one; None while it goes on."""
+        if self.cancel_at_period_end:
+            return self.period_ends_at
+        if self.last_period is None:
+            return None
+        return boundary(self.anchor_at, self.last_period + 1, ZoneInfo(self.zone))
 
 
 class ExternalSale(models.Model):

@@ -234,6 +234,9 @@ class SubscriptionSerializer(serializers.Serializer):
     trial_ends_at = serializers.DateTimeField(allow_null=True)
     trial_available = serializers.BooleanField(help_text="Whether a trial may still be started.")
     cancel_at_period_end = serializers.BooleanField()
+    ends_at = serializers.DateTimeField(
+        allow_null=True, help_text="When it will end: with this period, or with a later one that its seller has named."
+    )
     pending = PendingSerializer(allow_null=True)
     lent = LentSerializer(allow_null=True)
     sold_elsewhere = SaleSerializer(allow_null=True)
@@ -250,7 +253,9 @@ def subscription_document(
         "trial_available": can_try,
     }
     if subscription is None:
-        empty = dict.fromkeys(("id", "started_at", "anchor_at", "time_zone", "period", "trial_ends_at", "lent"))
+        empty = dict.fromkeys(
+            ("id", "started_at", "anchor_at", "time_zone", "period", "trial_ends_at", "ends_at", "lent")
+        )
         empty["sold_elsewhere"] = None
         option = options_of(tier)[0]
         return {
@@ -265,7 +270,7 @@ def subscription_document(
         }
     names = ("id", "status", "option", "price", "monthly_credit", "collection", "started_at", "anchor_at")
     return {
-        **{name: getattr(subscription, name) for name in (*names, "trial_ends_at", "cancel_at_period_end")},
+        **{name: getattr(subscription, name) for name in (*names, "trial_ends_at", "cancel_at_period_end", "ends_at")},
         **shown,
         "time_zone": subscription.zone,
         "period": {

@@ -2,11 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import Client
 
 from accounts.principal import Actor
+from core.periods import boundary
+from core.times import utc_text
+from outbox.models import DomainEvent
 from payments.models import IncomingEvent, Payment
 from payments.services import replay_event
 from tests.builders import make_customer, make_key
@@ -71,6 +75,40 @@ def test_a_canceled_subscription_ends_with_its_period_and_can_come_back(customer
     assert (current(customer).tier.slug, current(customer).cancel_at_period_end) == ("pro", True)
     say(customer, "subscription.active", "3")
     assert (current(customer).cancel_at_period_end, balance_of(customer)) == (False, 50)
+
+
+def test_a_yearly_plan_lasts_until_the_end_of_what_was_paid_with_its_credit_each_month(customer):
+    say(customer, "subscription.active", "1")
+    begun, zone = current(customer).anchor_at, ZoneInfo("UTC")
+    ends_at = boundary(begun, 4, zone) - timedelta(days=3)  # within the fourth month
+    event = say(customer, "subscription.canceled", "2", current_period_end=ends_at.isoformat())
+    say(customer, "subscription.canceled", "3", current_period_end=ends_at.isoformat())
+    assert (event.outcome, current(customer).cancel_at_period_end, current(customer).last_period) == ("done", False, 3)
+    assert DomainEvent.objects.get(type="subscription.canceled").data["effective_at"] == utc_text(
+        boundary(begun, 4, zone)
+    )
+    for month in (1, 2, 3):
+        close_organization(customer.id, boundary(begun, month, zone))
+        assert (current(customer).tier.slug, balance_of(customer)) == ("pro", 50), month
+    assert (current(customer).cancel_at_period_end, current(customer).ends_at) == (True, boundary(begun, 4, zone))
+    close_organization(customer.id, boundary(begun, 4, zone))
+    assert (current(customer).tier.slug, balance_of(customer)) == ("free", 0)
+    assert say(customer, "subscription.active", "4").note.startswith("sale_ended")
+
+
+def test_a_yearly_plan_that_is_taken_up_again_goes_on(customer):
+    far = {"ends_at": (datetime.now(UTC) + timedelta(days=300)).isoformat()}
+    say(customer, "subscription.active", "1")
+    say(customer, "subscription.canceled", "2", **far)
+    _, secret = make_key(customer)
+    shown = Client().get("/api/v1/tiers/subscription", headers={"Authorization": f"Bearer {secret}"}).json()
+    assert shown["ends_at"] is not None and shown["cancel_at_period_end"] is False
+    say(customer, "subscription.active", "3")
+    assert (current(customer).ends_at, current(customer).last_period) == (None, None)
+    say(customer, "subscription.canceled", "4", **far)
+    soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    say(customer, "subscription.canceled", "5", ends_at=soon)
+    assert (current(customer).cancel_at_period_end, current(customer).last_period) == (True, None)
 
 
 def test_without_an_end_it_is_over_at_once(customer):

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 
+from accounts.principal import Actor
 from payments.models import Discount, Payment
 from tests.builders import make_organization
 from tests.tiers.plans import END, HALF, START, THIRD, balance, make_plans, now_on, pay, put_on, switch, told
 from tiers.close.services import close_organization
 from tiers.errors import NoTier, TierNotBetter
 from tiers.models import TierChange
-from tiers.services import begin_period, extend_free, grant_tier
+from tiers.services import begin_period, cancel_subscription, extend_free, grant_tier
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +73,16 @@ def test_meanwhile_the_price_is_that_of_the_tier_that_is_paid_for():
     assert (Payment.objects.get().amount, balance(organization)) == (30, 90)
     close(organization, END.replace(month=6))
     assert (now_on(organization).tier.slug, balance(organization)) == ("small", 30)
+
+
+def test_what_is_lent_takes_no_cancellation_back():
+    organization = put_on("small", collection="manual")
+    cancel_subscription(organization_id=organization.id, at=THIRD, actor=Actor("test"))
+    lend(organization, periods=3, at=THIRD)
+    assert (now_on(organization).tier.slug, now_on(organization).cancel_at_period_end) == ("large", True)
+    close(organization, END)
+    assert (now_on(organization).tier.slug, now_on(organization).lent_until) == ("free", None)
+    assert not Payment.objects.exists()
 
 
 def test_at_the_start_of_a_period_that_period_counts():

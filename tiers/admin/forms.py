@@ -179,7 +179,7 @@ class Reactivate(Act):
     @classmethod
     def fits(cls, subscription: Subscription) -> bool:
         """Only before it has ended."""
-        waits = subscription.cancel_at_period_end or subscription.next_tier_id is not None
+        waits = subscription.ends_at is not None or subscription.next_tier_id is not None
         return waits and subscription.status != SubscriptionStatus.ENDED
 
     def run(self, *, actor: Actor, at: datetime) -> str:

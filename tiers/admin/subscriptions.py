@@ -64,7 +64,7 @@ class SubscriptionAdmin(ServiceAdmin):
                     ]
                 },
             ),
-            ("At its end", {"fields": ["cancel_at_period_end", "next_tier", "next_option"]}),
+            ("At its end", {"fields": ["cancel_at_period_end", "last_period", "next_tier", "next_option"]}),
             ("Lent by a coupon", {"fields": ["paid_tier", "paid_option", "lent_until"]}),
             ("Sold and collected elsewhere", {"fields": ["sold_by", "sold_reference"]}),
             ("Dates", {"fields": ["started_at", "ended_at", "end_reason"]}),
@@ -89,6 +89,8 @@ class SubscriptionAdmin(ServiceAdmin):
         """What is to happen."""
         if subscription.cancel_at_period_end:
             return "ends"
+        if subscription.ends_at:
+            return f"goes on until {subscription.ends_at:%-d %B %Y}"
         return f"becomes {subscription.next_tier.name}" if subscription.next_tier else "–"
 
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:

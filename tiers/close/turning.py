@@ -42,7 +42,7 @@ def turn(subscriptions: Sequence[Subscription]) -> list[Subscription | None]:
 
 def _just_goes_on(subscription: Subscription) -> bool:
     return (
-        not subscription.cancel_at_period_end
+        subscription.ends_at is None
         and subscription.next_tier_id is None
         and subscription.paid_tier_id is None
         and subscription.status != SubscriptionStatus.TRIALING

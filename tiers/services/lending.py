@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -91,7 +92,7 @@ def _refuse_worse(before: Subscription, tier: Tier, option: str) -> None:
 
 
 def _lend(before: Subscription, tier: Tier, option: str, periods: int, at: datetime) -> Subscription:
-    changes = {
+    changes: dict[str, Any] = {
         "tier": tier,
         "option": option,
         "paid_tier": before.paid_tier or before.tier,
@@ -102,6 +103,8 @@ def _lend(before: Subscription, tier: Tier, option: str, periods: int, at: datet
     else:
         rest = 1 if at > before.period_starts_at else 0
         changes["lent_until"] = max(before.lent_until or 0, before.period_index + rest + periods)
+        # A coupon takes no cancellation back: what is lent ends with what is paid for.
+        changes |= {name: getattr(before, name) for name in ("cancel_at_period_end", "last_period")}
     return succeed(before, at=at, reason="lent", **changes)
 
 

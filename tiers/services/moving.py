@@ -108,7 +108,7 @@ def _stays(subscription: Subscription, tier: Tier, *, has_pending: bool) -> str:
         return "a coupon lends them a better tier"
     if subscription.sold_by:
         return "bought elsewhere"
-    if subscription.cancel_at_period_end or subscription.next_tier_id or has_pending:
+    if subscription.ends_at or subscription.next_tier_id or has_pending:
         return "something else happens to them already"
     if subscription.option not in [option.slug for option in options_of(tier)]:
         return "the new version has not their option"

@@ -33,9 +33,10 @@ def withdraw_pending(*, organization_id: UUID, at: datetime, actor: Actor = SYST
 
 
 def clear_schedule(subscription: Subscription) -> None:
-    """Forget what was to happen at the period's end."""
-    subscription.cancel_at_period_end, subscription.next_tier, subscription.next_option = False, None, ""
-    subscription.save(update_fields=["cancel_at_period_end", "next_tier", "next_option"])
+    """Forget what was to happen at the period's end, or at that of a later one."""
+    subscription.cancel_at_period_end, subscription.last_period = False, None
+    subscription.next_tier, subscription.next_option = None, ""
+    subscription.save(update_fields=["cancel_at_period_end", "last_period", "next_tier", "next_option"])
 
 
 def conclude(change: TierChange, status: ChangeStatus, *, at: datetime) -> None:

@@ -90,6 +90,7 @@ _TAKEN_OVER = (
 )
 _LEFT_BEHIND: dict[str, Any] = {
     "cancel_at_period_end": False,
+    "last_period": None,
     "next_tier": None,
     "next_option": "",
     "paid_tier": None,

@@ -2,11 +2,13 @@
 
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
 from accounts.models import Organization
 from accounts.principal import Actor
+from core.periods import period_index
 from credits.models import LotKind
 from credits.services import grant_credits
 from tiers.errors import NothingToCancel, NothingToReactivate, NoTrial
@@ -27,6 +29,8 @@ from tiers.services.rows import (
     tell,
 )
 from tiers.services.turning import fall_to_default
+
+_MOMENT = timedelta(microseconds=1)
 
 
 @transaction.atomic
@@ -179,13 +183,15 @@ def cancel_subscription(
     at: datetime,
     actor: Actor,
     at_once: bool = False,
+    until: datetime | None = None,
     reason: str = "",
     by_customer: bool = False,
 ) -> Subscription | None:
     """End a paid subscription at the end of its period; then the default tier begins. Doing it again changes nothing.
 
-    ``at_once`` ends it now: nothing is paid back, and the credit that came with it stays until it expires. Returns what
-    is in force then. Raises NothingToCancel, NotFound; SoldElsewhere when it is the customer's word (``by_customer``).
+    ``until``: it is paid for until then, and ends with the period in which that lies. ``at_once`` ends it now: nothing
+    is paid back, and the credit that came with it stays until it expires. Returns what is in force then.
+    Raises NothingToCancel, NotFound; SoldElsewhere when it is the customer's word (``by_customer``).
     """
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
@@ -195,14 +201,22 @@ def cancel_subscription(
         refuse_if_sold_elsewhere(subscription)
     if at_once:
         return fall_to_default(subscription=subscription, at=at, reason="canceled", actor=actor, words=reason)
-    if subscription.cancel_at_period_end:
+    later = _later_period(subscription, until)
+    if (subscription.cancel_at_period_end, subscription.last_period) == (later is None, later):
         return subscription
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)
     clear_schedule(subscription)
-    subscription.cancel_at_period_end = True
-    subscription.save(update_fields=["cancel_at_period_end"])
-    tell("subscription.canceled", subscription, actor, at, effective_at=subscription.period_ends_at, reason=reason)
+    subscription.cancel_at_period_end, subscription.last_period = later is None, later
+    subscription.save(update_fields=["cancel_at_period_end", "last_period"])
+    tell("subscription.canceled", subscription, actor, at, effective_at=subscription.ends_at, reason=reason)
     return subscription
+
+
+def _later_period(subscription: Subscription, until: datetime | None) -> int | None:
+    """The index of the period in which the last moment before ``until`` lies; None when it is not beyond this one."""
+    if until is None or until <= subscription.period_ends_at:
+        return None
+    return period_index(subscription.anchor_at, until - _MOMENT, ZoneInfo(subscription.zone))
 
 
 @transaction.atomic
@@ -215,7 +229,7 @@ def reactivate_subscription(
     """
     lock_up_to_date(organization_id, at)
     subscription = open_subscription(organization_id)
-    if subscription is None or not (subscription.cancel_at_period_end or subscription.next_tier_id):
+    if subscription is None or not (subscription.ends_at or subscription.next_tier_id):
         raise NothingToReactivate()
     if by_customer:
         refuse_if_sold_elsewhere(subscription)

@@ -25,6 +25,9 @@ def open_next_period(*, subscription: Subscription) -> Subscription | None:
     if subscription.cancel_at_period_end:
         return fall_to_default(subscription=subscription, at=boundary, reason="canceled")
     following = periods_from(subscription.anchor_at, subscription.zone, index)
+    if subscription.last_period is not None:
+        is_last = index >= subscription.last_period
+        following |= {"cancel_at_period_end": is_last, "last_period": None if is_last else subscription.last_period}
     if subscription.next_tier is not None:
         return _change(subscription, subscription.next_tier, subscription.next_option, following)
     if not subscription.is_free:
