@@ -13,7 +13,7 @@ from django.utils.translation import gettext
 
 # By class name; names of apps that are not installed are passed over.
 _GROUPS = {
-    "Customers": ("Organization", "Membership", "ApiKey", "Subscription"),
+    "Customers": ("Organization", "Membership", "Team", "ApiKey", "Subscription"),
     "Money": ("CreditAccount", "LedgerEntry", "MovementBatch", "Lot", "Hold", "SpendLimit"),
     "Billing": (
         "Tier",
@@ -33,7 +33,7 @@ _GROUPS = {
         *("Customer", "Product", "Benefit", "Checkout", "Order", "CustomerSubscription", "Charge"),
         *("CustomerMeter", "MeterCredit"),
     ),
-    "Usage and prices": ("UsageEvent", "LanguageModel", "ModelPrice"),
+    "Usage and prices": ("UsageEvent", "Meter", "LanguageModel", "ModelPrice"),
     "Provider": (
         "ProviderAccount",
         "ByokCredential",

@@ -299,4 +299,4 @@ class AutoTopUp(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount} below {self.threshold}"
+        return f"{amounts.readable(self.amount)} below {amounts.readable(self.threshold)}"

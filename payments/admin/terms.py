@@ -46,10 +46,20 @@ class DiscountAdmin(_OfOrganizations):
 class AutoTopUpAdmin(_OfOrganizations):
     """Credit that buys itself."""
 
-    list_display = ["organization", "threshold", "amount", "monthly_cap", "is_enabled", "paused_at", "pause_reason"]
+    list_display = ["organization", "shown_rule", "shown_cap", "is_enabled", "paused_at", "pause_reason"]
     list_filter = ["is_enabled", "paused_at", "paused_by_dispute"]
     search_fields = ["organization__name"]
     ordering = ["-updated_at"]
+
+    @admin.display(description="buys", ordering="amount")
+    def shown_rule(self, rule: AutoTopUp) -> str:
+        """USD, and when."""
+        return str(rule)
+
+    @admin.display(description="at most in a month", ordering="monthly_cap", empty_value="no cap")
+    def shown_cap(self, rule: AutoTopUp) -> str | None:
+        """USD."""
+        return None if rule.monthly_cap is None else amounts.readable(rule.monthly_cap)
 
 
 @admin.register(Dispute)

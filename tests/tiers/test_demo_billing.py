@@ -22,8 +22,8 @@ def test_customers_in_every_state_of_paying_are_loaded_once(settings):
     statuses = set(Payment.objects.values_list("status", flat=True))
     assert statuses == {"open", "succeeded", "canceled", "refunded"}
     assert set(Payment.objects.values_list("purpose", flat=True)) == set(Purpose.values)
-    harbor = Payment.objects.filter(organization__name="Harbor Robotics", status="succeeded").order_by("paid_at", "id")
-    assert [(each.purpose, to_wire(each.amount)) for each in harbor.exclude(purpose="subscription")] == [
+    quarry = Payment.objects.filter(organization__name="Quarry Robotics", status="succeeded").order_by("paid_at", "id")
+    assert [(each.purpose, to_wire(each.amount)) for each in quarry.exclude(purpose="subscription")] == [
         ("overage", "12.34"),
         ("top_up", "25"),
         ("top_up", "25"),
@@ -37,7 +37,7 @@ def test_customers_in_every_state_of_paying_are_loaded_once(settings):
     assert set(IncomingEvent.objects.values_list("outcome", flat=True)) == {"done", "refused"}
     assert Dispute.objects.get().status == "open"
     rules = AutoTopUp.objects.values_list("organization__name", "is_enabled", "paused_at")
-    assert sorted(rules) == [("Alder & Vale", True, None), ("Harbor Robotics", True, None)]
+    assert sorted(rules) == [("Alder & Vale", True, None), ("Quarry Robotics", True, None)]
     assert TaskRun.objects.filter(outcome="failed").exists()
     assert audit_books() == []
 

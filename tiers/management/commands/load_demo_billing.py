@@ -32,8 +32,8 @@ ACTOR = Actor("demo data")
 _DAY = timedelta(days=1)
 _FIRST = "Juniper Analytics"
 _AGREED: dict[str, Any] = {
-    "slug": "harbor-agreement",
-    "name": "Harbor agreement",
+    "slug": "quarry-agreement",
+    "name": "Quarry agreement",
     "description": "Agreed with one customer, not on offer: 60 USD a month, and 25 below zero until the month ends.",
     "monthly_price": Decimal(60),
     "monthly_credit": Decimal(60),
@@ -111,7 +111,7 @@ def _who_goes_below_zero(now: datetime) -> None:
     began = now - 45 * _DAY
     if not Tier.objects.filter(slug=_AGREED["slug"]).exists():
         services.create_tier(at=began, **_AGREED)
-    customer = _customer("Harbor Robotics", "kofi@harbor.example", began)
+    customer = _customer("Quarry Robotics", "kofi@quarry.example", began)
     _save_card(customer, "test_card_ok", began)
     terms: dict[str, Any] = {"tier_slug": _AGREED["slug"], "collection": Collection.AUTOMATIC, "actor": ACTOR}
     subscription = services.subscribe(organization_id=customer.id, at=began, reason="Framework agreement", **terms)
@@ -123,7 +123,7 @@ def _who_goes_below_zero(now: datetime) -> None:
     for asked in Payment.objects.filter(organization=customer, status="open"):
         payments.submit_payment(payment_id=asked.id, at=boundary + timedelta(minutes=1))
     rule: dict[str, Any] = {"threshold": Decimal(10), "amount": Decimal(25), "monthly_cap": Decimal(60)}
-    payments.set_auto_top_up(organization_id=customer.id, actor="kofi@harbor.example", at=boundary + _DAY, **rule)
+    payments.set_auto_top_up(organization_id=customer.id, actor="kofi@quarry.example", at=boundary + _DAY, **rule)
     for day, use in ((4, "44.80"), (8, "21.35"), (12, "24.90")):
         at = boundary + day * _DAY
         _use(customer, use, at)
