@@ -11,6 +11,16 @@ _INDEXES = {
 }
 
 
+# A month that is made after the index of the whole has its part of it from the beginning.
+_MONTHS_WITHOUT = """
+SELECT month.inhrelid::regclass::text
+FROM pg_inherits month
+WHERE month.inhparent = 'metering_usageevent'::regclass AND NOT EXISTS (
+    SELECT 1 FROM pg_inherits part JOIN pg_index i ON i.indexrelid = part.inhrelid
+    WHERE part.inhparent = to_regclass(%s) AND i.indrelid = month.inhrelid)
+"""
+
+
 def _columns(fields: list[str]) -> str:
     return ", ".join("organization_id" if field == "organization" else field for field in fields)
 
@@ -21,9 +31,7 @@ def make_indexes(apps: Any, schema_editor: Any) -> None:
         for name, (fields, given) in _INDEXES.items():
             on = f"({_columns(fields)}) WHERE {given} IS NOT NULL"
             cursor.execute(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY metering_usageevent {on}")
-            cursor.execute(
-                "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'metering_usageevent'::regclass"
-            )
+            cursor.execute(_MONTHS_WITHOUT, [name])
             for (month,) in cursor.fetchall():
                 _make_index(cursor, name, month, on)
 

@@ -3,6 +3,7 @@
 import threading
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 
 import pytest
 from django.db import connection, connections, transaction
@@ -11,7 +12,7 @@ from core.errors import InvalidRequest
 from core.ids import uuid7
 from metering.customer_events import CustomerEvent
 from metering.models import UsageEvent, UsageHour
-from metering.services import correct_event, cut_off_usage, ingest_events
+from metering.services import correct_event, cut_off_usage, ingest_events, make_partitions
 from tests.builders import NOON, make_organization, make_record
 
 LLM = {"vendor": "openai", "model": "m-large", "input_tokens": 900, "cached_input_tokens": 100, "output_tokens": 300}
@@ -144,3 +145,20 @@ def test_the_customers_events_are_found_by_their_indexes(db):
         cursor.execute("SELECT metering_make_month('2031-05-01')")
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'metering_usageevent_2031_05'")
         assert cursor.fetchone()[0] == 5  # the key, the one by time, and these three
+
+
+def test_a_month_that_is_made_while_its_indexes_are_does_not_stop_them(db):
+    making = import_module("metering.migrations.0007_customers_events_by_receipt")
+    with connection.schema_editor() as editor:
+        making.drop_indexes(None, editor)
+        name, (fields, given) = next(iter(making._INDEXES.items()))
+        on = f"({making._columns(fields)}) WHERE {given} IS NOT NULL"
+        editor.execute(f"CREATE INDEX {name} ON ONLY metering_usageevent {on}")
+        assert make_partitions(at=NOON + timedelta(days=1_500), back=0, ahead=0)
+        for _ in range(2):  # again after a break, and once more
+            making.make_indexes(None, editor)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT indisvalid FROM pg_index WHERE indexrelid::regclass::text = ANY (%s)", [[*making._INDEXES]]
+            )
+            assert cursor.fetchall() == [(True,)] * 3
