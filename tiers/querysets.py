@@ -1,12 +1,14 @@
 """Which tier an organization is on, read often and cached for a moment."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.db.models import Q
 
 from core.ttlcache import TtlCache
 from tiers.errors import NoTier
@@ -29,6 +31,13 @@ def subscription_of(organization_id: UUID) -> Subscription | None:
     """The subscription in force, with its tiers."""
     rows = Subscription.objects.open().select_related("tier", "next_tier", "paid_tier")
     return rows.filter(organization_id=organization_id).first()
+
+
+def metered_prices_at(organization_id: UUID, at: datetime) -> Sequence[Mapping[str, Any]]:
+    """What the tier that was in force at ``at`` charges by meters; nothing without a subscription."""
+    rows = Subscription.objects.filter(Q(ended_at=None) | Q(ended_at__gt=at), organization_id=organization_id)
+    found = rows.filter(started_at__lte=at).select_related("tier").first()
+    return found.tier.metered_prices if found is not None else ()
 
 
 def terms_for(organization_id: UUID) -> TierTerms:

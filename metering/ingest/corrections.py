@@ -11,9 +11,10 @@ from metering.ingest.decode import EVENT_FIELDS, malformed, problem_of_message
 from metering.ingest.pricing import record_of
 from metering.ingest.reporter import Reporter
 from metering.ingest.shapes import TrackedEvent
+from metering.metered.hits import hits_of
 from metering.models import UsageEvent
 from metering.records import UsageRecord, hash_of
-from tiers.querysets import terms_for
+from tiers.querysets import metered_prices_at, terms_for
 
 
 class CorrectionRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -46,11 +47,12 @@ def decode_correction(body: bytes, at: datetime) -> CorrectionRequest:
 
 def replacement_of(event: UsageEvent, asked: CorrectionRequest, reporter: Reporter, *, at: datetime) -> UsageRecord:
     """The record that takes the place of ``event``, put down to the same key; time and member stay unless it names
-    others. Raises the refusals of pricing.
+    others. It counts on the meters of the tier under which the event was received. Raises the refusals of pricing.
     """
     content = hash_of(asked.event)
     asked.event.occurred_at = asked.event.occurred_at or event.occurred_at
     record = record_of(asked.event, reporter, terms_for(reporter.organization_id), at=at)
+    record.metered = hits_of(record, metered_prices_at(reporter.organization_id, event.received_at))
     record.content_hash = content
     record.source = event.source
     record.api_key_id = event.api_key_id

@@ -10,12 +10,13 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from core.jsonio import dumps_text
-from core.money import ZERO
+from core.money import USD_PLACES, ZERO
 from core.sqlcalls import Query, run
 from metering.metered.models import MeteredCounter
 from payments.models import Payment, Purpose
 from payments.models import Status as PaymentStatus
 from tiers.models import Subscription
+from tiers.proration import prorated, unused_share
 
 _ASKED_FOR = (PaymentStatus.OPEN, PaymentStatus.PROCESSING, PaymentStatus.SUCCEEDED)
 
@@ -23,7 +24,8 @@ _ASKED_FOR = (PaymentStatus.OPEN, PaymentStatus.PROCESSING, PaymentStatus.SUCCEE
 def arrears_of(subscriptions: Sequence[Subscription]) -> list[Decimal]:
     """Close the meters' periods of ``subscriptions``; USD that each organization owes beyond what it was asked for.
 
-    The caller holds the organizations' locks. A bill that was paid or may still be counts as asked for.
+    A minimum is due for the part of the period in which the subscription was in force. The caller holds the
+    organizations' locks. A bill that was paid or may still be counts as asked for.
     """
     concerned = [each for each in subscriptions if each.tier.metered_prices]
     organizations = {each.organization_id for each in subscriptions}
@@ -41,6 +43,7 @@ def arrears_of(subscriptions: Sequence[Subscription]) -> list[Decimal]:
                 "tier_id": each.tier_id,
                 "starts_at": each.period_starts_at,
                 "ends_at": each.period_ends_at,
+                "minimums": _minimums(each),
             }
             for each in items
         ]
@@ -54,8 +57,20 @@ def arrears_of(subscriptions: Sequence[Subscription]) -> list[Decimal]:
     return [owed.get(each.id, ZERO) for each in subscriptions]
 
 
+def _minimums(subscription: Subscription) -> dict[str, Decimal]:
+    """What each meter of the tier costs at least, USD, for as much of the period as the subscription was in force."""
+    start, end = subscription.period_starts_at, subscription.period_ends_at
+    until = subscription.ended_at or end
+    share = unused_share(start, end, subscription.started_at) - unused_share(start, end, until)
+    return {
+        each["meter"]: least
+        for each in subscription.tier.metered_prices
+        if (least := prorated(Decimal(each["price"].get("minimum") or 0), share, places=USD_PLACES))
+    }
+
+
 def _latest(subscriptions: Sequence[Subscription]) -> datetime:
-    return max(each.period_ends_at for each in subscriptions)
+    return max(each.ended_at or each.period_ends_at for each in subscriptions)
 
 
 def _asked_for(organization_ids: Sequence[UUID]) -> dict[UUID, Decimal]:

@@ -12,8 +12,9 @@ from core.money import MoneyField
 class MeteredCounter(models.Model):
     """One meter of one organization in one period of its subscription. Amounts in USD.
 
-    ``amount`` is the price of ``quantity``: ``charged`` of it was taken from credits (and overage), ``owed`` is billed
-    when the period is closed. Written under the lock of the organization's wallet.
+    ``amount`` is the price of ``quantity``, and of a closed period the ``minimum`` at least: ``charged`` of it was
+    taken from credits (and overage), ``owed`` is billed when the period is closed. Written under the lock of the
+    organization's wallet.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -30,6 +31,7 @@ class MeteredCounter(models.Model):
     amount = MoneyField(default=Decimal(0))
     charged = MoneyField(default=Decimal(0))
     owed = MoneyField(default=Decimal(0))
+    minimum = MoneyField(null=True)  # due for the period; null while it runs, and where none is
 
     class Meta:
         constraints = [

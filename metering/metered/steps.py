@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
-from core.money import EXACT, quantize, to_wire
+from core.money import EXACT, ZERO, quantize, to_wire
 from metering.metered.models import MeteredCharge
 from metering.price_models import running_price
 
@@ -29,13 +29,18 @@ def steps_of(organization_id: UUID, event_id: UUID) -> list[Step]:
 
 def _step(row: MeteredCharge) -> Step:
     price, after = row.counter.price, EXACT.add(row.before, row.quantity)
-    change = quantize(running_price(after, price)) - quantize(running_price(row.before, price))
+    change = [_change(row, after, least) for least in (ZERO, row.counter.minimum or ZERO)]
     paid = "owed on the period’s bill" if row.owed else "from credits"
     words = f"{to_wire(row.before)} → {to_wire(after)} in the period, priced {price['model'].replace('_', ' ')}"
     return Step(
         label=f"{row.counter.meter_name}{_CAUSES[row.cause]}",
         sum=f"{words}, {paid}" if row.amount else words,
         amount=row.amount,
-        # with less than the minimum of a closed period, taking back changes nothing
-        agrees=change == row.amount or (row.cause == "void" and "minimum" in price),
+        agrees=row.amount in change,  # before and after the period was closed
     )
+
+
+def _change(row: MeteredCharge, after: Decimal, least: Decimal) -> Decimal:
+    """What the step changed of a price that is ``least`` USD at least."""
+    before, now = (quantize(running_price(quantity, row.counter.price)) for quantity in (row.before, after))
+    return max(now, least) - max(before, least)

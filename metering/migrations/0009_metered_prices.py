@@ -9,8 +9,9 @@ import core.money
 from core.sqlfiles import functions_as_in, run_sql_file
 
 _UNDO_PRICES = """
-DROP FUNCTION metering_charge_all, metering_close_periods, metering_unrate, metering_is_closed, metering_give_back,
-    metering_owe, metering_rate, metering_open_counters, metering_running_price, metering_number, metering_round;
+DROP FUNCTION metering_charge_all, metering_close_periods, metering_unrate, metering_give_back, metering_rate,
+    metering_open_counters, metering_hits, metering_period_of, metering_amount, metering_running_price, metering_number,
+    metering_round;
 """
 _UNDO_RECORDING = "\n".join(
     [
@@ -60,6 +61,7 @@ class Migration(migrations.Migration):
                 ("amount", core.money.MoneyField(default=Decimal(0))),
                 ("charged", core.money.MoneyField(default=Decimal(0))),
                 ("owed", core.money.MoneyField(default=Decimal(0))),
+                ("minimum", core.money.MoneyField(null=True)),
             ],
             options={
                 "constraints": [

@@ -47,34 +47,78 @@ BEGIN
 END
 $$;
 
--- Counters of the periods that organizations are in, for the meters that events hit; those that are not there yet are made.
-CREATE FUNCTION metering_open_counters(events metering_report[]) RETURNS SETOF metering_meteredcounter LANGUAGE sql AS $$
+-- What a counter comes to: the price of its quantity, and once its period is closed its minimum at least.
+CREATE FUNCTION metering_amount(c metering_meteredcounter) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
+    SELECT greatest(metering_round(metering_running_price(c.quantity, c.price)), coalesce(c.minimum, 0))
+$$;
+
+-- The period in which an event counts that replaces another: where that one counts, else where it was received.
+CREATE FUNCTION metering_period_of(organization uuid, replaced uuid, received timestamptz)
+RETURNS TABLE (subscription_id uuid, period_index integer, tier_id uuid, starts_at timestamptz, ends_at timestamptz)
+LANGUAGE sql STABLE AS $$
+    WITH mine AS (
+        SELECT s.* FROM tiers_subscription s
+        WHERE s.organization_id = organization AND s.started_at <= received AND (s.ended_at IS NULL OR s.ended_at > received)
+    )
+    SELECT p.subscription_id, p.period_index, p.tier_id, p.starts_at, p.ends_at FROM (
+        SELECT 1 AS choice, c.subscription_id, c.period_index, s.tier_id, c.starts_at, c.ends_at
+        FROM metering_meteredcharge m
+        JOIN metering_meteredcounter c ON c.id = m.counter_id
+        JOIN tiers_subscription s ON s.id = c.subscription_id
+        WHERE m.organization_id = organization AND m.event_id = replaced
+        UNION ALL
+        SELECT 2, s.id, s.period_index, s.tier_id, s.period_starts_at, s.period_ends_at
+        FROM mine s WHERE s.period_starts_at <= received
+        UNION ALL
+        SELECT 3, s.id, k.period_index, s.tier_id, k.starts_at, k.ends_at
+        FROM mine s JOIN tiers_periodclose k ON k.subscription_id = s.id
+        WHERE k.starts_at <= received AND k.ends_at > received
+    ) p ORDER BY p.choice LIMIT 1
+$$;
+
+-- What events that are not `refused` add to meters, and the period that each counts in: the one that its organization is in,
+-- but for what replaces another event.
+CREATE FUNCTION metering_hits(events metering_report[], refused text[])
+RETURNS TABLE (place integer, event_id uuid, actor text, limit_ids uuid[], is_forced boolean, meter_id uuid, value numeric,
+               organization_id uuid, subscription_id uuid, period_index integer, tier_id uuid, starts_at timestamptz,
+               ends_at timestamptz)
+LANGUAGE sql AS $$
+    WITH event AS MATERIALIZED (
+        SELECT e.ordinality::integer AS place, e.id, e.organization_id, left(e.actor, 120) AS actor, e.limit_ids,
+               e.source = 'gateway' OR e.hold_id IS NOT NULL AS is_forced, e.corrects_id, e.received_at, e.metered
+        FROM unnest(events) WITH ORDINALITY AS e
+        WHERE e.metered IS NOT NULL AND (refused = '{}' OR refused[e.ordinality] IS NULL)
+    ), period AS (
+        SELECT e.place, s.id AS subscription_id, s.period_index, s.tier_id, s.period_starts_at, s.period_ends_at
+        FROM event e JOIN tiers_subscription s ON s.organization_id = e.organization_id AND s.ended_at IS NULL
+        WHERE e.corrects_id IS NULL
+        UNION ALL
+        SELECT e.place, p.*
+        FROM event e CROSS JOIN metering_period_of(e.organization_id, e.corrects_id, e.received_at) p
+        WHERE e.corrects_id IS NOT NULL
+    )
+    SELECT e.place, e.id, e.actor, e.limit_ids, e.is_forced, (h ->> 'meter')::uuid, (h ->> 'value')::numeric,
+           e.organization_id, p.subscription_id, p.period_index, p.tier_id, p.period_starts_at, p.period_ends_at
+    FROM event e JOIN period p ON p.place = e.place CROSS JOIN jsonb_array_elements(e.metered) h
+$$;
+
+-- Makes the counters that events hit and that are not there yet.
+CREATE FUNCTION metering_open_counters(events metering_report[], refused text[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO metering_meteredcounter (
         id, organization_id, subscription_id, period_index, meter_id, meter_name, mode, price, starts_at, ends_at, quantity,
         amount, charged, owed)
-    SELECT farebox_uuid7(), s.organization_id, s.id, s.period_index, (p ->> 'meter')::uuid, p ->> 'name', p ->> 'mode',
-           p -> 'price', s.period_starts_at, s.period_ends_at, 0, 0, 0, 0
-    FROM (SELECT DISTINCT e.organization_id, h ->> 'meter' AS meter
-          FROM unnest(events) e, jsonb_array_elements(e.metered) h) hit
-    JOIN tiers_subscription s ON s.organization_id = hit.organization_id AND s.ended_at IS NULL
-    JOIN tiers_tier t ON t.id = s.tier_id
-    CROSS JOIN jsonb_array_elements(t.metered_prices) p
-    WHERE p ->> 'meter' = hit.meter
-    ORDER BY s.organization_id, hit.meter
-    ON CONFLICT DO NOTHING;
-    SELECT c.*
-    FROM tiers_subscription s
-    JOIN metering_meteredcounter c ON c.organization_id = s.organization_id AND c.subscription_id = s.id
-                                   AND c.period_index = s.period_index
-    WHERE s.organization_id IN (SELECT e.organization_id FROM unnest(events) e WHERE e.metered IS NOT NULL)
-          AND s.ended_at IS NULL
-    ORDER BY c.organization_id, c.meter_id
-    FOR NO KEY UPDATE OF c
+    SELECT farebox_uuid7(), h.organization_id, h.subscription_id, h.period_index, h.meter_id, p ->> 'name', p ->> 'mode',
+           p -> 'price', h.starts_at, h.ends_at, 0, 0, 0, 0
+    FROM (SELECT DISTINCT organization_id, subscription_id, period_index, meter_id, tier_id, starts_at, ends_at
+          FROM metering_hits(events, refused)) h
+    JOIN tiers_tier t ON t.id = h.tier_id
+    JOIN jsonb_array_elements(t.metered_prices) p ON p ->> 'meter' = h.meter_id::text
+    ON CONFLICT DO NOTHING
 $$;
 
--- Prices what events that are not `refused` add to meters, and charges it. Answers the places that credit does not cover,
--- and each after it that adds to the same meter: then the caller undoes everything and leaves those out. What a call through
--- the gateway, or with a hold, costs beyond that is owed instead: it has been made.
+-- Prices what events that are not `refused` add to meters, and charges it. Answers what credit paid of each; and the places
+-- that credit does not cover, with each after it that adds to the same meter: then the caller undoes everything and leaves
+-- those out. What a call through the gateway costs beyond that is owed instead: it has been made.
 CREATE FUNCTION metering_rate(events metering_report[], refused text[], p_at timestamptz)
 RETURNS TABLE (place integer, event_id uuid, status text, entry_id uuid, charged numeric, balance numeric, held numeric,
                available numeric, excess numeric)
@@ -82,132 +126,118 @@ LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     seed text := farebox_uuid7();
-    counters metering_meteredcounter[] := ARRAY(SELECT c FROM metering_open_counters(events) c);
+    counters metering_meteredcounter[] := '{}';
     c metering_meteredcounter;
     m metering_meteredcharge;
     steps metering_meteredcharge[] := '{}';
     items credits_item[] := '{}';
-    backs metering_meteredcharge[] := '{}';
-    places integer[] := '{}';  -- of the event, by step
+    -- by step: the place of its event, and of its counter; whether it is paid whatever happens
+    places integer[] := '{}';
+    owners integer[] := '{}';
     forced boolean[] := '{}';
     hit record;
     paid record;
-    before numeric;
+    n integer;
 BEGIN
-    FOR i IN 1 .. cardinality(counters) LOOP
-        c := counters[i];
-        FOR hit IN
-            SELECT e.ordinality::integer AS place, e.id, (h ->> 'value')::numeric AS value, e.actor, e.limit_ids,
-                   e.source = 'gateway' OR e.hold_id IS NOT NULL AS is_forced
-            FROM unnest(events) WITH ORDINALITY AS e, jsonb_array_elements(e.metered) h
-            WHERE e.organization_id = c.organization_id AND h ->> 'meter' = c.meter_id::text
-                  AND (refused = '{}' OR refused[e.ordinality] IS NULL)
-            ORDER BY e.ordinality
-        LOOP
-            before := c.amount;
-            m := ROW(farebox_uuid7_of(seed, cardinality(steps) + 1), c.organization_id, c.id, hit.id, 'use', hit.value,
-                     c.quantity, 0, 0, NULL, p_at);
-            c.quantity := c.quantity + hit.value;
-            c.amount := metering_round(metering_running_price(c.quantity, c.price));
-            m.amount := c.amount - before;
-            IF c.mode = 'priced' THEN
-                m.owed := m.amount;
-                c.owed := c.owed + m.amount;
-            ELSIF m.amount > 0 THEN
-                m.entry_id := farebox_uuid7_of(seed, 524288 + cardinality(steps) + 1);
-                c.charged := c.charged + m.amount;
-                items := items || ROW(cardinality(steps) + 1, m.entry_id, c.organization_id, 'spend', 'charge', m.amount,
-                                      'metered:' || m.id, '', left('Usage: ' || c.meter_name, 300), left(hit.actor, 120),
-                                      hit.id, true, hit.limit_ids)::credits_item;
-            ELSIF m.amount < 0 THEN
-                c.charged := c.charged + m.amount;
-                backs := backs || m;
-            END IF;
-            steps := steps || m;
-            places := places || hit.place;
-            forced := forced || hit.is_forced;
-        END LOOP;
-        counters[i] := c;
+    PERFORM metering_open_counters(events, refused);
+    FOR hit IN
+        SELECT h.*, k AS counter, k.id AS counter_id
+        FROM metering_hits(events, refused) h
+        JOIN metering_meteredcounter k ON k.organization_id = h.organization_id AND k.subscription_id = h.subscription_id
+                                       AND k.period_index = h.period_index AND k.meter_id = h.meter_id
+        ORDER BY k.organization_id, k.meter_id, k.id, h.place
+    LOOP
+        IF c.id IS DISTINCT FROM hit.counter_id THEN
+            c := hit.counter;
+            counters := counters || c;
+        END IF;
+        n := cardinality(steps) + 1;
+        m := ROW(farebox_uuid7_of(seed, n), c.organization_id, c.id, hit.event_id, 'use', hit.value, c.quantity, 0, 0, NULL,
+                 p_at);
+        c.quantity := c.quantity + hit.value;
+        m.amount := metering_amount(c) - c.amount;
+        c.amount := c.amount + m.amount;
+        IF c.mode = 'priced' THEN
+            m.owed := m.amount;
+        ELSIF m.amount > 0 THEN
+            m.entry_id := farebox_uuid7_of(seed, 524288 + n);
+            items := items || ROW(n, m.entry_id, c.organization_id, 'spend', 'charge', m.amount, 'metered:' || m.id, '',
+                                  left('Usage: ' || c.meter_name, 300), hit.actor, hit.event_id, true,
+                                  hit.limit_ids)::credits_item;
+        END IF;
+        c.charged := c.charged + m.amount - m.owed;
+        c.owed := c.owed + m.owed;
+        counters[cardinality(counters)] := c;
+        steps := steps || m;
+        places := places || hit.place;
+        owners := owners || cardinality(counters);
+        forced := forced || hit.is_forced;
     END LOOP;
     IF items <> '{}' THEN
         FOR paid IN SELECT p.* FROM credits_post(items, NULL, p_at) p LOOP
+            n := paid.ord;
             IF paid.status = 'posted' THEN
-                RETURN QUERY SELECT places[paid.ord], steps[paid.ord].event_id, 'recorded', NULL::uuid,
-                                    steps[paid.ord].amount, paid.balance, paid.held, paid.available, 0::numeric;
-            ELSIF forced[paid.ord] THEN
-                m := steps[paid.ord];
-                m.entry_id := NULL;
-                m.owed := m.amount;
-                steps[paid.ord] := m;
-                counters := metering_owe(counters, m.counter_id, m.amount);
+                RETURN QUERY SELECT places[n], steps[n].event_id, 'recorded', NULL::uuid, steps[n].amount, paid.balance,
+                                    paid.held, paid.available, 0::numeric;
+            ELSIF forced[n] THEN
+                steps[n].entry_id := NULL;
+                steps[n].owed := steps[n].amount;
+                counters[owners[n]].charged := counters[owners[n]].charged - steps[n].amount;
+                counters[owners[n]].owed := counters[owners[n]].owed + steps[n].amount;
             ELSE  -- it, and all that was counted on top of it
                 RETURN QUERY
                 SELECT places[o], steps[o].event_id, paid.status, NULL::uuid, NULL::numeric, paid.balance, paid.held,
                        paid.available, 0::numeric
-                FROM generate_series(paid.ord, cardinality(steps)) o
-                WHERE steps[o].counter_id = steps[paid.ord].counter_id AND NOT forced[o];
+                FROM generate_series(n, cardinality(steps)) o
+                WHERE owners[o] = owners[n] AND NOT forced[o];
             END IF;
         END LOOP;
     END IF;
     INSERT INTO metering_meteredcharge SELECT * FROM unnest(steps);
     UPDATE metering_meteredcounter t SET quantity = s.quantity, amount = s.amount, charged = s.charged, owed = s.owed
     FROM unnest(counters) s WHERE t.id = s.id;
-    FOREACH m IN ARRAY backs LOOP
-        PERFORM metering_give_back(m.organization_id, m.counter_id, -m.amount, m.event_id, m.id, p_at);
+    FOR n IN SELECT o FROM generate_subscripts(steps, 1) o
+             WHERE steps[o].amount < 0 AND counters[owners[o]].mode = 'credits' LOOP
+        PERFORM metering_give_back(steps[n], p_at);
     END LOOP;
 END
 $$;
 
--- What credits did not pay of one of `counters` is owed.
-CREATE FUNCTION metering_owe(counters metering_meteredcounter[], counter uuid, amount numeric)
-RETURNS metering_meteredcounter[] LANGUAGE plpgsql IMMUTABLE AS $$
-DECLARE
-    c metering_meteredcounter;
-BEGIN
-    FOR i IN 1 .. cardinality(counters) LOOP
-        c := counters[i];
-        IF c.id = counter THEN
-            c.charged := c.charged - amount;
-            c.owed := c.owed + amount;
-            counters[i] := c;
-        END IF;
-    END LOOP;
-    RETURN counters;
-END
-$$;
-
--- Returns `amount` of what a counter has charged: to the lots that paid its latest charges; what none of them has left to give
--- back comes off what is owed. The counter's `charged` is already without it.
-CREATE FUNCTION metering_give_back(organization uuid, counter uuid, amount numeric, event uuid, step uuid, p_at timestamptz)
-RETURNS void LANGUAGE plpgsql AS $$
+-- Gives back what a step has taken off the price of a counter that charges credits, and answers what credit came back: to the
+-- lots that paid the latest charges; what none of them has left to give back comes off what is owed. Both rows are stored,
+-- `charged` already without it.
+CREATE FUNCTION metering_give_back(step metering_meteredcharge, p_at timestamptz)
+RETURNS TABLE (given numeric, balance numeric, held numeric, available numeric) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
 DECLARE
     paid record;
-    rest numeric := amount;
+    posted record;
+    rest numeric := -step.amount;
     part numeric;
-    answered text;
 BEGIN
     FOR paid IN
         SELECT m.entry_id, -e.amount - coalesce((SELECT sum(r.amount) FROM credits_ledgerentry r
-                                                 WHERE r.account_id = organization AND r.reverses_id = e.id), 0) AS remaining
+                                                 WHERE r.account_id = e.account_id AND r.reverses_id = e.id), 0) AS remaining
         FROM metering_meteredcharge m
-        JOIN credits_ledgerentry e ON e.account_id = organization AND e.id = m.entry_id
-        WHERE m.counter_id = counter AND m.entry_id IS NOT NULL
+        JOIN credits_ledgerentry e ON e.account_id = step.organization_id AND e.id = m.entry_id
+        WHERE m.counter_id = step.counter_id AND m.entry_id IS NOT NULL
         ORDER BY m.id DESC
     LOOP
         EXIT WHEN rest = 0;
         part := least(rest, paid.remaining);
         CONTINUE WHEN part <= 0;
-        SELECT p.status INTO answered FROM post_entries(jsonb_build_array(jsonb_build_object(
-            'account', organization, 'type', 'refund', 'kind', 'reversal', 'entry', paid.entry_id, 'amount', part,
-            'key', 'metered-back:' || step || ':' || paid.entry_id, 'reason', 'Usage taken back', 'actor', 'metering',
-            'event', event, 'lot', farebox_uuid7(), 'priority', 40)), p_at) p;
-        IF answered <> 'posted' THEN
-            RAISE EXCEPTION 'metered charge % could not be given back: %', paid.entry_id, answered;
+        SELECT * INTO posted FROM post_entries(jsonb_build_array(jsonb_build_object(
+            'account', step.organization_id, 'type', 'refund', 'kind', 'reversal', 'entry', paid.entry_id, 'amount', part,
+            'key', 'metered-back:' || step.id || ':' || paid.entry_id, 'reason', 'Usage taken back', 'actor', 'metering',
+            'event', step.event_id, 'lot', farebox_uuid7(), 'priority', 40)), p_at) p;
+        IF posted.status <> 'posted' THEN
+            RAISE EXCEPTION 'metered charge % could not be given back: %', paid.entry_id, posted.status;
         END IF;
+        RETURN QUERY SELECT part, posted.balance, posted.held, posted.available;
         rest := rest - part;
     END LOOP;
     IF rest > 0 THEN
-        UPDATE metering_meteredcounter SET charged = charged + rest, owed = owed - rest WHERE id = counter;
+        UPDATE metering_meteredcounter SET charged = charged + rest, owed = owed - rest WHERE id = step.counter_id;
     END IF;
 END
 $$;
@@ -219,7 +249,6 @@ DECLARE
     used record;
     c metering_meteredcounter;
     m metering_meteredcharge;
-    difference numeric;
     paid record;
 BEGIN
     IF NOT EXISTS (SELECT 1 FROM metering_meteredcharge x JOIN unnest(organizations, ids) AS t (organization, id)
@@ -236,46 +265,36 @@ BEGIN
         HAVING sum(x.quantity) <> 0
         ORDER BY x.organization_id, k.meter_id, x.counter_id, x.event_id
     LOOP
-        SELECT * INTO c FROM metering_meteredcounter WHERE id = used.counter_id FOR NO KEY UPDATE;
+        SELECT * INTO c FROM metering_meteredcounter WHERE id = used.counter_id;
         m := ROW(farebox_uuid7(), c.organization_id, c.id, used.event_id, 'void', -used.quantity, c.quantity, 0, 0, NULL, p_at);
         c.quantity := c.quantity - used.quantity;
-        -- a period that is closed has had its minimum already
-        difference := greatest(metering_round(metering_running_price(c.quantity, c.price)),
-                               CASE WHEN metering_is_closed(c) THEN metering_round(metering_number(c.price, 'minimum')) ELSE 0 END)
-                      - c.amount;
-        m.amount := difference;
-        c.amount := c.amount + difference;
+        m.amount := metering_amount(c) - c.amount;
         IF c.mode = 'priced' THEN
-            m.owed := difference;
-        ELSIF difference > 0 THEN
+            m.owed := m.amount;
+        ELSIF m.amount > 0 THEN
             SELECT p.* INTO paid FROM credits_post(ARRAY[ROW(
-                1, farebox_uuid7(), c.organization_id, 'spend', 'charge', difference, 'metered:' || m.id, '',
+                1, farebox_uuid7(), c.organization_id, 'spend', 'charge', m.amount, 'metered:' || m.id, '',
                 left('Usage: ' || c.meter_name, 300), 'metering', used.event_id, true, '{}'::uuid[])::credits_item], NULL, p_at) p;
             IF paid.status = 'posted' THEN
                 m.entry_id := paid.entry_id;
             ELSE
-                m.owed := difference;
+                m.owed := m.amount;
             END IF;
         END IF;
-        c.owed := c.owed + m.owed;
-        c.charged := c.charged + difference - m.owed;
         INSERT INTO metering_meteredcharge SELECT (m).*;
-        UPDATE metering_meteredcounter SET quantity = c.quantity, amount = c.amount, charged = c.charged, owed = c.owed
+        UPDATE metering_meteredcounter SET
+            quantity = c.quantity, amount = amount + m.amount, charged = charged + m.amount - m.owed, owed = owed + m.owed
         WHERE id = c.id;
-        IF c.mode = 'credits' AND difference < 0 THEN
-            PERFORM metering_give_back(c.organization_id, c.id, -difference, used.event_id, m.id, p_at);
+        IF c.mode = 'credits' AND m.amount < 0 THEN
+            PERFORM metering_give_back(m, p_at);
         END IF;
     END LOOP;
 END
 $$;
 
--- Whether the counter's period is over: its minimum was noted, if it has one.
-CREATE FUNCTION metering_is_closed(c metering_meteredcounter) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT 1 FROM metering_meteredcharge m WHERE m.counter_id = c.id AND m.cause = 'minimum')
-$$;
-
--- Closes periods, before the next begin: [{organization_id, subscription_id, period_index, tier_id, starts_at, ends_at}]. What
--- a minimum asks for beyond what was used is owed. Answers what each organization owes over all its periods, USD, by place.
+-- Closes periods, before the next begin: [{organization_id, subscription_id, period_index, tier_id, starts_at, ends_at,
+-- minimums}]. `minimums`: what each meter costs at least, USD; what a counter does not reach of it is owed. Answers what each
+-- organization owes over all its periods, USD, by place.
 CREATE FUNCTION metering_close_periods(p_items jsonb, p_at timestamptz) RETURNS TABLE (ord integer, owed numeric)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -284,32 +303,29 @@ BEGIN
     INSERT INTO metering_meteredcounter (
         id, organization_id, subscription_id, period_index, meter_id, meter_name, mode, price, starts_at, ends_at, quantity,
         amount, charged, owed)
-    SELECT farebox_uuid7(), i.organization_id, i.subscription_id, i.period_index, (p ->> 'meter')::uuid, p ->> 'name',
+    SELECT farebox_uuid7(), i.organization_id, i.subscription_id, i.period_index, due.key::uuid, p ->> 'name',
            p ->> 'mode', p -> 'price', i.starts_at, i.ends_at, 0, 0, 0, 0
     FROM jsonb_to_recordset(p_items) AS i (organization_id uuid, subscription_id uuid, period_index integer, tier_id uuid,
-                                           starts_at timestamptz, ends_at timestamptz)
+                                           starts_at timestamptz, ends_at timestamptz, minimums jsonb)
     JOIN tiers_tier t ON t.id = i.tier_id
-    CROSS JOIN jsonb_array_elements(t.metered_prices) p
-    WHERE metering_number(p -> 'price', 'minimum') > 0
-    ORDER BY i.organization_id, p ->> 'meter'
+    CROSS JOIN jsonb_each_text(i.minimums) due
+    JOIN jsonb_array_elements(t.metered_prices) p ON p ->> 'meter' = due.key
     ON CONFLICT DO NOTHING;
     WITH short AS (
-        SELECT c.id, c.organization_id, c.quantity,
-               greatest(metering_round(metering_number(c.price, 'minimum')) - c.amount, 0) AS amount
-        FROM metering_meteredcounter c
-        JOIN jsonb_to_recordset(p_items) AS i (organization_id uuid, subscription_id uuid, period_index integer)
-            ON c.organization_id = i.organization_id AND c.subscription_id = i.subscription_id
-               AND c.period_index = i.period_index
-        WHERE metering_number(c.price, 'minimum') > 0 AND NOT metering_is_closed(c)
-        ORDER BY c.organization_id, c.meter_id
-        FOR NO KEY UPDATE OF c
+        SELECT c.id, c.organization_id, c.quantity, due.value::numeric AS minimum,
+               greatest(due.value::numeric - c.amount, 0) AS amount
+        FROM jsonb_to_recordset(p_items) AS i (organization_id uuid, subscription_id uuid, period_index integer, minimums jsonb)
+        CROSS JOIN jsonb_each_text(i.minimums) due
+        JOIN metering_meteredcounter c ON c.organization_id = i.organization_id AND c.subscription_id = i.subscription_id
+                                       AND c.period_index = i.period_index AND c.meter_id = due.key::uuid
+        WHERE c.minimum IS NULL
     ), noted AS (
         INSERT INTO metering_meteredcharge (
             id, organization_id, counter_id, event_id, cause, quantity, before, amount, owed, entry_id, created_at)
         SELECT farebox_uuid7(), s.organization_id, s.id, NULL, 'minimum', 0, s.quantity, s.amount, s.amount, NULL, p_at
-        FROM short s
+        FROM short s WHERE s.amount > 0
     )
-    UPDATE metering_meteredcounter c SET amount = c.amount + s.amount, owed = c.owed + s.amount
+    UPDATE metering_meteredcounter c SET minimum = s.minimum, amount = c.amount + s.amount, owed = c.owed + s.amount
     FROM short s WHERE c.id = s.id;
     RETURN QUERY
     SELECT i.ord::integer, coalesce((

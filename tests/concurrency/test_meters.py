@@ -118,10 +118,9 @@ def test_parallel_writers_are_charged_the_price_of_what_they_used_together():
 
 @pytest.fixture
 def locks_off():
-    """Neither wallets nor counters are locked, and between reading a counter and writing it some time passes."""
+    """Wallets are not locked, and between reading a counter and writing it some time passes."""
     changes = [
         ("credits_lock(uuid[])", "ORDER BY id FOR NO KEY UPDATE", "ORDER BY id"),
-        ("metering_open_counters(metering_report[])", "FOR NO KEY UPDATE OF c", ""),
         (
             "metering_rate(metering_report[],text[],timestamptz)",
             "IF items <> '{}' THEN",

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from itertools import count
 
 import pytest
 import time_machine
@@ -11,7 +10,7 @@ from accounts.principal import Actor
 from core.errors import InvalidRequest
 from credits.audit import audit_books
 from credits.errors import InsufficientCredits
-from credits.models import CreditAccount, LedgerEntry
+from credits.models import LedgerEntry
 from credits.services import HoldRequest, grant_credits, place_hold, set_overage_limit
 from credits.statements.lines import Range
 from metering.customer_events import CustomerEvent
@@ -20,11 +19,12 @@ from metering.metered.models import MeteredCharge, MeteredCounter
 from metering.metered.terms import checked_metered_prices
 from metering.models import UsageEvent
 from metering.price_models import price_of
-from metering.services import create_meter, ingest_events, record_usage, void_event
+from metering.services import create_meter, ingest_events, record_usage
 from metering.statement_usage import usage_of_statements
 from payments.models import Payment, Purpose
 from tests.builders import NOON, make_record, usd
-from tests.metering.reporting import Reporter, make_reporter
+from tests.metering.metered import GRADUATED, UNITS, VOLUME, amounts, balance, counter, make_metered, take_back, use
+from tests.metering.reporting import Reporter
 from tiers.close.services import close_due
 from tiers.models import Subscription
 from tiers.querysets import terms_for
@@ -32,47 +32,6 @@ from tiers.services import subscribe
 from tiers.services.subscriptions import set_collection
 
 pytestmark = pytest.mark.django_db
-_numbers = count(1)
-UNITS = {
-    "filter": {"conjunction": "and", "clauses": [{"property": "name", "operator": "eq", "value": "unit"}]},
-    "aggregation": {"func": "sum", "property": "n"},
-}
-GRADUATED = {
-    "model": "graduated",
-    "included": "10",
-    "steps": [{"up_to": "10", "unit_amount": "1"}, {"up_to": None, "unit_amount": "0.5"}],
-}
-VOLUME = {"model": "volume", "steps": [{"up_to": "100", "unit_amount": "1"}, {"up_to": None, "unit_amount": "0.5"}]}
-
-
-def make_metered(price=GRADUATED, mode="credits", credit="10", **tier):
-    """An organization on a tier with one metered price."""
-    meter = create_meter(organization_id=None, name=f"Units {next(_numbers)}", at=NOON, **UNITS)
-    prices = checked_metered_prices([{"meter": meter.name, "mode": mode, "price": price}])
-    return make_reporter(credit, metered_prices=prices, **tier)
-
-
-def use(organization, *numbers, at=NOON):
-    events = [CustomerEvent(name="unit", external_customer_id="u", metadata={"n": Decimal(n)}) for n in numbers]
-    return ingest_events(organization_id=organization.pk, events=events, at=at).event_ids
-
-
-def counter(organization):
-    row = MeteredCounter.objects.get(organization=organization)
-    return row.quantity, row.amount, row.charged, row.owed
-
-
-def balance(organization):
-    return CreditAccount.objects.get(pk=organization.pk).balance
-
-
-def amounts(organization):
-    rows = MeteredCharge.objects.filter(organization=organization).order_by("created_at", "id")
-    return [(row.cause, row.quantity, row.amount) for row in rows]
-
-
-def take_back(organization, event, at=NOON):
-    void_event(organization_id=organization.pk, event_id=event, reason="r", actor="t", at=at)
 
 
 def test_an_event_is_charged_what_it_adds_to_the_periods_price():
@@ -281,16 +240,20 @@ def test_an_event_is_explained_by_what_it_changed_and_statements_name_the_meter(
     ]
 
 
-def test_what_a_gateway_call_costs_beyond_the_credit_is_owed():
-    organization = make_metered(credit="3")
-    hold = place_hold(
-        HoldRequest(organization.pk, usd("1"), "k", NOON + timedelta(hours=1), purpose="gateway"), at=NOON
-    )
-    record = make_record(
-        organization, "0.5", source="gateway", name="unit", hold_id=hold.hold_id, metadata={"n": 15}, occurred_at=NOON
-    )
+def call(organization, units, *, source="gateway", charge="0.5"):
+    """A call whose hold of 1 USD is settled to ``charge`` and that adds ``units``; its record and what became of it."""
+    request = HoldRequest(organization.pk, usd("1"), f"k{units}", NOON + timedelta(hours=1), purpose=source)
+    hold = place_hold(request, at=NOON)
+    facts = {"name": "unit", "hold_id": hold.hold_id, "metadata": {"n": units}, "occurred_at": NOON}
+    record = make_record(organization, charge, source=source, **facts)
     record.metered = hits_of(record, terms_for(organization.pk).metered_prices)
     [outcome] = record_usage([record], at=NOON)
+    return record, outcome
+
+
+def test_what_a_gateway_call_costs_beyond_the_credit_is_owed():
+    organization = make_metered(credit="3")
+    record, outcome = call(organization, 15)
     assert (outcome.status, balance(organization)) == ("recorded", Decimal("2.5"))  # 5 do not fit into 2.5
     assert counter(organization) == (15, 5, 0, 5)
     take_back(organization, record.id)

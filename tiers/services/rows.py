@@ -17,6 +17,7 @@ from credits.services import set_overage_limit
 from credits.upkeep import bring_up_to_date
 from outbox.services import publish
 from tiers.errors import OverageOwed, SoldElsewhere, UnknownOption, UnknownTier
+from tiers.metered import close_meters
 from tiers.models import Subscription, SubscriptionStatus, Tier
 from tiers.options import options_of
 from tiers.querysets import forget_terms
@@ -71,6 +72,8 @@ def end(subscription: Subscription, *, at: datetime, reason: str) -> None:
     """Close the row; nothing is waiting for it any more."""
     subscription.status, subscription.ended_at, subscription.end_reason = SubscriptionStatus.ENDED, at, reason
     subscription.save(update_fields=["status", "ended_at", "end_reason"])
+    if at < subscription.period_ends_at:  # else whoever closes the period does
+        close_meters(subscription)
 
 
 _TAKEN_OVER = (
