@@ -203,9 +203,9 @@ BEGIN
 END
 $$;
 
--- Gives back what a step has taken off the price of a counter that charges credits, and answers what credit came back: to the
--- lots that paid the latest charges; what none of them has left to give back comes off what is owed. Both rows are stored,
--- `charged` already without it.
+-- Gives back what a step has taken off the price of a counter that charges credits, and answers what credit came back. What is
+-- owed comes off first; the rest goes to the lots that paid the latest charges. Both rows are stored, `charged` already
+-- without it. What somebody has refunded before is not given back again.
 CREATE FUNCTION metering_give_back(step metering_meteredcharge, p_at timestamptz)
 RETURNS TABLE (given numeric, balance numeric, held numeric, available numeric) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -215,6 +215,12 @@ DECLARE
     rest numeric := -step.amount;
     part numeric;
 BEGIN
+    SELECT least(rest, greatest(c.owed, 0)) INTO part FROM metering_meteredcounter c WHERE c.id = step.counter_id;
+    IF part > 0 THEN
+        UPDATE metering_meteredcounter SET charged = charged + part, owed = owed - part WHERE id = step.counter_id;
+        UPDATE metering_meteredcharge SET owed = -part WHERE id = step.id;
+        rest := rest - part;
+    END IF;
     FOR paid IN
         SELECT m.entry_id, -e.amount - coalesce((SELECT sum(r.amount) FROM credits_ledgerentry r
                                                  WHERE r.account_id = e.account_id AND r.reverses_id = e.id), 0) AS remaining
@@ -236,9 +242,6 @@ BEGIN
         RETURN QUERY SELECT part, posted.balance, posted.held, posted.available;
         rest := rest - part;
     END LOOP;
-    IF rest > 0 THEN
-        UPDATE metering_meteredcounter SET charged = charged + rest, owed = owed - rest WHERE id = step.counter_id;
-    END IF;
 END
 $$;
 

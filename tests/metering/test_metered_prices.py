@@ -11,7 +11,7 @@ from core.errors import InvalidRequest
 from credits.audit import audit_books
 from credits.errors import InsufficientCredits
 from credits.models import LedgerEntry
-from credits.services import HoldRequest, grant_credits, place_hold, set_overage_limit
+from credits.services import HoldRequest, grant_credits, place_hold, refund_charge, set_overage_limit
 from credits.statements.lines import Range
 from metering.customer_events import CustomerEvent
 from metering.metered.hits import hits_of
@@ -258,4 +258,27 @@ def test_what_a_gateway_call_costs_beyond_the_credit_is_owed():
     assert counter(organization) == (15, 5, 0, 5)
     take_back(organization, record.id)
     assert (balance(organization), counter(organization)) == (3, (0, 0, 0, 0))
+    assert audit_books() == []
+
+
+def test_taking_back_what_was_never_paid_gives_no_credit():
+    organization = make_metered(credit="6")
+    [paid] = use(organization, "15")
+    owing, _ = call(organization, 5, charge="1")
+    assert (balance(organization), counter(organization)) == (0, (20, 10, 5, 5))
+    take_back(organization, owing.id)
+    assert (balance(organization), counter(organization)) == (1, (15, 5, 5, 0))  # 1: the call's own charge
+    take_back(organization, paid)
+    assert (balance(organization), counter(organization)) == (6, (0, 0, 0, 0))
+    assert sum(MeteredCharge.objects.values_list("owed", flat=True)) == 0
+    assert audit_books() == []
+
+
+def test_what_was_refunded_by_hand_is_not_given_back_again():
+    organization = make_metered(credit="5")
+    [paid] = use(organization, "15")
+    entry = LedgerEntry.objects.get(account=organization.pk, kind="charge")
+    refund_charge(organization_id=organization.pk, entry_id=entry.pk, reason="goodwill", actor="t", at=NOON)
+    take_back(organization, paid)
+    assert (balance(organization), counter(organization)) == (5, (0, 0, 0, 0))
     assert audit_books() == []
