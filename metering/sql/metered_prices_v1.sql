@@ -85,7 +85,7 @@ RETURNS TABLE (place integer, event_id uuid, actor text, limit_ids uuid[], is_fo
 LANGUAGE sql AS $$
     WITH event AS MATERIALIZED (
         SELECT e.ordinality::integer AS place, e.id, e.organization_id, left(e.actor, 120) AS actor, e.limit_ids,
-               e.source = 'gateway' OR e.hold_id IS NOT NULL AS is_forced, e.corrects_id, e.received_at, e.metered
+               e.source = 'gateway' AND e.hold_id IS NOT NULL AS is_forced, e.corrects_id, e.received_at, e.metered
         FROM unnest(events) WITH ORDINALITY AS e
         WHERE e.metered IS NOT NULL AND (refused = '{}' OR refused[e.ordinality] IS NULL)
     ), period AS (

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 import time_machine
 
@@ -10,7 +11,7 @@ from accounts.principal import Actor
 from core.errors import InvalidRequest
 from credits.audit import audit_books
 from credits.errors import InsufficientCredits
-from credits.models import LedgerEntry
+from credits.models import Hold, LedgerEntry
 from credits.services import HoldRequest, grant_credits, place_hold, refund_charge, set_overage_limit
 from credits.statements.lines import Range
 from metering.customer_events import CustomerEvent
@@ -259,6 +260,27 @@ def test_what_a_gateway_call_costs_beyond_the_credit_is_owed():
     take_back(organization, record.id)
     assert (balance(organization), counter(organization)) == (3, (0, 0, 0, 0))
     assert audit_books() == []
+
+
+def test_a_hold_of_the_callers_own_pays_for_no_more_than_there_is():
+    organization = make_metered(credit="3")
+    record, outcome = call(organization, 15, source="api")
+    assert (outcome.status, balance(organization)) == ("insufficient", 3)
+    assert not UsageEvent.objects.filter(id=record.id).exists() and not MeteredCounter.objects.exists()
+    assert Hold.objects.get(id=record.hold_id).status == "open"
+    [outcome] = record_usage([msgspec.structs.replace(record, metered=())], at=NOON)
+    assert (outcome.status, outcome.charged) == ("recorded", Decimal("0.5"))  # the hold is as good as it was
+    assert audit_books() == []
+
+
+@time_machine.travel(NOON, tick=False)
+def test_correcting_a_call_spends_no_more_than_there_is():
+    organization = make_metered(credit="3")
+    record, _ = call(organization, 12)
+    body = {"reason": "miscounted", "event": {"name": "unit", "cost": "0.5", "metadata": {"n": 100}}}
+    status, answer = Reporter(organization).ask("POST", f"metering/events/{record.id}/correct", body)
+    assert (status, answer["code"]) == (402, "insufficient_credits")
+    assert (balance(organization), counter(organization)) == (Decimal("0.5"), (12, 2, 2, 0))
 
 
 def test_taking_back_what_was_never_paid_gives_no_credit():
