@@ -14,6 +14,7 @@ from metering.customer_news import names_customers, recorded, tell_of_usage
 from metering.ingest.decode import Decoded
 from metering.ingest.pricing import record_of
 from metering.ingest.reporter import Reporter
+from metering.metered.steps import charged_by_meters
 from metering.models import UsageEvent
 from metering.records import UsageOutcome, UsageRecord
 from metering.refusals import refusal_of
@@ -26,7 +27,10 @@ MOST_IN_A_STATEMENT = 2_000
 
 @dataclass(slots=True, frozen=True)
 class Ending:
-    """How one event ended; amounts in USD. ``status``: recorded, duplicate, or refused with an ``error``."""
+    """How one event ended; amounts in USD. ``status``: recorded, duplicate, or refused with an ``error``.
+
+    ``charge`` is what credit paid: cost and markup, and what the tier's meters took.
+    """
 
     status: str
     external_id: str | None
@@ -80,18 +84,14 @@ def record_reports(reports: Sequence[Report]) -> list[list[Ending]]:
         if report.was_tried:
             outcomes |= _recorded_before(entries)
         report.was_tried = True
-    fresh = [
-        record
-        for entries in priced
-        for record in entries
-        if isinstance(record, UsageRecord) and record.id not in outcomes
-    ]
+    records = [record for entries in priced for record in entries if isinstance(record, UsageRecord)]
+    fresh = [record for record in records if record.id not in outcomes]
     at = max(report.at for report in reports)
     for start in range(0, len(fresh), MOST_IN_A_STATEMENT):
         chunk = fresh[start : start + MOST_IN_A_STATEMENT]
         for record, outcome in zip(chunk, _record(chunk, at), strict=True):
-            outcomes[record.id] = _own(record, outcome)
-    firsts = _first_events(outcomes, fresh)
+            outcomes[record.id] = outcome
+    firsts = _first_events(outcomes, records)
     return [[_ending(entry, outcomes, firsts) for entry in entries] for entries in priced]
 
 
@@ -105,13 +105,6 @@ def _record(records: Sequence[UsageRecord], at: datetime) -> list[UsageOutcome]:
         return outcomes
 
 
-def _own(record: UsageRecord, outcome: UsageOutcome) -> UsageOutcome:
-    """A repetition that finds itself was recorded by the first attempt."""
-    if outcome.status == "duplicate" and outcome.event_id == record.id:
-        return UsageOutcome(status="recorded", event_id=record.id)
-    return outcome
-
-
 def _recorded_before(entries: Iterable[Priced]) -> dict[UUID, UsageOutcome]:
     """Events without an id of the caller's that a first attempt has recorded: nothing else would recognise them."""
     unnamed = [record for record in entries if isinstance(record, UsageRecord) and record.external_id is None]
@@ -123,35 +116,45 @@ def _recorded_before(entries: Iterable[Priced]) -> dict[UUID, UsageOutcome]:
         occurred_at__in={record.occurred_at for record in unnamed},
     )
     ids = known.values_list("id", flat=True)
-    return {event_id: UsageOutcome(status="recorded", event_id=event_id) for event_id in ids}
+    return {event_id: UsageOutcome(status="duplicate", event_id=event_id) for event_id in ids}
 
 
-def _first_events(outcomes: dict[UUID, UsageOutcome], records: Sequence[UsageRecord]) -> dict[UUID, UsageEvent]:
-    """What was recorded first under the ids of repeated events."""
+def _first_events(
+    outcomes: dict[UUID, UsageOutcome], records: Sequence[UsageRecord]
+) -> dict[UUID, tuple[UsageEvent, Decimal]]:
+    """What was recorded first under the ids of repeated events, with all that credit paid for it."""
     repeated = [record for record in records if outcomes[record.id].status == "duplicate"]
     if not repeated:
         return {}
-    events = UsageEvent.objects.filter(
-        organization_id__in={record.organization_id for record in repeated},
-        id__in=[outcomes[record.id].event_id for record in repeated],
-    )
-    return {event.id: event for event in events.only("id", "provider_cost", "markup", "charge", "cost_source")}
+    organizations = {record.organization_id for record in repeated}
+    ids = [outcomes[record.id].event_id for record in repeated]
+    events = UsageEvent.objects.filter(organization_id__in=organizations, id__in=ids)
+    metered = charged_by_meters(organizations, ids) if any(record.metered for record in repeated) else {}
+    return {
+        event.id: (event, event.charge + metered.get(event.id, ZERO))
+        for event in events.only("id", "provider_cost", "markup", "charge", "cost_source")
+    }
 
 
-def _ending(entry: Priced, outcomes: dict[UUID, UsageOutcome], firsts: dict[UUID, UsageEvent]) -> Ending:
+def _ending(
+    entry: Priced, outcomes: dict[UUID, UsageOutcome], firsts: dict[UUID, tuple[UsageEvent, Decimal]]
+) -> Ending:
     if isinstance(entry, DomainError):
         return Ending("refused", None, error=entry)
     outcome = outcomes[entry.id]
     if not outcome.is_known:
         return Ending("refused", entry.external_id, error=refusal_of(entry, outcome))
-    event = entry if outcome.status == "recorded" else firsts[outcome.event_id]
+    event: UsageRecord | UsageEvent = entry
+    charge = outcome.charged
+    if outcome.status == "duplicate":
+        event, charge = firsts[outcome.event_id]
     return Ending(
-        outcome.status,
+        "recorded" if outcome.event_id == entry.id else outcome.status,  # a repetition may find itself
         entry.external_id,
         event_id=outcome.event_id,
         cost=event.provider_cost,
         markup=event.markup,
-        charge=event.charge,
+        charge=charge,
         cost_source=event.cost_source,
         available=outcome.available,
         settled=entry.hold_id is not None,

@@ -23,6 +23,7 @@ _NOTES = {
     "customer_id": "Which of your own customers used it, by Farebox's id of the customer.",
     "external_customer_id": "The same by your own id; give one of the two.",
     "parent_id": "The event that this one is part of: our id of it, or its `external_id`.",
+    "charge": "What credit paid, USD: cost and markup, and what the meters of your tier took.",
     "available": "What the wallet can still spend, USD; null when it was not touched.",
 }
 _MONEY = {"type": "string", "format": "decimal"}

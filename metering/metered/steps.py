@@ -1,8 +1,11 @@
 """What an event changed on the meters of its tier, computed again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
+
+from django.db.models import F, Sum
 
 from core.money import EXACT, ZERO, quantize, to_wire
 from metering.metered.models import MeteredCharge
@@ -25,6 +28,12 @@ def steps_of(organization_id: UUID, event_id: UUID) -> list[Step]:
     """The steps of an event, oldest first; none where its tier has no price for it."""
     rows = MeteredCharge.objects.filter(organization_id=organization_id, event_id=event_id).select_related("counter")
     return [_step(row) for row in rows.order_by("created_at", "id")]
+
+
+def charged_by_meters(organization_ids: Collection[UUID], event_ids: Collection[UUID]) -> dict[UUID, Decimal]:
+    """What the meters took from credit for each event when it was recorded, USD."""
+    rows = MeteredCharge.objects.filter(organization__in=organization_ids, event_id__in=event_ids, cause="use")
+    return dict(rows.values_list("event_id").annotate(charged=Sum(F("amount") - F("owed"))))
 
 
 def _step(row: MeteredCharge) -> Step:

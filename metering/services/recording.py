@@ -45,17 +45,18 @@ def usage_outcomes(events: Sequence[UsageRecord], *, rows: Sequence[Row]) -> lis
     for row in rows:
         place, status, event_id, entry_id, charged, balance, held, available, excess = row
         before = outcomes[place - 1]
-        if before.available is not None and status == before.status == "recorded":  # what it added to a meter
-            entry_id, charged = before.entry_id, before.charged + (charged or ZERO)
+        charged = charged or ZERO
+        if status == "recorded":  # one row for the event's own charge, one for each meter that it adds to
+            entry_id, charged = entry_id or before.entry_id, before.charged + charged
         outcomes[place - 1] = UsageOutcome(
             status=status,
             event_id=event_id,
             entry_id=entry_id,
-            charged=charged or ZERO,
+            charged=charged,
             balance=balance,
             held=held,
             available=available,
-            excess=excess or ZERO,
+            excess=max(excess or ZERO, before.excess),
         )
     return outcomes
 

@@ -198,7 +198,10 @@ BEGIN
     FROM unnest(counters) s WHERE t.id = s.id;
     FOR n IN SELECT o FROM generate_subscripts(steps, 1) o
              WHERE steps[o].amount < 0 AND counters[owners[o]].mode = 'credits' LOOP
-        PERFORM metering_give_back(steps[n], p_at);
+        FOR paid IN SELECT * FROM metering_give_back(steps[n], p_at) LOOP
+            RETURN QUERY SELECT places[n], steps[n].event_id, 'recorded', NULL::uuid, -paid.given, paid.balance, paid.held,
+                                paid.available, 0::numeric;
+        END LOOP;
     END LOOP;
 END
 $$;

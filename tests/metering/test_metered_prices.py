@@ -304,3 +304,22 @@ def test_what_was_refunded_by_hand_is_not_given_back_again():
     take_back(organization, paid)
     assert (balance(organization), counter(organization)) == (5, (0, 0, 0, 0))
     assert audit_books() == []
+
+
+@time_machine.travel(NOON, tick=False)
+def test_the_answer_says_all_that_credit_paid():
+    organization = make_metered(VOLUME, credit="300")
+    reporter = Reporter(organization)
+    sent = [
+        {"name": "unit", "external_id": f"e{number}", "cost": "1", "metadata": {"n": number}} for number in (100, 1, 0)
+    ]
+    first, second = (reporter.track(one) for one in sent[:2])
+    assert (first[0], first[1]["cost"], first[1]["markup"]) == (201, "1", "0.1")
+    assert (first[1]["charge"], first[1]["available"]) == ("101.1", "198.9")
+    assert (second[1]["charge"], second[1]["available"]) == ("-48.4", "247.3")  # 1.1, and 49.5 of the first given back
+    again = reporter.track(sent[0])
+    assert (again[0], again[1]["charge"]) == (200, "101.1")
+    status, answer = reporter.track_batch(sent)
+    assert [one["charge"] for one in answer["results"]] == ["101.1", "-48.4", "1.1"]
+    assert (status, answer["charge"], answer["available"]) == (200, "1.1", "246.2")
+    assert balance(organization) == Decimal("246.2")
