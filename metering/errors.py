@@ -68,6 +68,14 @@ class ByokNotIncluded(DomainError):
     title = "Your plan does not include using your own provider key."
 
 
+class NegativeUsage(DomainError):
+    """A meter that is charged for would count backwards."""
+
+    code = "negative_usage"
+    status = 422
+    title = "What is charged for is reported from zero up. Void or correct the event that was wrong."
+
+
 class NoSuchModel(DomainError):
     """No model of that name has a price: an unknown price is never free."""
 

@@ -11,7 +11,7 @@ from metering.ingest.decode import EVENT_FIELDS, malformed, problem_of_message
 from metering.ingest.pricing import record_of
 from metering.ingest.reporter import Reporter
 from metering.ingest.shapes import TrackedEvent
-from metering.metered.hits import hits_of
+from metering.metered.hits import checked_hits
 from metering.models import UsageEvent
 from metering.records import UsageRecord, hash_of
 from tiers.querysets import metered_prices_at, terms_for
@@ -52,7 +52,7 @@ def replacement_of(event: UsageEvent, asked: CorrectionRequest, reporter: Report
     content = hash_of(asked.event)
     asked.event.occurred_at = asked.event.occurred_at or event.occurred_at
     record = record_of(asked.event, reporter, terms_for(reporter.organization_id), at=at)
-    record.metered = hits_of(record, metered_prices_at(reporter.organization_id, event.received_at))
+    record.metered = checked_hits(record, metered_prices_at(reporter.organization_id, event.received_at))
     record.content_hash = content
     record.source = event.source
     record.api_key_id = event.api_key_id

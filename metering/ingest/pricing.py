@@ -1,6 +1,5 @@
 """What a reported event costs: the caller's own figure or the price list's, plus the tier's markup."""
 
-from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -15,14 +14,13 @@ from core.money import ZERO, quantize
 from core.ttlcache import TtlCache
 from metering.derivation import derive
 from metering.errors import AmountTooLarge, ByokNotIncluded, UnknownModel, UnpricedUsage
-from metering.ingest.checks import MOST_QUANTITY, MOST_USD
+from metering.ingest.checks import MOST_USD
 from metering.ingest.reporter import Reporter
 from metering.ingest.shapes import TrackedEvent
-from metering.metered.hits import hits_of
+from metering.metered.hits import checked_hits
 from metering.price_book import BookPrice, card_for
-from metering.price_models import running_price
 from metering.rating import Charge, TokenUsage, apply_markup, rate
-from metering.records import Hit, UsageRecord, hash_of
+from metering.records import UsageRecord, hash_of
 from tiers.terms import TierTerms
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
@@ -33,7 +31,7 @@ def record_of(event: TrackedEvent, reporter: Reporter, terms: TierTerms, *, at: 
     """The event with its charge, ready to be recorded.
 
     Raises UnknownModel (quantities that no price list covers and no ``cost``), UnpricedUsage, UnpriceableCall,
-    AmountTooLarge, ByokNotIncluded, InvalidRequest (a member of somebody else's).
+    AmountTooLarge, NegativeUsage, ByokNotIncluded, InvalidRequest (a member of somebody else's).
     """
     record = _plain_record(event, reporter, at)
     record.tier_slug = terms.slug
@@ -49,8 +47,7 @@ def record_of(event: TrackedEvent, reporter: Reporter, terms: TierTerms, *, at: 
     elif _has_quantities(event) and not event.is_byok:
         raise UnknownModel(_how_to_price(event), model=event.model)
     if terms.metered_prices:
-        record.metered = hits_of(record, terms.metered_prices)
-        _refuse_unreal(record.metered, terms.metered_prices)
+        record.metered = checked_hits(record, terms.metered_prices)
     return record
 
 
@@ -90,17 +87,6 @@ def _plain_record(event: TrackedEvent, reporter: Reporter, at: datetime) -> Usag
         external_customer_id=event.external_customer_id,
         parent_id=event.parent_id,
     )
-
-
-def _refuse_unreal(hits: Iterable[Hit], metered_prices: Iterable[Mapping[str, Any]]) -> None:
-    """Raise AmountTooLarge for what a counter could not hold: in the database it would fail a whole batch."""
-    prices = {each["meter"]: each["price"] for each in metered_prices}
-    for hit in hits:
-        if abs(hit.value) >= MOST_QUANTITY:
-            raise AmountTooLarge(quantity=hit.value, limit=MOST_QUANTITY)
-        cost = running_price(hit.value, prices[str(hit.meter)])
-        if cost >= MOST_USD:
-            raise AmountTooLarge(charge=cost, limit=MOST_USD)
 
 
 def _quantity(event: TrackedEvent) -> Decimal:

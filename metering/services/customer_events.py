@@ -11,7 +11,7 @@ from core.errors import InvalidRequest
 from metering.customer_events import CustomerEvent, IngestResult, usage_of
 from metering.customer_news import tell_of_usage
 from metering.ingest.checks import RESERVED_IDS
-from metering.metered.hits import hits_of
+from metering.metered.hits import checked_hits
 from metering.records import UsageRecord
 from metering.refusals import refuse
 from metering.services.recording import record_usage
@@ -35,7 +35,7 @@ def ingest_events(*, organization_id: UUID, events: Sequence[CustomerEvent], at:
     records = [usage_of(event, organization_id, at=at) for event in events]
     if prices := _metered_prices(organization_id):
         for record in records:
-            record.metered = hits_of(record, prices)
+            record.metered = checked_hits(record, prices)
     for place, record in enumerate(records):
         _refuse_nul(place, record)
     result = IngestResult(inserted=0, duplicates=0, event_ids=[])

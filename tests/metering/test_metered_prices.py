@@ -15,6 +15,7 @@ from credits.models import Hold, LedgerEntry
 from credits.services import HoldRequest, grant_credits, place_hold, refund_charge, set_overage_limit
 from credits.statements.lines import Range
 from metering.customer_events import CustomerEvent
+from metering.errors import NegativeUsage
 from metering.metered.hits import hits_of
 from metering.metered.models import MeteredCharge, MeteredCounter
 from metering.metered.terms import checked_metered_prices
@@ -104,7 +105,7 @@ def test_what_no_counter_can_hold_is_refused_alone(number):
 
 @time_machine.travel(NOON, tick=False)
 def test_steps_are_told_to_the_last_digit():
-    organization = make_metered({"model": "per_unit", "unit_amount": "1"}, mode="priced")
+    organization = make_metered({"model": "per_unit", "unit_amount": "0.00001"}, mode="priced")
     [event] = use(organization, "12345678901.123456789012345678")
     [step] = Reporter(organization).ask("GET", f"metering/events/{event}/explain")[1]["metered"]
     assert step["sum"].startswith("0 → 12345678901.123456789012345678 in")
@@ -323,3 +324,14 @@ def test_the_answer_says_all_that_credit_paid():
     assert [one["charge"] for one in answer["results"]] == ["101.1", "-48.4", "1.1"]
     assert (status, answer["charge"], answer["available"]) == (200, "1.1", "246.2")
     assert balance(organization) == Decimal("246.2")
+
+
+@time_machine.travel(NOON, tick=False)
+def test_what_is_charged_for_never_counts_backwards():
+    organization = make_metered(credit="20")
+    status, answer = Reporter(organization).track_batch([{"name": "unit", "metadata": {"n": n}} for n in (15, -5, 1)])
+    assert (status, [one["status"] for one in answer["results"]]) == (207, ["recorded", "refused", "recorded"])
+    assert answer["results"][1]["error"]["code"] == "negative_usage"
+    with pytest.raises(NegativeUsage):
+        use(organization, "1", "-0.5")
+    assert (balance(organization), counter(organization)) == (14, (16, 6, 6, 0))
