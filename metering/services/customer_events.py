@@ -18,7 +18,6 @@ from metering.services.recording import record_usage
 from tiers.errors import NoTier
 from tiers.querysets import terms_for
 
-MOST_IN_A_STATEMENT = 2_000
 _NUL = b"\\u0000"
 
 
@@ -27,8 +26,9 @@ def ingest_events(*, organization_id: UUID, events: Sequence[CustomerEvent], at:
     """Record events of the organization's customers, received at ``at``: all or none.
 
     An ``external_id`` that the organization has used before, also earlier in ``events``, makes the event a duplicate,
-    whatever it says; the first one stays. Raises InvalidRequest for text that cannot be kept and for ids that are
-    Farebox's own, and what the ledger refuses where the organization's tier charges for such events.
+    whatever it says; the first one stays. One statement records them: of two requests with the same ids one waits for
+    the other. Raises InvalidRequest for text that cannot be kept and for ids that are Farebox's own, and where the
+    organization's tier charges for such events AmountTooLarge, NegativeUsage and what the ledger refuses.
     """
     for place, event in enumerate(events):
         _refuse_reserved(place, event)
@@ -38,9 +38,7 @@ def ingest_events(*, organization_id: UUID, events: Sequence[CustomerEvent], at:
             record.metered = checked_hits(record, prices)
     for place, record in enumerate(records):
         _refuse_nul(place, record)
-    result = IngestResult(inserted=0, duplicates=0, event_ids=[])
-    for start in range(0, len(records), MOST_IN_A_STATEMENT):
-        _record(records[start : start + MOST_IN_A_STATEMENT], at, result)
+    result = _record(records, at)
     if result.inserted:
         # Whoever reports the same customers' use waits for the commit alone.
         tell_of_usage(records, at=at)
@@ -69,7 +67,8 @@ def _metered_prices(organization_id: UUID) -> tuple[Mapping[str, Any], ...]:
         return ()
 
 
-def _record(records: Sequence[UsageRecord], at: datetime, result: IngestResult) -> None:
+def _record(records: Sequence[UsageRecord], at: datetime) -> IngestResult:
+    result = IngestResult(inserted=0, duplicates=0, event_ids=[])
     for record, outcome in zip(records, record_usage(records, at=at), strict=True):
         if outcome.status == "recorded":
             result.inserted += 1
@@ -78,6 +77,7 @@ def _record(records: Sequence[UsageRecord], at: datetime, result: IngestResult) 
         else:
             refuse(record, outcome)
         result.event_ids.append(outcome.event_id)
+    return result
 
 
 def _refuse_reserved(place: int, event: CustomerEvent) -> None:

@@ -145,3 +145,15 @@ def test_control_without_the_locks_parallel_writers_lose_usage(locks_off):
     event = CustomerEvent(name="e", metadata={"n": 1})
     run_parallel([lambda: ingest_events(organization_id=organization.pk, events=[event], at=NOON) for _ in range(8)])
     assert MeteredCounter.objects.get(organization=organization).quantity < 8
+
+
+def test_two_long_requests_with_the_same_ids_in_another_order_never_wait_in_a_circle():
+    organization = make_organization()
+
+    def report(first, second):
+        ids = [*(f"{first}{n}" for n in range(2_000)), f"{second}0"]
+        events = [CustomerEvent(name="e", external_id=each, external_customer_id="u") for each in ids]
+        return ingest_events(organization_id=organization.pk, events=events, at=NOON).inserted
+
+    inserted = run_parallel([lambda: report("a", "b"), lambda: report("b", "a")])
+    assert sum(inserted) == 4_000
