@@ -9,7 +9,7 @@ _UNDO = "DROP TRIGGER usage_told ON metering_usageevent; DROP FUNCTION metering_
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("metering", "0010_one_event_the_short_way"),
+        ("metering", "0009_metered_prices"),
         ("outbox", "0004_webhooks"),
     ]
 

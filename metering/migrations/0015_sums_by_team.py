@@ -43,14 +43,13 @@ _KEYS = [
 _INSTALLED = [
     *(
         run_sql_file("metering", "teams_v1", undo="").sql,
-        run_sql_file("metering", "rollups_v3", undo="").sql,
+        run_sql_file("metering", "rollups_v2", undo="").sql,
     ),
 ]
 _TAKEN_BACK = [
-    functions_as_in("metering", "rollups_v2", ["metering_count_one", "metering_roll_up"]),
-    functions_as_in("metering", "rollups_v1", ["metering_roll_up_tags"]),
+    functions_as_in("metering", "rollups_v1", ["metering_roll_up", "metering_roll_up_tags"]),
     functions_as_in("metering", "record_usage_v2", ["metering_store"]),
-    "DROP FUNCTION metering_with_teams, metering_with_stored_teams, metering_complete_tags",
+    "DROP FUNCTION metering_count_one, metering_with_teams, metering_with_stored_teams, metering_complete_tags",
 ]
 
 
