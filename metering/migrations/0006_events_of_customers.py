@@ -1,7 +1,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from core.sqlfiles import functions_as_in, run_sql_file
+from core.sqlfiles import run_sql_file
 
 _ADD = """
 ALTER TYPE metering_report ADD ATTRIBUTE customer_id uuid, ADD ATTRIBUTE external_customer_id text,
@@ -44,10 +44,5 @@ class Migration(migrations.Migration):
         migrations.RunSQL(_ADD, _DROP),
         run_sql_file(
             "metering", "customers_v1", undo="DROP FUNCTION metering_cut_off, metering_enter, metering_cutoff_key"
-        ),
-        run_sql_file(
-            "metering",
-            "record_usage_v2",
-            undo=functions_as_in("metering", "record_usage_v1", ["record_usage", "metering_store"]),
         ),
     ]

@@ -6,19 +6,13 @@ from django.db.models import F, Q
 
 import core.ids
 import core.money
-from core.sqlfiles import functions_as_in, run_sql_file
+from core.sqlfiles import run_sql_file
 
 _UNDO_PRICES = """
 DROP FUNCTION metering_charge_all, metering_close_periods, metering_unrate, metering_give_back, metering_rate,
     metering_open_counters, metering_hits, metering_period_of, metering_amount, metering_running_price, metering_number,
     metering_round;
 """
-_UNDO_RECORDING = "\n".join(
-    [
-        functions_as_in("metering", "record_usage_v2", ["record_usage"]),
-        functions_as_in("metering", "record_usage_v1", ["void_usage"]),
-    ]
-)
 
 
 def _organization() -> models.ForeignKey:
@@ -114,5 +108,4 @@ class Migration(migrations.Migration):
             "ALTER TYPE metering_report DROP ATTRIBUTE metered",
         ),
         run_sql_file("metering", "metered_prices_v1", undo=_UNDO_PRICES),
-        run_sql_file("metering", "record_usage_v3", undo=_UNDO_RECORDING),
     ]

@@ -89,7 +89,7 @@ class Migration(migrations.Migration):
         run_sql_file("metering", "budgets_v1", undo=_UNDO),
         run_sql_file(
             "metering",
-            "record_usage_v4",
-            undo=functions_as_in("metering", "record_usage_v3", ["record_usage", "void_usage"]),
+            "record_usage_v2",
+            undo=functions_as_in("metering", "record_usage_v1", ["record_usage", "void_usage"]),
         ),
     ]

@@ -1,8 +1,11 @@
--- The second record_usage: events of an organization's customers are stored with them, and counted in the period in which
--- they are received (customers_v1.sql); what replaces another event was received with it. Otherwise as before; see
--- record_usage_v1.sql.
+-- The second record_usage: events of an organization's customers are counted in the period in which they are received
+-- (customers_v1.sql); what events add to the meters of a tier with metered prices is charged with them
+-- (metered_prices_v1.sql), `metered` lists it by meter; what they cost, their own provider's bill included, is counted by the
+-- budgets that they are in the scope of (budgets_v1.sql). Otherwise as before; see record_usage_v1.sql. How events are stored:
+-- teams_v1.sql.
 --
--- Locks: the organization's cutoff (shared), external ids (sorted), accounts (sorted), sums (sorted).
+-- Locks: the organization's cutoff (shared), external ids (sorted), accounts (sorted), sums (sorted). Counters of meters and
+-- windows of budgets are written under their account's lock.
 
 CREATE OR REPLACE FUNCTION record_usage(p_events jsonb, p_at timestamptz)
 RETURNS TABLE (ord integer, status text, event_id uuid, entry_id uuid, charged numeric, balance numeric, held numeric,
@@ -21,6 +24,9 @@ DECLARE
     named bigint;
     costly boolean;
     of_customers boolean;
+    metered boolean;
+    unpaid boolean;  -- some cost the customer's own provider alone, or replace what may have: budgets count them too
+    replaced metering_usageevent[];
     all_moved boolean;
     known record;
     n integer;
@@ -31,8 +37,10 @@ BEGIN
         "quantity": 0, "provider_cost": 0, "markup": 0, "charge": 0, "byok_cost": 0, "status": "ok",
         "tags": {}, "metadata": {}, "derivation": {}, "actor": "", "limit_ids": []}');
     SELECT array_agg(e), count(e.external_id), bool_or(e.charge > 0 OR e.hold_id IS NOT NULL),
-           bool_or(e.external_customer_id IS NOT NULL OR e.customer_id IS NOT NULL)
-    INTO events, named, costly, of_customers
+           bool_or(e.external_customer_id IS NOT NULL OR e.customer_id IS NOT NULL),
+           bool_or(e.metered IS NOT NULL OR e.corrects_id IS NOT NULL),
+           bool_or(e.charge = 0 AND e.hold_id IS NULL AND (e.byok_cost > 0 OR e.corrects_id IS NOT NULL))
+    INTO events, named, costly, of_customers, metered, unpaid
     FROM jsonb_populate_recordset(defaults, p_events) e;
 
     IF of_customers THEN
@@ -45,9 +53,17 @@ BEGIN
         END LOOP;
     END IF;
 
-    IF costly THEN
-        SELECT array_agg(m), bool_and(m.status = 'recorded') INTO answers, all_moved
-        FROM metering_move_money(events, refused, seed, p_at) m;
+    IF unpaid THEN
+        PERFORM credits_lock(ARRAY(SELECT DISTINCT e.organization_id FROM unnest(events) e));
+    END IF;
+    IF costly OR metered THEN
+        IF metered THEN
+            SELECT array_agg(m), bool_and(m.status = 'recorded') INTO answers, all_moved
+            FROM metering_charge_all(events, refused, seed, p_at) m;
+        ELSE
+            SELECT array_agg(m), bool_and(m.status = 'recorded') INTO answers, all_moved
+            FROM metering_move_money(events, refused, seed, p_at) m;
+        END IF;
         IF NOT all_moved THEN
             FOR known IN SELECT m.place, m.event_id, m.status FROM unnest(answers) m WHERE m.status <> 'recorded' LOOP
                 refused[known.place] := known.status;
@@ -78,28 +94,27 @@ BEGIN
     END IF;
     IF accepted <> '{}' THEN
         PERFORM metering_store(events, refused, seed, p_at);
-        PERFORM metering_roll_up(accepted, metering_void_replaced(accepted, p_at), -1);
+        replaced := metering_void_replaced(accepted, p_at);
+        PERFORM metering_roll_up(accepted, replaced, -1);
+        PERFORM metering_count_budgets(accepted, replaced, p_at);
     END IF;
 END
 $$;
 
--- Stores the events that are not refused. The entry of a charge has the id that its place gives it.
-CREATE OR REPLACE FUNCTION metering_store(events metering_report[], refused text[], seed text, p_at timestamptz) RETURNS void
+-- Takes one event out of the sums, out of what its tier's meters have charged and out of budgets, for good. False when it does
+-- not exist or is void already.
+CREATE OR REPLACE FUNCTION void_usage(p_organization uuid, p_event uuid, p_at timestamptz) RETURNS boolean
 LANGUAGE plpgsql AS $$
+DECLARE
+    voided metering_usageevent[];
 BEGIN
-    INSERT INTO metering_usageevent (
-        id, organization_id, occurred_at, received_at, kind, name, source, external_id, member_id, api_key_id, model, provider,
-        prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, quantity, provider_cost, markup,
-        charge, byok_cost, is_free, is_byok, cost_source, price_id, tier_slug, generation_id, hold_id, status, latency_ms,
-        tags, metadata, derivation, corrects_id, entry_id, customer_id,
-        external_customer_id, parent_id)
-    SELECT e.id, e.organization_id, e.occurred_at, coalesce(e.received_at, p_at), e.kind, e.name, e.source, e.external_id, e.member_id,
-           e.api_key_id, e.model, e.provider, e.prompt_tokens, e.completion_tokens, e.cached_tokens, e.cache_write_tokens,
-           e.reasoning_tokens, e.quantity, e.provider_cost, e.markup, e.charge, e.byok_cost, e.is_free, e.is_byok,
-           e.cost_source, e.price_id, e.tier_slug, e.generation_id, e.hold_id, e.status, e.latency_ms, e.tags, e.metadata,
-           e.derivation, e.corrects_id, CASE WHEN e.charge > 0 THEN farebox_uuid7_of(seed, e.ordinality::integer) END,
-           e.customer_id, e.external_customer_id, e.parent_id
-    FROM unnest(events) WITH ORDINALITY AS e
-    WHERE refused = '{}' OR refused[e.ordinality] IS NULL;
+    PERFORM credits_lock(ARRAY[p_organization]);
+    voided := metering_void(ARRAY[p_organization], ARRAY[p_event], p_at);
+    IF voided <> '{}' THEN
+        PERFORM metering_unrate(ARRAY[p_organization], ARRAY[p_event], p_at);
+        PERFORM metering_roll_up('{}', voided, -1);
+        PERFORM metering_count_budgets('{}', voided, p_at);
+    END IF;
+    RETURN voided <> '{}';
 END
 $$;
