@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.db.models import BooleanField, CharField, Count, Max, Min, Q, QuerySet, Value
+from django.db.models import BooleanField, CharField, Count, F, Max, Min, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
 from msgspec import Meta
 
-from billing.models import Customer, SystemEvent
+from billing.models import Customer, EventLabel, SystemEvent
 from billing_api.calls import Call
 from billing_api.endpoints import PageOf, endpoint
 from billing_api.errors import Problem, RequestInvalid, ResourceNotFound, invalid
@@ -30,7 +31,7 @@ Source = Literal["user", "system"]
 _TABLE = UsageEvent._meta.db_table
 _DEEPEST = 10
 _LONGEST_FILTER = 20_000
-_NAMES_SORTED_BY = {name: name for name in ("name", "occurrences", "first_seen", "last_seen")}
+_NAMES_SORTED_BY = {name: name for name in ("name", "label", "occurrences", "first_seen", "last_seen")}
 _EXAMPLE = {
     "events": [
         {
@@ -62,6 +63,7 @@ class EventQuery(PageQuery, kw_only=True):
 class EventNameQuery(PageQuery, kw_only=True):
     """Which events' names."""
 
+    name: list[str] = []
     customer_id: list[UUID] = []
     external_customer_id: list[str] = []
     source: list[Source] = []
@@ -168,16 +170,23 @@ def list_event_names(call: Call, query: EventNameQuery) -> Page:
         organization_id=query.organization_id,
         customer_id=query.customer_id,
         external_customer_id=query.external_customer_id,
+        name=query.name,
         query=query.query,
         metadata=query.metadata,
     )
     rows = _usage(call, wanted).exclude(name="")
     if "user" not in (query.source or ["user"]):
         rows = rows.none()
+    own = EventLabel.objects.filter(organization_id=call.organization_id, name=OuterRef("name")).values("label")
     names = (
         rows.order_by()
         .values("name")
-        .annotate(occurrences=Count("id"), first_seen=Min("occurred_at"), last_seen=Max("occurred_at"))
+        .annotate(
+            occurrences=Count("id"),
+            first_seen=Min("occurred_at"),
+            last_seen=Max("occurred_at"),
+            label=Coalesce(Subquery(own), F("name")),
+        )
     )
     order = [f"-{each[1:]}" if each.startswith("-") else each for each in query.sorting] or ["-last_seen"]
     if unknown := [place for place, each in enumerate(order) if each.lstrip("-") not in _NAMES_SORTED_BY]:
@@ -185,7 +194,7 @@ def list_event_names(call: Call, query: EventNameQuery) -> Page:
     return paginated(
         names.order_by(*order, "name"),
         query,
-        lambda found: [EventName(source="user", label=row["name"], **row) for row in found],
+        lambda found: [EventName(source="user", **row) for row in found],
     )
 
 

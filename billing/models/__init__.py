@@ -14,7 +14,7 @@ from billing.models.catalogue import (
     ProductPrice,
 )
 from billing.models.credits import BenefitGrant, CreditKind, CustomerMeter, MeterCredit
-from billing.models.customers import BalanceConvention, Customer, MerchantSettings, StateNotice, SystemEvent
+from billing.models.customers import BalanceConvention, Customer, EventLabel, MerchantSettings, StateNotice, SystemEvent
 from billing.models.payments import Charge, ChargeStatus
 from billing.models.refunds import Refund, RefundReason, RefundStatus
 from billing.models.sales import (
@@ -43,6 +43,7 @@ __all__ = [
     "Customer",
     "CustomerMeter",
     "CustomerSubscription",
+    "EventLabel",
     "Interval",
     "MerchantSettings",
     "MeterCredit",

@@ -1,5 +1,7 @@
 """Whom a merchant sells to, and what is told about them."""
 
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -112,3 +114,26 @@ class SystemEvent(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EventLabel(models.Model):
+    """What a merchant calls events of one name where he reads them; without a row they are called by their name."""
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
+    name = models.CharField(max_length=128)
+    label = models.CharField(max_length=128)
+    selector = models.CharField(max_length=200, blank=True)  # of the metadata's value that is an event's own label
+    modified_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["organization", "name"], name="event_label_once")]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def of(self, metadata: dict[str, Any]) -> str:
+        """The label of an event: what the selector finds in its metadata, if that is text or a number."""
+        value: Any = metadata
+        for step in self.selector.removeprefix("metadata.").split("."):
+            value = value.get(step) if isinstance(value, dict) else None
+        return self.label if value is None or isinstance(value, bool | dict | list) else str(value)

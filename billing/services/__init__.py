@@ -10,6 +10,7 @@ from billing.services.changing import (
 from billing.services.charging import charge_due
 from billing.services.checkouts import confirm_checkout, expire_checkouts, open_checkout, update_checkout
 from billing.services.customers import create_customer, delete_customer, update_customer
+from billing.services.labels import label_events
 from billing.services.products import PriceTerms, attach_benefits, create_product, update_product
 from billing.services.refunds import refund_due, refund_order
 from billing.services.renewal import renew_before_reading, renew_customer, renew_due
@@ -30,6 +31,7 @@ __all__ = [
     "delete_benefit",
     "delete_customer",
     "expire_checkouts",
+    "label_events",
     "move_period_end",
     "note_usage",
     "open_checkout",

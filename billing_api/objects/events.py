@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Count, Q
 
 from billing.models import Customer as CustomerRow
+from billing.models import EventLabel
 from billing_api.event_shapes import Event
 from billing_api.objects.customers import customer_object
 from billing_api.wire import uuid_of
@@ -26,7 +27,14 @@ def event_objects(organization_id: UUID, rows: Sequence[Row]) -> list[Event]:
     people = _Customers(organization_id, rows)
     parents = _parents(organization_id, rows)
     children = _children(organization_id, rows)
-    return [_event(organization_id, row, people.of(row), parents, children) for row in rows]
+    labels = labels_of(organization_id, {row["name"] for row in rows})
+    return [_event(organization_id, row, people.of(row), parents, children, labels) for row in rows]
+
+
+def labels_of(organization_id: UUID, names: Iterable[str]) -> dict[str, EventLabel]:
+    """What the merchant calls events of these names, where he has said so."""
+    found = EventLabel.objects.filter(organization_id=organization_id, name__in=set(names))
+    return {each.name: each for each in found}
 
 
 def _event(
@@ -35,7 +43,9 @@ def _event(
     customer: CustomerRow | None,
     parents: Mapping[str, UUID],
     children: Mapping[str, int],
+    labels: Mapping[str, EventLabel],
 ) -> Event:
+    label = labels.get(row["name"])
     external_id = row["external_customer_id"] or (customer.external_id if customer else None)
     return Event(
         id=row["id"],
@@ -46,7 +56,7 @@ def _event(
         external_customer_id=external_id,
         child_count=sum(children.get(key, 0) for key in _keys(row)),
         parent_id=parents.get(row["parent_id"] or ""),
-        label=row["name"] or row["kind"],
+        label=label.of(row["metadata"]) if label else row["name"] or row["kind"],
         name=row["name"] or row["kind"],
         source="system" if row["source"] == "system" else "user",
         metadata=_noted_metadata(row) if row["source"] == "system" else _shown_metadata(row["metadata"]),

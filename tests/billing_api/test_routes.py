@@ -35,7 +35,7 @@ def sold(wire):
     made(wire, "subscriptions/", {"product_id": product["id"], "customer_id": customer["id"]})
     checkout = made(wire, "checkouts/", {"products": [product["id"]], "customer_id": customer["id"]})
     wire.post("events/ingest", {"events": [{"name": "llm-usage", "external_customer_id": "ada"}]})
-    lists = ("events", "orders", "subscriptions", "customer-meters", "organization-access-tokens")
+    lists = ("events", "event-types", "orders", "subscriptions", "customer-meters", "organization-access-tokens")
     ids = {name: wire.get(f"{name}/").json()["items"][0]["id"] for name in lists}
     known = {"meters": meter, "products": product, "benefits": benefit, "customers": customer, "checkouts": checkout}
     return {**ids, **{name: each["id"] for name, each in known.items()}, "secret": checkout["client_secret"]}
@@ -139,10 +139,30 @@ def test_orders_are_refunded(wire, sold):
     assert wire.get(f"refunds/?customer_id={order['id']}").json()["items"] == []
 
 
-def test_names_of_events_are_types(wire, sold):
+def test_names_of_events_are_types_that_the_merchant_labels(wire, sold):
     [found] = wire.get("event-types/?query=llm").json()["items"]
-    assert (found["name"], found["occurrences"], found["source"]) == ("llm-usage", 1, "user")
-    assert wire.get("event-types/").json()["items"][0]["id"] == found["id"]
+    assert (found["name"], found["label"], found["occurrences"]) == ("llm-usage", "llm-usage", 1)
+    path = f"event-types/{found['id']}"
+    labelled = wire.send("PATCH", path, {"label": "Tokens", "label_property_selector": "metadata.call.model"}).json()
+    assert (labelled["id"], labelled["label"], labelled["name"]) == (found["id"], "Tokens", "llm-usage")
+    labelled = wire.send("PATCH", path, {"label": "Tokens used"}).json()
+    assert (labelled["label"], labelled["label_property_selector"]) == ("Tokens used", "metadata.call.model")
+    wire.send("PATCH", path, {"label": "Tokens used", "label_property_selector": "model"})
+    wire.post(
+        "events/ingest",
+        {"events": [{"name": "llm-usage", "external_customer_id": "ada", "metadata": {"model": "m-large"}}]},
+    )
+    listed = wire.get("events/?source=user&sorting=timestamp").json()["items"]
+    assert [(each["name"], each["label"]) for each in listed] == [
+        ("llm-usage", "Tokens used"),
+        ("llm-usage", "m-large"),
+    ]
+    wire.post("events/ingest", {"events": [{"name": "other", "external_customer_id": "ada"}]})
+    for path_of_list in ("events/names", "event-types/"):
+        names = wire.get(f"{path_of_list}?sorting=-label").json()["items"]
+        assert [each["label"] for each in names] == ["other", "Tokens used"]
+    assert places(wire.send("PATCH", path, {"label": ""})) == [["body", "label"]]
+    refused(wire.send("PATCH", f"event-types/{sold['meters']}", {"label": "x"}), 404, "ResourceNotFound")
 
 
 def test_use_that_is_reported_natively_and_taken_back_changes_the_state_that_is_told(wire, merchant, sold):
