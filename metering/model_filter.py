@@ -43,10 +43,10 @@ class ModelFilterForm(forms.Form):
     price = forms.ChoiceField(
         required=False,
         label=_("Price"),
-        choices=[("", _("Free and paid")), ("free", _("Free")), ("paid", _("Paid"))],
+        choices=[("", _("Any")), ("free", _("Free")), ("paid", _("Paid"))],
     )
     plan = forms.ChoiceField(
-        required=False, label=_("Plan"), choices=[("", _("All models")), ("mine", _("In my plan"))]
+        required=False, label=_("Plan"), choices=[("", _("All")), ("mine", _("In my plan"))]
     )
     sort = forms.ChoiceField(required=False, label=_("Sort by"), choices=list(SORT_LABELS.items()))
 

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from django.utils import timezone
 from accounts.models import Organization
 from metering.demo import people
 from metering.demo.cast import COMPANIES, Loaded
+from metering.demo.hooks import show_webhooks
 from metering.demo.story import Story
+from metering.demo.traffic import DAYS
 from metering.services import make_partitions
 
 _LOCK = 0x64656D6F  # "demo"
@@ -51,6 +54,7 @@ class Command(BaseCommand):
             story = Story(at=now, password_hash=password_hash, say=self.stdout.write)
             story.tell()
             organization = story.shown_organization()
+            show_webhooks(organization, since=now - timedelta(days=DAYS))
         elif note_file().exists():
             self.stdout.write("The demo data is there already.")
             return None
