@@ -1,7 +1,9 @@
 """What an entry did to which lots, and what was given back of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from uuid import UUID
 
 from django.db.models import Sum
 
@@ -11,18 +13,32 @@ from credits.models import LedgerEntry, Lot
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of an entry that one lot gave or got; ``lot`` None is credit below zero."""
+    """The part of an entry that one lot gave or got; ``lot`` None is credit below zero. ``reason`` is what the lot was
+    granted for, for example a coupon."""
 
     kind: str
     amount: Decimal  # signed USD
     lot: Lot | None
+    reason: str = ""
 
 
 def lots_of(entry: LedgerEntry) -> list[Part]:
     """Every lot that ``entry`` touched, in burn order."""
     lots = Lot.objects.in_bulk([line["lot"] for line in entry.allocations if line["lot"]])
     by_id = {str(key): lot for key, lot in lots.items()}
-    return [Part(line["kind"], Decimal(line["amount"]), by_id.get(line["lot"] or "")) for line in entry.allocations]
+    reasons = _reasons_of(entry.account_id, by_id.values())
+    return [
+        Part(line["kind"], Decimal(line["amount"]), by_id.get(line["lot"] or ""), reasons.get(line["lot"] or "", ""))
+        for line in entry.allocations
+    ]
+
+
+def _reasons_of(account_id: UUID, lots: Iterable[Lot]) -> dict[str, str]:
+    """Why each lot was granted, by its id: the entry that made it was posted at the same instant."""
+    instants = {lot.created_at for lot in lots}
+    made = LedgerEntry.objects.filter(account_id=account_id, posted_at__in=instants, amount__gt=0)
+    rows = made.values_list("allocations", "reason") if instants else []
+    return {line["lot"]: reason for allocations, reason in rows for line in allocations if line["lot"]}
 
 
 def money_back(entry: LedgerEntry) -> Decimal:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC
 
 from core.money import to_wire
+from metering.estimates.learning import SIZED, Sized
 from metering.models import UsageEvent
 from metering.receipt import Receipt, Row
 
@@ -17,9 +18,14 @@ def _sentences(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
     what = event.model or event.name or event.kind
     yield f"{event.kind.capitalize()} “{what}” on {event.occurred_at.astimezone(UTC):%Y-%m-%d at %H:%M:%S} UTC."
     if receipt.price is not None:
-        since = receipt.price.effective_from.astimezone(UTC)
-        yield f"The price list of {since:%Y-%m-%d %H:%M} UTC ({receipt.price.source}) applied."
+        since, until = receipt.price.effective_from.astimezone(UTC), receipt.price.effective_to
+        ended = f" until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else ""
+        yield f"The price list of {since:%Y-%m-%d %H:%M} UTC{ended} ({receipt.price.source}) applied."
     yield from _how_it_was_routed(event)
+    yield from _how_it_was_sized(event)
+    if len(receipt.attempts) > 1:
+        failed = sum(not attempt["answered"] for attempt in receipt.attempts)
+        yield f"The provider was asked {len(receipt.attempts)} times; {failed} of them brought no answer."
     for row in receipt.usage:
         yield _line(row)
     yield f"{receipt.cost_note}, the provider's part is ${to_wire(receipt.cost)}."
@@ -43,9 +49,26 @@ def _how_it_was_routed(event: UsageEvent) -> Iterator[str]:
         yield f"{requested} was asked for; {event.metadata.get('served')} answered, and is what was priced."
     rule = event.metadata.get("routing_rule")
     if isinstance(rule, dict):
+        if rule.get("replaces"):
+            yield f"By a routing rule {rule.get('model')} was asked in place of {rule['replaces']}."
+        if rule.get("max_tokens"):
+            yield f"By a routing rule its answer was limited to {rule['max_tokens']:,} tokens."
         added = [f"{', '.join(rule['fallbacks'])} to fall back to"] if rule.get("fallbacks") else []
         added += ["preferences among providers"] if rule.get("provider") else []
-        yield f"The operator's routing rule for {rule.get('match')} added {' and '.join(added) or 'nothing'}."
+        if added:
+            yield f"The operator's routing rule for {rule.get('match')} added {' and '.join(added)}."
+
+
+def _how_it_was_sized(event: UsageEvent) -> Iterator[str]:
+    try:
+        sized = Sized.read(event.derivation[SIZED])
+    except (KeyError, TypeError, ValueError):
+        return
+    classes = ", ".join(f"{count:,} of {name}" for name, count in sized.makeup.tokens.items())
+    yield (
+        f"Before the call its prompt was counted as {sized.makeup.total:,} tokens ({classes}), and held for as at most "
+        f"{sized.most:,}; the provider counted {event.prompt_tokens:,}."
+    )
 
 
 def _line(row: Row) -> str:
@@ -67,6 +90,7 @@ def _how_it_was_charged(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
 def _who_paid(receipt: Receipt) -> Iterator[str]:
     for part in receipt.paid_by:
         source = "credit below zero" if part.lot is None else f"{part.kind} credit"
+        source += f" ({part.reason})" if part.reason else ""
         yield f"${to_wire(-part.amount)} came from {source}."
     if receipt.returned:
         yield f"${to_wire(receipt.returned)} of it has been given back."

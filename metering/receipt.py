@@ -14,6 +14,7 @@ from metering.derivation import BrokenDerivation, charge_of, cost_lines
 from metering.metered.steps import Step, steps_of
 from metering.models import ModelPrice, UsageEvent
 from metering.rating import Line
+from metering.recomputing import card_of, ledger_problem, problem_of
 
 CLASS_LABELS = {
     "prompt": _("Input tokens"),
@@ -86,21 +87,23 @@ def receipt_of(event: UsageEvent) -> Receipt:
     """The receipt of ``event``; computes its charge again and compares it with event and ledger."""
     entry = _entry_of(event)
     hold = Hold.objects.filter(pk=event.hold_id, account_id=event.organization_id).first() if event.hold_id else None
-    additions, cost, problem = _recompute(event)
+    price = ModelPrice.objects.filter(pk=event.price_id).first() if event.price_id else None
+    additions, cost = _recompute(event)
     steps = steps_of(event.organization_id, event.id)
+    taken = -entry.amount if entry else ZERO
     return Receipt(
         usage=[_usage_row(line) for line in cost_lines(event.derivation)],
         cost=cost,
         cost_note=str(_SOURCES.get(event.cost_source, "")),
         additions=additions,
         charge=event.charge,
-        price=ModelPrice.objects.filter(pk=event.price_id).first() if event.price_id else None,
+        price=price,
         entry=entry,
         paid_by=lots_of(entry) if entry else [],
         returned=money_back(entry) if entry else ZERO,
         hold=hold,
         attempts=attempts_of(event.organization_id, event.hold_id),
-        problem=problem or _ledger_problem(event, entry) or _metered_problem(steps),
+        problem=problem_of(event, card_of(price)) or ledger_problem(event, taken) or _metered_problem(steps),
         metered=[Row(step.label, step.sum, step.amount) for step in steps],
     )
 
@@ -111,25 +114,15 @@ def _entry_of(event: UsageEvent) -> LedgerEntry | None:
     return LedgerEntry.objects.filter(pk=event.entry_id, account_id=event.organization_id).first()
 
 
-def _recompute(event: UsageEvent) -> tuple[list[Row], Decimal, str]:
+def _recompute(event: UsageEvent) -> tuple[list[Row], Decimal]:
+    """What was added to the cost, and the cost; the latter alone where the stored figures contradict each other."""
     if not event.derivation and not event.charge:  # neither a price nor a cost: there was nothing to derive
-        return [], event.provider_cost, ""
+        return [], event.provider_cost
     try:
         charge = charge_of(event.derivation)
-    except (BrokenDerivation, KeyError) as why:
-        return [], event.provider_cost, str(_("The stored figures cannot be computed again: %s") % why)
-    additions = [_addition_row(line) for line in charge.lines if line.price_class != "provider_cost"]
-    if charge.charge != event.charge:
-        facts = {"again": to_wire(charge.charge), "stored": to_wire(event.charge)}
-        return additions, charge.exact_cost, str(_("Computed again it is %(again)s, charged was %(stored)s.") % facts)
-    return additions, charge.exact_cost, ""
-
-
-def _ledger_problem(event: UsageEvent, entry: LedgerEntry | None) -> str:
-    taken = -entry.amount if entry else ZERO
-    if taken == event.charge:
-        return ""
-    return str(_("The ledger took %(taken)s.") % {"taken": to_wire(taken)})
+    except (BrokenDerivation, KeyError):
+        return [], event.provider_cost
+    return [_addition_row(line) for line in charge.lines if line.price_class != "provider_cost"], charge.exact_cost
 
 
 def _metered_problem(steps: list[Step]) -> str:

@@ -240,6 +240,7 @@ class PartSerializer(serializers.Serializer):
     lot = serializers.UUIDField(source="lot.id", allow_null=True, default=None, help_text="Null for overage.")
     kind = serializers.CharField()
     amount = AmountField(help_text="USD, negative when it was taken.")
+    reason = serializers.CharField(help_text="What the credit was granted for, for example `Coupon WELCOME10`.")
 
 
 class EventHoldSerializer(serializers.Serializer):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -19,7 +19,9 @@ from core.admin import LargeTableAdmin
 from metering.explaining import words_of
 from metering.models import UsageCorrection, UsageEvent
 from metering.receipt import receipt_of
+from metering.recomputing import recompute_charges
 
+_MOST_COMPUTED, _MOST_TOLD = 10_000, 10
 _WINDOWS = {"day": 1, "week": 7, "month": 31}
 _LIST = "metering_usageevent_changelist"
 _WHAT = ["kind", "name", "model", "provider"]
@@ -99,6 +101,7 @@ class UsageEventAdmin(LargeTableAdmin):
         ),
     ]
     readonly_fields = ["price", "entry"]
+    actions = ["compute_again"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[UsageEvent]:
         """Without the long texts, which only one event's page shows."""
@@ -119,6 +122,17 @@ class UsageEventAdmin(LargeTableAdmin):
             names = Q(model=term) | Q(name=term) | Q(generation_id=term) | Q(external_id=term)
             return queryset.filter(names | Q(organization__name=term)), False
         return queryset.filter(Q(id=key) | Q(organization_id=key) | Q(api_key_id=key) | Q(hold_id=key)), False
+
+    @admin.action(description="Compute the charges again", permissions=["view"])
+    def compute_again(self, request: HttpRequest, queryset: QuerySet[UsageEvent]) -> None:
+        """Says whether the selected charges still follow from what was stored, their price lists and the ledger."""
+        whole = queryset.defer(None)  # the list leaves the derivations out
+        found = list(recompute_charges(whole[:_MOST_COMPUTED]))
+        wrong = [each for each in found if each.problem]
+        for each in wrong[:_MOST_TOLD]:
+            self.message_user(request, f"{each.event.id}: {each.problem}", messages.ERROR)
+        agree = f"{len(found) - len(wrong):,} of {len(found):,} charges were computed again and agree."
+        self.message_user(request, agree, messages.WARNING if wrong else messages.SUCCESS)
 
     @admin.display(description="What")
     def what(self, event: UsageEvent) -> str:

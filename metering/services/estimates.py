@@ -16,7 +16,7 @@ from metering.models import UsageEvent
 SETTLED_AFTER = timedelta(seconds=15)
 _FIRST_LOOK_BACK = timedelta(days=30)
 _STEP = timedelta(minutes=10)
-_STEPS = 50  # at most, of whatever lies between
+_STEPS = 6  # of whatever lies between, until steps are that short
 _LATE = timedelta(days=2)  # what happened longer before its receipt was reported, not called
 _MOST_CALLS = 20_000  # of a step that teach how prompts count
 _KEPT_A_DAY = 0.9  # of an answer's weight
