@@ -16,3 +16,9 @@ def work_off_what_ifs() -> int:
 def forget_what_ifs() -> int:
     """Delete answers that nobody needs any more; how many."""
     return services.forget_what_ifs(at=timezone.now())
+
+
+@shared_task(time_limit=3600)
+def review_usage() -> int:
+    """Look for ways to spend less in the usage of organizations whose turn it is; how many."""
+    return services.review_due(at=timezone.now())

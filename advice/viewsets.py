@@ -1,8 +1,9 @@
 """REST API of the advice."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import viewsets
@@ -10,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.entitlements import NotInTier
+from accounts.models import ApiKey, Membership
 from accounts.principal import Principal
 from accounts.scopes import Scope
 from advice.errors import TooManyWhatIfs, UnknownWhatIf
@@ -17,6 +19,7 @@ from advice.models import WhatIfRun
 from advice.services import start_what_if
 from advice.what_if import shapes
 from advice.what_if.reading import Asked
+from core.errors import InvalidRequest
 from core.pagination import TimePagination
 from core.refusals import refuses
 from metering.errors import InvalidPrice, NoSuchModel
@@ -64,8 +67,9 @@ class WhatIfViewSet(RangeQuestion, viewsets.GenericViewSet):
         Nothing is called, charged or changed. Up to 20,000 events are answered at once (201); more are worked off in
         the background (202): ask for the what-if by its id until its status is `done`.
         """
-        asked = self.asked(request, shapes.WhatIfRequestSerializer, request.data)
+        asked = self.asked(request, shapes.WhatIfRequestSerializer, cast(Mapping[str, Any], request.data))
         span = asked["span"]
+        self._refuse_strangers(asked["only"])
         run = start_what_if(
             organization_id=self._principal.organization_id,
             asked=Asked(span.start, span.end, asked["only"]),
@@ -74,6 +78,16 @@ class WhatIfViewSet(RangeQuestion, viewsets.GenericViewSet):
             at=timezone.now(),
         )
         return Response(shapes.WhatIfSerializer(run).data, status=201 if run.is_over else 202)
+
+    def _refuse_strangers(self, only: Mapping[str, Any]) -> None:
+        """A member or a key that is not the organization's is a mistake, not a filter that finds nothing."""
+        organization_id = self._principal.organization_id
+        member, key = only.get("member_id"), only.get("api_key_id")
+        mine = Q(organization_id=organization_id) | Q(organization__test_twin=organization_id)
+        if member is not None and not Membership.objects.filter(mine, id=member).exists():
+            raise InvalidRequest("There is no such member in this organization.", member_id=member)
+        if key is not None and not ApiKey.objects.filter(organization_id=organization_id, id=key).exists():
+            raise InvalidRequest("There is no such key in this organization.", api_key_id=key)
 
     @property
     def _principal(self) -> Principal:

@@ -4,7 +4,7 @@ import argparse
 import importlib
 import os
 
-NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters", "pages", "analytics")
+NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters", "what_if", "pages", "analytics")
 
 
 def main() -> None:

@@ -87,6 +87,10 @@ RULES: dict[str, Rule] = {
     "openrouter.ReconciliationRun": READ,
     "openrouter.KeyReading": READ,
     "openrouter.ProviderBalance": READ,
+    # advice: nothing in it moves money or decides anything
+    "advice.WhatIfRun": READ,  # "view" also asks
+    "advice.Recommendation": READ,
+    "advice.RecommendationReview": READ,
     # jobs and audit trail
     "outbox.DomainEvent": Rule(("view", "retry"), ("view", "retry")),
     "outbox.EmailDelivery": READ,

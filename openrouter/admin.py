@@ -314,9 +314,14 @@ class RoutingRuleForm(forms.ModelForm):
 
     class Meta:
         model = RoutingRule
-        fields = ("match", "organization", "tier_slug", "fallbacks", "provider", "priority", "is_enabled", "note")
+        fields = (
+            *("match", "organization", "tier_slug", "replacement", "max_tokens"),
+            *("fallbacks", "provider", "priority", "is_enabled", "note"),
+        )
         help_texts = {
             "match": "A model's id, such as openai/gpt-4o, or all of an author: openai/*",
+            "replacement": "A model that answers in place of the one asked for, which stays behind it.",
+            "max_tokens": "In tokens; for requests that name none.",
             "provider": "Defaults under the request's own “provider”, as JSON: "
             '{"order": ["azure"], "data_collection": "deny"}',
             "priority": "The lowest that fits a call applies, alone.",
@@ -346,6 +351,8 @@ def rule_fields(form: RoutingRuleForm) -> dict[str, Any]:
         "match": data["match"].strip(),
         "organization_id": None if organization is None else organization.pk,
         "tier_slug": data["tier_slug"].strip(),
+        "replacement": data["replacement"].strip(),
+        "max_tokens": data["max_tokens"],
         "fallbacks": data["fallbacks"],
         "provider": data["provider"] or {},
         "priority": data["priority"],
@@ -359,7 +366,17 @@ class RoutingRuleAdmin(ServiceAdmin):
     """What the operator adds to calls that name no fallbacks of their own."""
 
     form = RoutingRuleForm
-    list_display = ["match", "meant_for", "leads_to", "prefers", "priority", "is_enabled", "note"]
+    list_display = [
+        "match",
+        "meant_for",
+        "replacement",
+        "max_tokens",
+        "leads_to",
+        "prefers",
+        "priority",
+        "is_enabled",
+        "note",
+    ]
     list_filter = ["is_enabled"]
     search_fields = ["match", "note", "tier_slug", "organization__name"]
     list_select_related = ["organization"]

@@ -105,6 +105,12 @@ ENTITLEMENTS: tuple[Entitlement, ...] = (
 _BY_KEY = {each.key: each for each in ENTITLEMENTS}
 
 
+def reaches(key: str, offered: str, wanted: str) -> bool:
+    """Whether ``offered`` is ``wanted`` or comes after it among the values of ``key``, which rise."""
+    known = list(_BY_KEY[key].values) if key in _BY_KEY else [wanted]
+    return offered in known and wanted in known and known.index(offered) >= known.index(wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """An entitlement of one tier, ready to be printed."""

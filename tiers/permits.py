@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from accounts.entitlements import NotInTier, guards_entitlements
-from tiers.entitlements import feature_of
+from tiers.entitlements import feature_of, reaches
 from tiers.errors import NoTier
 from tiers.models import Tier
 from tiers.querysets import terms_for
@@ -20,7 +20,10 @@ ANALYTICS_DAYS = "analytics_days"
 
 @guards_entitlements
 def require_in_tier(organization_id: UUID, key: str, value: str | None = None) -> None:
-    """Pass if the tier includes ``key`` (a flag), or ``value`` among its values. Raises NotInTier."""
+    """Pass if the tier includes ``key`` (a flag), ``value`` among its values, or a value not below it where they rise.
+
+    Raises NotInTier.
+    """
     terms = _terms(organization_id)
     if terms is not None and not _includes(terms.entitlements, key, value):
         raise _refusal(terms, key, value)
@@ -58,6 +61,8 @@ def _includes(entitlements: Any, key: str, value: str | None) -> bool:
     if key not in entitlements:
         return True
     offered = entitlements[key]
+    if value is not None and isinstance(offered, str):
+        return reaches(key, offered, value)
     return bool(offered) if value is None else value in (offered or ())
 
 

@@ -1,5 +1,23 @@
 """Every write of the advice."""
 
+from advice.services.recommendations import (
+    apply_recommendation,
+    dismiss_recommendation,
+    reopen_recommendation,
+    review_due,
+    review_usage,
+    withdraw_recommendation,
+)
 from advice.services.what_if import forget_what_ifs, start_what_if, work_off_what_ifs
 
-__all__ = ["forget_what_ifs", "start_what_if", "work_off_what_ifs"]
+__all__ = [
+    "apply_recommendation",
+    "dismiss_recommendation",
+    "forget_what_ifs",
+    "reopen_recommendation",
+    "review_due",
+    "review_usage",
+    "start_what_if",
+    "withdraw_recommendation",
+    "work_off_what_ifs",
+]

@@ -12,19 +12,28 @@ from accounts.models import Organization
 from accounts.principal import Actor
 from accounts.services import add_member, create_team, fill_team, invite
 from accounts.services.invitations import Inviter
+from advice.models import Finding, Recommendation
+from advice.services import start_what_if
+from advice.what_if.change import Change
+from advice.what_if.reading import Asked
 from coupons.services import create_coupon, redeem_coupon
 from coupons.terms import Terms
 from credits.models import CreditAccount
 from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold
 from credits.statements import StatementRequest, write_statements
-from metering.services import create_meter, record_usage
+from metering.services import BudgetTerms, create_budget, create_meter, record_usage
 from outbox.webhooks.services import Wish, create_endpoint, send_test
 from payments.providers import provider_name_for
+from reports.services import subscribe as subscribe_to_report
+from reports.services import write_due_reports
 from tests.builders import make_key, make_record, make_user
 from tests.payments.building import ask_for, with_card
 
 # What a live organization and its twin share on purpose, or what is nobody's.
-OUR_APPS = ("accounts", "outbox", "credits", "payments", "tiers", "coupons", "metering", "openrouter")
+OUR_APPS = (
+    *("accounts", "outbox", "credits", "payments", "tiers"),
+    *("coupons", "metering", "openrouter", "reports", "advice"),
+)
 
 
 def furnish(organization: Organization) -> None:
@@ -36,6 +45,7 @@ def furnish(organization: Organization) -> None:
     invite(organization_id=live_id, email=address, role="viewer", by=Inviter(Actor("test")), at=now)
     key, _secret = make_key(organization, at=now)
     _furnish_team(organization, key, now)
+    _furnish_report(organization, now)
     movement = {"organization_id": organization.id, "reason": "furnish", "actor": "test", "at": now}
     grant_credits(amount=Decimal(100), kind="bonus", **movement)
     deduct_credits(amount=Decimal(1), **movement)
@@ -53,8 +63,43 @@ def furnish(organization: Organization) -> None:
     with_card(organization, provider=provider_name_for(is_test=organization.is_test))  # one that can be charged now
     write_statements([StatementRequest(organization.id, now - timedelta(days=30), now)], at=now)
     hooks = Wish(url="https://example.com/hooks", events=["credits.granted"])
+    budget = BudgetTerms(name="Month", period="monthly", amount=Decimal(50))
+    create_budget(organization_id=organization.id, terms=budget, actor="test", at=now)
     endpoint = create_endpoint(organization_id=organization.id, wish=hooks, actor=Actor("test"), at=now)
     send_test(endpoint_id=endpoint.id, organization_id=organization.id, actor=Actor("test"), at=now)
+    _furnish_advice(organization, now)
+
+
+def _furnish_advice(organization: Organization, now) -> None:
+    asked, change = Asked(now - timedelta(days=1), now, {}), Change(markup_percent=Decimal(5))
+    start_what_if(organization_id=organization.id, asked=asked, change=change, requested_by="test", at=now)
+    evidence = {"model": "openai/gpt-4o-mini", "max_tokens": 320, "events": 300, "cut": 3, "median": 90, "longest": 900}
+    Recommendation.objects.create(
+        organization=organization,
+        kind=Finding.OUTPUT_LIMIT,
+        subject=evidence["model"],
+        saving=Decimal(2),
+        confidence="medium",
+        evidence=evidence,
+        found_at=now,
+        computed_at=now,
+    )
+
+
+def _furnish_report(organization: Organization, now) -> None:
+    """One that is sent, and one that was written; they are the live organization's."""
+    if organization.is_test:
+        return
+    member = organization.memberships.order_by("created_at").first()
+    wanted = subscribe_to_report(
+        organization_id=organization.id,
+        cadence="weekly",
+        format="pdf",
+        member_ids=[member.id],
+        actor=Actor("test"),
+        at=now,
+    )
+    write_due_reports(at=wanted.next_at)
 
 
 def _furnish_team(organization: Organization, key, now) -> None:

@@ -142,3 +142,32 @@ def test_free_fallbacks_of_a_rule_never_use_up_a_paid_calls_room(customer, rule)
     assert buyer.event.charge > Decimal(0)
     refused = buyer.chat(models=["sandbox/chat:free"], max_tokens=50)
     assert (refused.status, refused.error["metadata"]["limits"]) == (429, ["free-requests"])
+
+
+def test_another_model_answers_and_the_one_asked_for_stays_behind_it(customer, rule):
+    buyer = customer(credit="100")
+    made = rule(SPARE, replacement="openai/gpt-4o-mini", max_tokens=40)
+    assert buyer.chat(SPARE).status == 200
+    event = buyer.event
+    assert event.model == "openai/gpt-4o-mini" and event.charge == buyer.billed * (1 + MARKUP) > 0
+    assert event.completion_tokens <= 40
+    facts = {"replaces": SPARE, "model": "openai/gpt-4o-mini", "max_tokens": 40}
+    assert event.metadata["routing_rule"] == {"id": str(made.id), "match": SPARE, **facts}
+    assert len(event.metadata["fingerprint"]) == 32 and "asked_max_tokens" not in event.metadata
+    text = " ".join(words_of(event, receipt_of(event)))
+    assert f"By a routing rule openai/gpt-4o-mini was asked in place of {SPARE}." in text
+    assert "its answer was limited to 40 tokens" in text
+
+
+def test_a_replacement_that_fails_leaves_the_call_to_the_model_asked_for(customer, rule):
+    rule(SPARE, replacement=FAILING)
+    buyer = customer(credit="100")
+    assert buyer.chat(SPARE, max_tokens=50).status == 200
+    assert (buyer.event.model, buyer.event.metadata["asked_max_tokens"]) == (SPARE, 50)
+
+
+def test_a_request_with_a_list_of_its_own_keeps_its_model_and_its_limit(customer, rule):
+    rule(SPARE, replacement="openai/gpt-4o-mini", max_tokens=40)
+    buyer = customer(credit="100")
+    buyer.chat(SPARE, models=["anthropic/claude-sonnet-4.5"], max_tokens=60)
+    assert buyer.event.model == SPARE and "routing_rule" not in buyer.event.metadata

@@ -1,0 +1,1 @@
+"""Ways to spend less, computed from recorded usage alone: figures, never prompts."""

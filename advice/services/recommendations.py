@@ -1,0 +1,232 @@
+"""Recommendations: found by a job, decided on by people, carried out by a routing rule that can be undone."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.entitlements import require
+from accounts.models import Organization
+from accounts.principal import Actor
+from advice.errors import NotApplicable, RecommendationDecided, UnknownRecommendation
+from advice.findings.found import WINDOW, Found
+from advice.findings.review import review
+from advice.models import Finding, Recommendation, RecommendationReview, RecommendationState
+from core.money import to_wire
+from metering.models import UsageDay
+from openrouter.gateway.routing import read_rules
+from openrouter.models import RoutingRule
+from openrouter.services import delete_routing_rule, save_routing_rule
+from outbox.services import publish
+from outbox.taskruns import apart
+from tiers.errors import NoTier
+from tiers.querysets import terms_for
+
+ENTITLEMENT, WITH_FIGURES = "recommendations", "recommendations"
+BY_A_RULE = (Finding.CHEAPER_MODEL, Finding.FREE_MODEL, Finding.OUTPUT_LIMIT)
+_EVERY = timedelta(hours=24)
+_STATE = RecommendationState
+
+
+def review_due(*, at: datetime, limit: int = 200) -> int:
+    """Look through the usage of up to ``limit`` organizations whose turn it is, each apart; how many."""
+    used = UsageDay.objects.filter(day__gte=(at - WINDOW).date()).values("organization_id")
+    fresh = RecommendationReview.objects.filter(computed_at__gt=at - _EVERY).values("organization_id")
+    due = Organization.objects.filter(id__in=used).exclude(id__in=fresh).order_by("id")
+    done = 0
+    for organization_id in due.values_list("id", flat=True)[:limit]:
+        with apart("advice.review_failed", organization_id):
+            review_usage(organization_id=organization_id, at=at)
+            done += 1
+    return done
+
+
+def review_usage(*, organization_id: UUID, at: datetime) -> list[Recommendation]:
+    """Look through an organization's last thirty days, keep what is found and tell what is new; the open ones."""
+    try:
+        seen = review(organization_id, at)
+    except NoTier:
+        return []
+    with transaction.atomic():
+        RecommendationReview.objects.update_or_create(
+            organization_id=organization_id,
+            defaults={
+                "starts_at": seen.start,
+                "ends_at": seen.end,
+                "events": seen.events,
+                "spend": seen.spend,
+                "computed_at": at,
+            },
+        )
+        new = _keep(organization_id, seen.found, at)
+        if new:
+            _tell_of_new(organization_id, new, at)
+    return list(Recommendation.objects.filter(organization_id=organization_id, state=_STATE.OPEN).order_by("-saving"))
+
+
+def dismiss_recommendation(
+    *, recommendation_id: UUID, organization_id: UUID, reason: str, actor: Actor, at: datetime
+) -> Recommendation:
+    """Let it be, whatever later usage says, until it is opened again. Raises RecommendationDecided."""
+    return _decide(recommendation_id, organization_id, actor, at, of=_STATE.OPEN, to=_STATE.DISMISSED, reason=reason)
+
+
+def reopen_recommendation(
+    *, recommendation_id: UUID, organization_id: UUID, actor: Actor, at: datetime
+) -> Recommendation:
+    """Take a dismissal back. Raises RecommendationDecided."""
+    return _decide(recommendation_id, organization_id, actor, at, of=_STATE.DISMISSED, to=_STATE.OPEN)
+
+
+def apply_recommendation(
+    *, recommendation_id: UUID, organization_id: UUID, actor: Actor, at: datetime
+) -> Recommendation:
+    """Have the gateway follow it in the organization's own calls, from the next second on.
+
+    Raises NotInTier, RecommendationDecided, NotApplicable (it is for people to do, or an operator routes these calls
+    already), InvalidRoutingRule.
+    """
+    require(organization_id, ENTITLEMENT, WITH_FIGURES)
+    with transaction.atomic():
+        row = _decide(recommendation_id, organization_id, actor, at, of=_STATE.OPEN, to=_STATE.APPLIED)
+        if row.kind not in BY_A_RULE:
+            raise NotApplicable()
+        row.rule_id = _write_rule(row, at).pk
+        row.save(update_fields=["rule_id"])
+    return row
+
+
+def withdraw_recommendation(
+    *, recommendation_id: UUID, organization_id: UUID, actor: Actor, at: datetime
+) -> Recommendation:
+    """Undo :func:`apply_recommendation`: calls are routed as before. Raises RecommendationDecided."""
+    with transaction.atomic():
+        row = _decide(recommendation_id, organization_id, actor, at, of=_STATE.APPLIED, to=_STATE.OPEN)
+        rule_id, row.rule_id = row.rule_id, None
+        row.save(update_fields=["rule_id"])
+        if rule_id is not None:
+            _take_out(row, rule_id, at)
+    return row
+
+
+# ---------------------------------------------------------------- what is found
+
+
+def _keep(organization_id: UUID, found: Iterable[Found], at: datetime) -> list[Recommendation]:
+    """Bring the rows to what was found; those that are new to people."""
+    rows = Recommendation.objects.select_for_update().filter(organization_id=organization_id)
+    known = {(row.kind, row.subject): row for row in rows}
+    rules = set(RoutingRule.objects.filter(organization_id=organization_id).values_list("id", flat=True))
+    new, seen = [], set()
+    for each in found:
+        key = (str(each.kind), each.subject)
+        seen.add(key)
+        row = known.get(key)
+        if row is None:
+            row = Recommendation(organization_id=organization_id, kind=each.kind, subject=each.subject, found_at=at)
+            new.append(row)
+        elif row.state == _STATE.APPLIED and row.rule_id in rules:
+            continue  # it is followed; its figures are those it was applied for
+        elif row.state in (_STATE.GONE, _STATE.APPLIED):
+            row.state, row.found_at, row.rule_id = _STATE.OPEN, at, None
+            new.append(row)
+        row.saving, row.confidence, row.evidence, row.computed_at = each.saving, each.confidence, each.evidence, at
+        row.save()
+    gone = [row.pk for key, row in known.items() if key not in seen and row.state == _STATE.OPEN]
+    Recommendation.objects.filter(pk__in=gone).update(state=_STATE.GONE, computed_at=at)
+    return new
+
+
+def _tell_of_new(organization_id: UUID, new: list[Recommendation], at: datetime) -> None:
+    best = max(new, key=lambda row: row.saving)
+    publish(
+        type="recommendations.found",
+        organization_id=organization_id,
+        data={"count": len(new), "saving": best.saving, "kind": best.kind, "recommendation_id": best.pk},
+        actor="savings review",
+        at=at,
+    )
+
+
+# ---------------------------------------------------------------- what people decide
+
+
+@transaction.atomic
+def _decide(
+    recommendation_id: UUID, organization_id: UUID, actor: Actor, at: datetime, *, of: str, to: str, reason: str = ""
+) -> Recommendation:
+    rows = Recommendation.objects.select_for_update()
+    row = rows.filter(pk=recommendation_id, organization_id=organization_id).first()
+    if row is None:
+        raise UnknownRecommendation()
+    if row.state != of:
+        raise RecommendationDecided(f"This recommendation is {row.state}, not {of}.", state=row.state)
+    before, row.state = row.state, to
+    row.decided_at, row.decided_by, row.reason = at, actor.label[:120], reason.strip()[:300]
+    row.save(update_fields=["state", "decided_at", "decided_by", "reason"])
+    facts = {"recommendation_id": row.pk, "kind": row.kind, "subject": row.subject, "saving": to_wire(row.saving)}
+    publish(
+        type="recommendation.decided",
+        organization_id=organization_id,
+        data={**facts, "from": before, "to": to, "reason": row.reason},
+        actor=actor,
+        at=at,
+    )
+    return row
+
+
+def _write_rule(row: Recommendation, at: datetime) -> RoutingRule:
+    """The organization's rule for the model, with what the recommendation says.
+
+    Where a rule for more than this organization applies now, the new one keeps its fallbacks and preferences.
+    """
+    match = row.evidence["model"]
+    ours = _followed(row.organization_id)
+    own = RoutingRule.objects.filter(organization_id=row.organization_id, match=match).first()
+    if own is not None and own.pk not in ours:
+        raise NotApplicable("The operator routes calls of this model for you already: ask them.")
+    said = _said(row)
+    if own is not None:
+        if said.get("replacement") and own.replacement:
+            raise NotApplicable("Another recommendation for this model is followed: withdraw that one first.")
+        return save_routing_rule(rule_id=own.pk, at=at, **said)
+    shadowed = read_rules().first([match], row.organization_id, terms_for(row.organization_id).slug)
+    kept: dict[str, Any] = {}
+    if shadowed is not None:
+        others = [each for each in shadowed.fallbacks if each not in (match, said.get("replacement"))]
+        kept = {"fallbacks": others, "provider": shadowed.provider, "priority": shadowed.priority}
+    return save_routing_rule(
+        rule_id=None,
+        match=match,
+        organization_id=row.organization_id,
+        note="Follows a recommendation.",
+        at=at,
+        **kept,
+        **said,
+    )
+
+
+def _said(row: Recommendation) -> dict[str, Any]:
+    if row.kind == Finding.OUTPUT_LIMIT:
+        return {"max_tokens": row.evidence["max_tokens"]}
+    return {"replacement": row.evidence["to_model"]}
+
+
+def _followed(organization_id: UUID) -> set[UUID | None]:
+    """Rules that recommendations have made."""
+    rows = Recommendation.objects.filter(Q(rule_id__isnull=False), organization_id=organization_id)
+    return set(rows.values_list("rule_id", flat=True))
+
+
+def _take_out(row: Recommendation, rule_id: UUID, at: datetime) -> None:
+    rule = RoutingRule.objects.filter(pk=rule_id).first()
+    if rule is None:
+        return
+    if rule_id not in _followed(row.organization_id):
+        delete_routing_rule(rule_id=rule_id)
+    else:
+        nothing: dict[str, Any] = {"max_tokens": None} if row.kind == Finding.OUTPUT_LIMIT else {"replacement": ""}
+        save_routing_rule(rule_id=rule_id, at=at, **nothing)
