@@ -1,7 +1,7 @@
 """Which models of the catalogue to list, and in which order."""
 
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -39,18 +39,16 @@ class ModelFilterForm(forms.Form):
     )
     reads = forms.ChoiceField(required=False, label=_("Reads"))
     writes = forms.ChoiceField(required=False, label=_("Writes"))
-    context = forms.TypedChoiceField(required=False, coerce=int, empty_value=0, label=_("Context"))
+    context = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label=_("Context"))
     price = forms.ChoiceField(
         required=False,
         label=_("Price"),
         choices=[("", _("Any")), ("free", _("Free")), ("paid", _("Paid"))],
     )
-    plan = forms.ChoiceField(
-        required=False, label=_("Plan"), choices=[("", _("All")), ("mine", _("In my plan"))]
-    )
+    plan = forms.ChoiceField(required=False, label=_("Plan"), choices=[("", _("All")), ("mine", _("In my plan"))])
     sort = forms.ChoiceField(required=False, label=_("Sort by"), choices=list(SORT_LABELS.items()))
 
-    def __init__(self, data: object, *, models: list[ListedModel]) -> None:
+    def __init__(self, data: Mapping[str, Any] | None, *, models: list[ListedModel]) -> None:
         super().__init__(data)
         reads, writes = modalities(models)
         self._offer("reads", [("", _("Anything")), *_labelled(reads)])
@@ -58,7 +56,7 @@ class ModelFilterForm(forms.Form):
         self._offer("context", [("", _("Any")), *((size, _("from %s tokens") % f"{size:,}") for size in CONTEXTS)])
 
     def _offer(self, name: str, choices: list[tuple[object, object]]) -> None:
-        cast(forms.ChoiceField, self.fields[name]).choices = choices  # type: ignore[assignment]
+        cast(forms.ChoiceField, self.fields[name]).choices = choices
 
     @property
     def is_set(self) -> bool:

@@ -23,7 +23,7 @@ def show_webhooks(organization: Organization, *, since: datetime) -> None:
     endpoint = create_endpoint(organization_id=organization.id, wish=wish, actor=Actor("demo data"), at=since)
     facts = organization.domain_events.filter(type__in=_TYPES).order_by("created_at", "id")
     for place, fact in enumerate(facts):
-        told = _told(fact)
+        told = _told(organization, fact)
         if told is None:
             continue
         told.save(force_insert=True)
@@ -44,7 +44,7 @@ def show_webhooks(organization: Organization, *, since: datetime) -> None:
             attempt.save(force_insert=True)
 
 
-def _told(fact: DomainEvent) -> WebhookEvent | None:
+def _told(organization: Organization, fact: DomainEvent) -> WebhookEvent | None:
     type = type_of(fact.type)
     data = type.render(fact) if type else None
     if type is None or data is None:
@@ -52,7 +52,7 @@ def _told(fact: DomainEvent) -> WebhookEvent | None:
     payload = payload_of(type, fact, data)
     return WebhookEvent(
         id=fact.id,
-        organization_id=fact.organization_id,
+        organization=organization,
         type=type.name,
         payload=payload,
         created_at=fact.created_at,
