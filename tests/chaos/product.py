@@ -27,7 +27,7 @@ class Product:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         # The stand-in's records and sums appear at once, so recovery need not give them their usual time.
         hurried = {"GATEWAY_RECOVERY_SECONDS": "3", "GATEWAY_PROVIDER_LAG_SECONDS": "0"}
-        self.environment = {**inherited, **hurried, "DATA_DIR": str(folder), "PORT": str(port)}
+        self.environment = {**inherited, **hurried, "DATA_DIR": str(folder), "PORT": str(port), "DEMO": "0"}
         self._output = (folder / "output.log").open("ab")
         self.launcher: subprocess.Popen[bytes] | None = None
 

@@ -94,7 +94,7 @@ def settle_everything(product: Product) -> None:
     assert left == [], told
 
 
-@pytest.mark.parametrize("victims", [["web", "web"], ["postgres", "worker"], ["web", "postgres", "web"]], ids="-".join)
+@pytest.mark.parametrize("victims", [["web", "web"], ["postgres", "worker", "web"]], ids="-".join)
 def test_after_kills_under_load_our_books_are_the_providers_books(product, customers, victims):
     asyncio.run(load_and_kill(product, customers, victims))
     product.wait_healthy()

@@ -98,11 +98,9 @@ class _Product:
             with step("Static files"):
                 self._manage("collectstatic", "--no-input", "--clear", "--verbosity", "0")
                 staticfiles.mark_current(self.root, self.note.data_dir)
-        with step("Tiers, prices, demo"):
-            self._manage("load_demo")
-            self._manage("load_demo_coupons")
-            self._manage("load_demo_billing")
-            self._manage("load_demo_merchant")
+        with_demo = self.settings.get("DEMO", "1") != "0"
+        with step("Tiers, prices, demo" if with_demo else "Tiers and prices"):
+            self._manage("load_start_data", *(["--demo"] if with_demo else []))
         with step("Models of the provider") as remark:
             try:
                 self._manage("sync_models")

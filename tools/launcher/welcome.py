@@ -25,7 +25,13 @@ def welcome(data_dir: Path, port: int) -> str:
     lines += _logins(demo)
     if key := demo.get("api_key"):
         lines += [*_keys(demo), "", "  A first call:", "", _call(site, key, demo.get("model", _MODEL))]
+    else:
+        lines += ["  A first organization and its key:", "", _first_organization()]
     return "\n".join([*lines, "", "  Ctrl-C stops everything."])
+
+
+def _first_organization() -> str:
+    return "  .venv/bin/python manage.py create_organization --email you@example.com --tier free --credit 10.00"
 
 
 def _logins(demo: dict) -> list[str]:
