@@ -119,10 +119,15 @@ class OrganizationAdmin(ServiceAdmin):
     """Organizations and their test twins."""
 
     form = OrganizationForm
-    list_display = ["name", "mode", "is_suspended", "created_at"]
+    list_display = ["name", "mode", "standing", "created_at"]
     list_filter = ["mode", "is_suspended"]
     search_fields = ["=id", "name", "memberships__user__email"]
     date_hierarchy = "created_at"
+
+    @admin.display(description="Standing", ordering="is_suspended")
+    def standing(self, obj: Organization) -> str:
+        """A red cross would say that it is bad not to be suspended."""
+        return "suspended" if obj.is_suspended else "–"
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """An owner to begin with; later a reason for stopping it."""

@@ -16,6 +16,7 @@ from billing.collecting import provider_for
 from billing.forms import CheckoutForm
 from billing.models import Checkout, CheckoutStatus, PriceKind, Product
 from billing.services.grants import benefits_of
+from billing.words import every, span
 from core.errors import DomainError
 from metering.meters.models import Meter
 from payments.charging.test_processor import TOKENS
@@ -107,5 +108,8 @@ def _offer(product: Product, checkout: Checkout) -> dict[str, Any]:
         "price": dollars(ahead),
         "metered": metered,
         "benefits": benefits_of(product),
-        "trial": checkout.allow_trial and product.trial_interval is not None,
+        "every": every(product.recurring_interval, product.recurring_interval_count) if product.is_recurring else "",
+        "trial": span(product.trial_interval, product.trial_interval_count)
+        if checkout.allow_trial and product.trial_interval is not None
+        else "",
     }
