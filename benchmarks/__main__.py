@@ -4,7 +4,20 @@ import argparse
 import importlib
 import os
 
-NAMES = ("ledger", "ingest", "gateway", "serving", "close", "year", "growth", "meters", "what_if", "pages", "analytics")
+NAMES = (
+    "ledger",
+    "ingest",
+    "gateway",
+    "serving",
+    "close",
+    "year",
+    "growth",
+    "meters",
+    "what_if",
+    "pages",
+    "analytics",
+    "estimator",
+)
 
 
 def main() -> None:

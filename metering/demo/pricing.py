@@ -7,8 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from core.money import ZERO, quantize
+from metering.demo.makeups import sized_of
 from metering.demo.traffic import Use
 from metering.derivation import derive
+from metering.estimates.learning import SIZED
 from metering.price_book import BookPrice, card_for
 from metering.rating import Charge, Rated, apply_markup, rate
 from metering.records import UsageRecord
@@ -38,6 +40,9 @@ class Pricer:
         charge = _charge(use, terms, rated, price is not None and price.is_free)
         key_id, member_id, label = terms.keys[use.workload.key]
         source = _cost_source(use, rated)
+        derivation = derive(charge, source=source, rated=rated, price_id=price.id if price and rated else None)
+        if (sized := sized_of(use)) is not None:
+            derivation[SIZED] = sized
         return UsageRecord(
             organization_id=terms.organization_id,
             occurred_at=use.occurred_at,
@@ -65,7 +70,7 @@ class Pricer:
             latency_ms=use.latency_ms,
             status=use.status,
             tags=use.tags,
-            derivation=derive(charge, source=source, rated=rated, price_id=price.id if price and rated else None),
+            derivation=derivation,
             actor=label,
         )
 

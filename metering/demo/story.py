@@ -24,7 +24,7 @@ from metering.demo.cast import COMPANIES, OPERATOR, Company
 from metering.demo.pricing import Pricer, Terms
 from metering.demo.traffic import DAYS, Use, uses_of
 from metering.records import UsageOutcome, UsageRecord
-from metering.services import record_usage
+from metering.services import learn_from_usage, record_usage
 from tiers.models import Tier
 
 _EXACT_FOR = timedelta(hours=36)  # every call has its own hold and instant
@@ -73,6 +73,7 @@ class Story:
                 self._say(f"  {happening.at:%d %b}  {done * 100 // total:3d} %")
             happening.tell()
         people.note_use_of_keys()
+        learn_from_usage(at=self._now, since=self._ago(DAYS))
 
     def shown_organization(self) -> Organization:
         """The company to look at first."""
