@@ -7,6 +7,8 @@ the same object says something else after a request, by the operation.
 
 from typing import Any
 
+from config.openapi import samples_reports
+
 ID = "0193a1f2-7c1e-7a40-9d6b-2f1c5e8a4b10"
 OTHER_ID = "0193a1f2-9a02-7f11-8c54-0e7d2b9a6c31"
 NOON, LATER = "2026-03-02T12:00:00Z", "2026-03-02T12:00:02Z"
@@ -236,6 +238,7 @@ BY_SCHEMA["Redemption"] = {"type": "bonus", "percent": None, "applies_to": "", "
 for _name in ("CreateCouponRequest", "GenerateCouponsRequest"):
     for _other in ("percent", "applies_to", "periods", "tier"):
         BY_SCHEMA[_name].pop(_other)
+BY_SCHEMA |= samples_reports.BY_SCHEMA
 BY_SCHEMA["GenerateCouponsRequest"] |= {"prefix": "PARTNER", "count": 100}
 
 # Members that must not be in an example: they belong to another variant of the same object.
@@ -368,6 +371,7 @@ _CSV: dict[str, str] = {
         f"usage by model,{MODEL},1,1200,350,0,0.00039,0.000039,-0.000429\r\n"
     ),
 }
+_CSV |= samples_reports.CSV
 BY_MEDIA: dict[tuple[str, str], str] = {
     ("/api/v1/chat/completions", "text/event-stream"): _stream('"delta":{"role":"assistant","content":"Hello"}'),
     ("/api/v1/completions", "text/event-stream"): _stream('"text":"Hello"')

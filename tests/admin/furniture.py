@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from accounts.principal import Actor
-from accounts.services.teams import create_team
+from accounts.services.teams import create_team, fill_team
 from core.ids import uuid7
 from coupons.services import create_coupon, generate_batch, redeem_coupon
 from coupons.terms import Terms
@@ -41,6 +41,8 @@ from outbox.webhooks.services import Wish, create_endpoint, send_test
 from payments.models import AutoTopUp, Dispute, Payment
 from payments.services import add_discount, receive_event
 from payments.webhooks.sandbox import message_of
+from reports.services import subscribe as subscribe_to_report
+from reports.services import write_due_reports
 from tests.billing.selling import fixed, make_benefit, make_buyer, make_meter, make_product, metered, subscribe
 from tests.builders import make_call, make_customer, make_key, make_user, usd
 from tests.payments.building import ask_for, with_card
@@ -76,6 +78,7 @@ def _furnish_once(number: int) -> list[str]:
     _make_meters(customer, number)
     _watch_doors(owner, number)
     _keep_busy(customer, number)
+    _report(customer, key)
     _end_a_period()
     _redeem(customer, number)
     _pay(customer, number)
@@ -92,6 +95,16 @@ def _use(customer: Organization, number: int, **fields: Any) -> None:
     hold = place_hold(HoldRequest(customer.id, usd("2"), f"hold {number}", now + timedelta(hours=1)), at=now)
     place_hold(HoldRequest(customer.id, usd("1"), f"open {number}", now + timedelta(hours=1)), at=now)
     make_call(customer, "0.5", occurred_at=now, hold_id=hold.hold_id, **fields)
+
+
+def _report(customer: Organization, key: Any) -> None:
+    """Somebody in the team, and a report of it that was written."""
+    who: dict[str, Any] = {"organization_id": customer.id, "actor": Actor("test"), "at": timezone.now()}
+    member = customer.memberships.get()
+    team = customer.teams.get()
+    fill_team(team_id=team.id, member_ids=[member.id], key_ids=[key.id], **who)
+    wanted = subscribe_to_report(cadence="weekly", format="pdf", member_ids=[member.id], team_id=team.id, **who)
+    write_due_reports(at=wanted.next_at)
 
 
 def _keep_busy(customer: Organization, number: int) -> None:
