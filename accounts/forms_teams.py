@@ -59,8 +59,8 @@ class TeamMembersForm(forms.Form):
         members = live.memberships.select_related("user", "team").order_by("user__email")
         working = keys_of(live).usable(timezone.now())
         keys = working.select_related("team", "organization").order_by("name", "created_at")
-        self._here = {"members": members.filter(team=team), "keys": keys.filter(team=team)}
-        super().__init__(*args, initial=self._here, **kwargs)
+        kwargs["initial"] = {"members": members.filter(team=team), "keys": keys.filter(team=team)}
+        super().__init__(*args, **kwargs)
         self.fields["members"] = _Chosen(members, team, self.fields["members"])
         self.fields["keys"] = _Chosen(keys, team, self.fields["keys"])
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from statistics import median
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -115,7 +116,7 @@ def _places() -> list[Place]:
 
 def _furnish(organization: Organization) -> None:
     at = timezone.now() - timedelta(days=DAYS + 1)
-    who = {"actor": _ACTOR, "at": at}
+    who: dict[str, Any] = {"actor": _ACTOR, "at": at}
     teams = [create_team(organization_id=organization.id, name=f"Team {n}", **who) for n in range(TEAMS)]
     for number in range(KEYS):
         terms = KeyTerms(scopes=(Scope.USAGE_WRITE,), team=teams[number % TEAMS])

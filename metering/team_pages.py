@@ -61,7 +61,7 @@ def _budgets(request: PageRequest, team: Team) -> Any:
 
 
 def _more(team: Team, by: str, days: Days) -> str:
-    query = {"team": team.id, "by": by, "start": days.first.isoformat(), "end": days.last.isoformat()}
+    query = {"team": str(team.id), "by": by, "start": days.first.isoformat(), "end": days.last.isoformat()}
     return f"{reverse('usage')}?{urlencode(query)}"
 
 

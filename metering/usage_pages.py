@@ -45,7 +45,7 @@ def usage(request: PageRequest) -> HttpResponse:
     keys = tag_keys(request.organization.id, days) if by == "tag" else []
     tag = PROMPT_TAG if by == "prompt" else tag_asked(form, keys)
     team, only = team_asked(request, form)
-    asked = {"by": "tag" if by == "prompt" else by, "metric": metric, "tag_key": tag, "only": only}
+    asked: dict[str, Any] = {"by": "tag" if by == "prompt" else by, "metric": metric, "tag_key": tag, "only": only}
     answer = analyse(request.organization, days, compare=may_compare(days, kept), **asked)
     context = {
         **_frame(form, days, kept),
@@ -155,9 +155,9 @@ def tag_asked(form: UsageForm, keys: list[str]) -> str:
 
 def team_asked(request: PageRequest, form: UsageForm) -> tuple[Team | None, dict[str, Any]]:
     """The team that is asked for, if it is the organization's, and what that says of the sums."""
-    team_id = form.cleaned_data.get("team")
+    team_id: UUID | None = form.cleaned_data.get("team")
     teams = within(request.organization, team_id) if team_id else []
-    return (Team.objects.get(id=team_id), {"team_id__in": teams}) if teams else (None, {})
+    return (Team.objects.get(id=team_id), {"team_id__in": teams}) if team_id and teams else (None, {})
 
 
 def _drill(by: str, key: str, tag: str, days: Days, team: Team | None = None) -> str:

@@ -126,8 +126,8 @@ def get_again(request: PageRequest, recipient_id: UUID) -> HttpResponse:
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """Off one list, without signing in. Opening the link only asks, for programs open links by themselves."""
     recipient_id = recipient_of(token)
-    found = Recipient.objects.filter(id=recipient_id).select_related("subscription__team", "subscription__organization")
-    recipient = found.first() if recipient_id else None
+    rows = Recipient.objects.select_related("subscription__team", "subscription__organization")
+    recipient = rows.filter(id=recipient_id).first() if recipient_id else None
     if recipient is None:
         return render(request, "reports/unsubscribe.html", {"recipient": None}, status=404)
     if request.method == "POST":

@@ -5,16 +5,18 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils.text import slugify
 
 from accounts.directory import forget_keys
 from accounts.errors import TeamExists, TeamHasTeams
 from accounts.models import ApiKey, Membership, Organization, Team, TeamPlacement
 from accounts.principal import Actor
+from accounts.querysets import ApiKeyQuerySet
 from accounts.services.organizations import checked_name, live_organization, tell
 from core.errors import InvalidRequest, NotFound
 
+Subject = Membership | ApiKey
 MOST_TEAMS = 500
 _LONGEST_NAME = 80
 
@@ -66,7 +68,8 @@ def archive_team(*, team_id: UUID, organization_id: UUID, actor: Actor, at: date
     team = _team(live, team_id)
     if team.teams.active().exists():
         raise TeamHasTeams()
-    for subject in [*team.memberships.all(), *team.api_keys.all()]:
+    subjects: list[Subject] = [*team.memberships.all(), *team.api_keys.all()]
+    for subject in subjects:
         _move(live, subject, None, at)
     team.archived_at = at
     team.save(update_fields=["archived_at"])
@@ -106,10 +109,10 @@ def fill_team(
     live = live_organization(organization_id)
     team = _team(live, team_id)
     members, keys = live.memberships.select_related("user"), keys_of(live)
-    wanted = [*members.filter(id__in=member_ids), *keys.filter(id__in=key_ids)]
+    wanted: list[Subject] = [*members.filter(id__in=member_ids), *keys.filter(id__in=key_ids)]
     if len(wanted) != len({*member_ids, *key_ids}):
         raise NotFound("There is no such member or key.")
-    here = [*members.filter(team=team), *keys.filter(team=team)]
+    here: list[Subject] = [*members.filter(team=team), *keys.filter(team=team)]
     moved = [_move(live, subject, team, at) for subject in wanted]
     moved += [_move(live, subject, None, at) for subject in here if subject not in wanted]
     if any(moved):
@@ -119,7 +122,7 @@ def fill_team(
     return team
 
 
-def keys_of(live: Organization) -> QuerySet[ApiKey]:
+def keys_of(live: Organization) -> ApiKeyQuerySet:
     """Keys that can be in the organization's teams: its own and its test twin's."""
     return ApiKey.objects.filter(Q(organization=live) | Q(organization__live_organization=live))
 
@@ -144,7 +147,7 @@ def note_placement(*, organization_id: UUID, subject_id: UUID, team: Team | None
     return True
 
 
-def _move(live: Organization, subject: Membership | ApiKey, team: Team | None, at: datetime) -> bool:
+def _move(live: Organization, subject: Subject, team: Team | None, at: datetime) -> bool:
     if subject.team_id == (team.id if team else None):
         return False
     subject.team = team
@@ -174,7 +177,7 @@ def _checked(live: Organization, name: str, *, without: Team | None) -> str:
     if len(name) > _LONGEST_NAME:
         raise InvalidRequest(f"A team's name has 1 to {_LONGEST_NAME} characters.")
     same = live.teams.active().filter(name__iexact=name)
-    if same.exclude(id=without.id if without else None).exists():
+    if (same.exclude(id=without.id) if without else same).exists():
         raise TeamExists()
     return name
 
