@@ -12,6 +12,7 @@ from billing_api import (  # noqa: F401
     orders,
     products,
     refunds,
+    sessions,
     subscriptions,
     tokens,
     webhooks,

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.core.signing import dumps
 from django.db.models import prefetch_related_objects
 from django.urls import reverse
 from django.utils import timezone
@@ -14,9 +13,8 @@ from django.utils.text import slugify
 
 from accounts.models import Organization
 from billing.models import Checkout as Row
+from billing.sessions import receipt_of
 from billing_api.objects.catalogue import CURRENCY, Benefit, Product, product_objects
-
-SESSION_SALT = "billing.customer-session"
 
 
 class PublicBenefit(msgspec.Struct, kw_only=True):
@@ -194,12 +192,7 @@ def public_checkout(row: Row, *, base_url: str, versioned: bool) -> CheckoutPubl
 def confirmed_checkout(row: Row, *, base_url: str, versioned: bool) -> CheckoutPublicConfirmed:
     """The answer to a confirmation."""
     fields = {**_public(row, base_url, versioned), "status": "confirmed"}
-    return CheckoutPublicConfirmed(**fields, customer_session_token=session_token(row.customer_id or row.id))
-
-
-def session_token(subject: UUID) -> str:
-    """Proof, to us, that its bearer has just bought something."""
-    return f"fbx_cs_{dumps(str(subject), salt=SESSION_SALT)}"
+    return CheckoutPublicConfirmed(**fields, customer_session_token=receipt_of(row.id))
 
 
 def _public(row: Row, base_url: str, versioned: bool) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from core.redaction import redact
         ("fbx_page_01a1ff2a-0972.01a1ff2a-0973:1vABcd:x-y_zABCDEF", "fbx_page_[redacted]"),
         ("GET /invitations/Zk3-x_9aQw8rT2yU/", "GET /invitations/[redacted]/"),
         ("GET /checkout/test/Zk3-x_9aQw8rT2yU/?a=1", "GET /checkout/test/[redacted]/?a=1"),
+        ("GET /portal/fbx_cs_eyJjdXN0b21lciI6IjAxYTEifQ:1vAB:x-y_z", "GET /portal/[redacted]"),
         ("GET /v1/checkouts/client/polar_cs_abcdefgh", "GET /v1/checkouts/client/[redacted]"),
         ("GET /accounts/password/reset/key/3-cabcde-0123456789abcdef/", "GET /accounts/password/reset/key/[redacted]/"),
         ("POST /team/invitations/01a1ff2a-0972/resend/", "POST /team/invitations/[redacted]/resend/"),
