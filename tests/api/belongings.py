@@ -121,15 +121,14 @@ def _models():
 
 
 def _ids(model, organization) -> set[UUID]:
-    owner = next(
-        (name for name in ("organization", "organization_id", "account", "endpoint") if _has(model, name)), None
-    )
+    owners = ("organization", "organization_id", "account", "endpoint", "subscription")
+    owner = next((name for name in owners if _has(model, name)), None)
     if owner is None or not isinstance(model._meta.pk, UUIDField | OneToOneField | ForeignKey):
         return set()
     if owner == "account" and model._meta.get_field("account").related_model is not CreditAccount:
         return set()
-    if owner == "endpoint":
-        owner = "endpoint__organization"
+    if owner in ("endpoint", "subscription"):
+        owner = f"{owner}__organization"
     value = organization.id
     return {key for key in model._base_manager.filter(**{owner: value}).values_list("pk", flat=True) if key}
 
