@@ -424,7 +424,6 @@ DECLARE
         SELECT DISTINCT coalesce(e.account, (SELECT h.account_id FROM credits_hold h WHERE h.id = e.hold))
         FROM unnest(endings) e);
     certain uuid[] := '{}';
-    answered bigint := 0;
 BEGIN
     IF p_outcome = 'expired' THEN
         PERFORM credits_lock(batch);  -- called by the sweep itself
@@ -435,10 +434,9 @@ BEGIN
         certain := credits_can_settle(endings, p_at);
         IF certain <> '{}' THEN
             RETURN QUERY SELECT * FROM credits_settle(endings, certain, p_at);
-            GET DIAGNOSTICS answered = ROW_COUNT;
         END IF;
     END IF;
-    IF answered < cardinality(endings) THEN  -- not by accounts: an unknown hold may name one whose others are certain
+    IF cardinality(certain) < cardinality(batch) THEN
         RETURN QUERY SELECT * FROM credits_end_each(endings, certain, p_at, p_outcome);
     END IF;
 END
