@@ -67,7 +67,8 @@ class CallFacts:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """``amount`` USD (12 places, rounded up) covers the call on any of its models, markup included.
+    """``amount`` USD (12 places, rounded up) covers the call on any of its models, markup included, and ``metered``:
+    what the meters of the tier take for it.
 
     ``lines`` show the dearest model's provider cost. ``max_price`` is to be sent upstream as
     ``provider.max_price``, so that no route is dearer than what was reserved.
@@ -77,6 +78,7 @@ class Bound:
     cost: Decimal
     lines: tuple[Line, ...]
     max_price: dict[str, Decimal]
+    metered: Decimal = ZERO
 
 
 def parse_max_price(value: Any) -> dict[str, Decimal]:

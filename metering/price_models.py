@@ -12,7 +12,7 @@ from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Any
 
 from core.errors import InvalidRequest
-from core.money import EXACT, USD_LIMIT, USD_STEP, ZERO, to_wire
+from core.money import EXACT, USD_LIMIT, USD_STEP, ZERO, quantize, to_wire
 
 MODELS = ("per_unit", "package", "graduated", "volume")
 MOST_STEPS = 50
@@ -51,6 +51,18 @@ def running_price(quantity: Decimal, price: Mapping[str, Any]) -> Decimal:
         case _:
             amount = _volume(billable, price["steps"])
     return min(amount, Decimal(price["cap"])) if price.get("cap") is not None else amount
+
+
+def most_added(quantity: Decimal, units: Decimal, price: Mapping[str, Any]) -> Decimal:
+    """The most that up to ``units`` more add to what ``quantity`` of a period costs, rounded as it is charged.
+
+    A volume price may cost more just below the next step than beyond it.
+    """
+    end, included = EXACT.add(quantity, units), _number(price, "included")
+    steps = [EXACT.add(included, Decimal(step["up_to"])) for step in price.get("steps", ()) if step.get("up_to")]
+    reached = [end, *(step for step in steps if quantity < step < end)]
+    before = quantize(running_price(quantity, price))
+    return max(ZERO, *(quantize(running_price(each, price)) - before for each in reached))
 
 
 def _graduated(billable: Decimal, steps: list[Mapping[str, Any]]) -> Decimal:

@@ -13,6 +13,7 @@ from typing import Any
 from metering.bounds import Bound, CallFacts, output_cap, upper_bound
 from metering.call_facts import chat_facts, embedding_facts, speech_facts
 from metering.errors import UnpriceableCall
+from metering.metered.calls import CallMeters
 from metering.price_book import BookPrice
 from metering.prices import PriceCard
 
@@ -26,6 +27,11 @@ class Priced:
 
     name: str
     price: BookPrice | None
+
+    @property
+    def names(self) -> set[str]:
+        """The name asked for, and the model's id."""
+        return {self.name} if self.price is None else {self.name, self.price.model.id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +48,7 @@ class CallShape:
     """A request: the decoded ``data`` of ``raw``, and all ``models`` that may serve it.
 
     ``kind`` is CHAT, EMBEDDING or SPEECH, ``asked_output`` the length that the client names, ``default_output`` what is
-    taken when it names none (tokens).
+    taken when it names none (tokens). ``meters``: those that take credit for the call, if any.
     """
 
     kind: str
@@ -51,6 +57,7 @@ class CallShape:
     models: Sequence[Priced]
     asked_output: int | None
     default_output: int
+    meters: CallMeters | None = None
 
 
 def size_call(shape: CallShape, components: Sequence[Mapping[str, Any]], at: datetime) -> Sized:
@@ -60,14 +67,22 @@ def size_call(shape: CallShape, components: Sequence[Mapping[str, Any]], at: dat
     """
     cap = longest_answer(shape) if shape.kind == CHAT else None
     facts = _facts(shape, cap or 0)
-    return Sized(cap, facts, bound_of(facts, shape.models, components, at))
+    return Sized(cap, facts, bound_of(facts, shape.models, components, at, shape.meters))
 
 
 def bound_of(
-    facts: CallFacts, models: Sequence[Priced], components: Sequence[Mapping[str, Any]], at: datetime
+    facts: CallFacts,
+    models: Sequence[Priced],
+    components: Sequence[Mapping[str, Any]],
+    at: datetime,
+    meters: CallMeters | None = None,
 ) -> Bound:
     """What use within ``facts`` may be charged, whichever of ``models`` serves it. Raises UnpriceableCall."""
-    return upper_bound(facts, _cards(models), components, at)
+    bound = upper_bound(facts, _cards(models), components, at)
+    if meters is None:
+        return bound
+    metered = meters.most(facts, bound)
+    return replace(bound, amount=bound.amount + metered, metered=metered)
 
 
 def affordable_answer(
@@ -76,6 +91,7 @@ def affordable_answer(
     components: Sequence[Mapping[str, Any]],
     at: datetime,
     available: Decimal,
+    meters: CallMeters | None = None,
 ) -> int | None:
     """The longest answer in tokens that ``available`` USD can pay, at most the cap; None when not even one token."""
     longest = sized.output_cap
@@ -83,7 +99,7 @@ def affordable_answer(
         return None
 
     def most(cap: int) -> Decimal:
-        return bound_of(replace(sized.facts, completion_tokens=cap), models, components, at).amount
+        return bound_of(replace(sized.facts, completion_tokens=cap), models, components, at, meters).amount
 
     least, whole = most(1), sized.bound.amount
     if least > available:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from accounts.principal import Principal
+from core.money import ZERO
 from metering.bounds import CallFacts
 from metering.errors import UnpriceableCall
 from metering.estimates.calibration import Calibration
@@ -34,7 +35,10 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The call as it was asked for. ``charge`` is its likely one, ``answer_tokens`` its likely answer."""
+    """The call as it was asked for. ``charge`` is its likely one, ``answer_tokens`` its likely answer.
+
+    ``metered`` of the charge is taken by meters, and by whatever model just as much.
+    """
 
     data: Mapping[str, Any]
     prompt: Prompt
@@ -42,6 +46,7 @@ class Wanted:
     price: BookPrice
     charge: Decimal
     answer_tokens: int
+    metered: Decimal = ZERO
 
 
 def cheaper_models(wanted: Wanted, principal: Principal, terms: TierTerms, at: datetime) -> list[Alternative]:
@@ -59,9 +64,10 @@ def cheaper_models(wanted: Wanted, principal: Principal, terms: TierTerms, at: d
         own = learned.get(price.model.id)
         usage = expected_usage(wanted.facts, own.count(makeup).likely if own else usual, wanted.answer_tokens)
         try:
-            charge = cost_of(usage, price, terms.components, at, service_tier=None, is_byok=False).charge
+            cost = cost_of(usage, price, terms.components, at, service_tier=None, is_byok=False)
         except UnpriceableCall:
             continue
+        charge = cost.charge + wanted.metered
         author = price.model.id.partition("/")[0]
         if charge < wanted.charge and (author not in found or charge < found[author].charge):
             found[author] = Alternative(price.model, charge, wanted.charge - charge, price.is_free)

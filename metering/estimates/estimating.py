@@ -15,10 +15,9 @@ from django.conf import settings
 
 from accounts.principal import Principal
 from core.errors import DomainError, InvalidRequest
-from core.money import ZERO
 from credits.balances import Balance, current_balance
 from credits.upkeep import bring_up_to_date
-from metering.bounds import CallFacts
+from metering.bounds import Bound, CallFacts
 from metering.call_request import asked_output, candidates_of, require_input
 from metering.errors import ModelNotIncluded, NoSuchModel, UnpriceableCall
 from metering.estimates.alternatives import Alternative, Wanted, cheaper_models
@@ -28,11 +27,13 @@ from metering.estimates.learning import calibration_of
 from metering.estimates.makeup import Prompt
 from metering.estimates.pricing import Cost, cost_of, expected_usage
 from metering.estimates.routes import CallPlan, plan_of
+from metering.metered.calls import CallEvent, CallMeters, meters_of_call
 from metering.price_book import card_for
 from metering.sizing import CHAT, EMBEDDING, SPEECH, CallShape, Priced, Sized, affordable_answer, size_call
 from tiers.querysets import terms_for
 from tiers.terms import TierTerms
 
+_KINDS = {CHAT: ("chat", "completion"), EMBEDDING: ("embedding",), SPEECH: ("tts",)}
 _INPUTS = {CHAT: ("messages", "prompt"), EMBEDDING: ("input",), SPEECH: ("input",)}
 
 
@@ -40,8 +41,9 @@ _INPUTS = {CHAT: ("messages", "prompt"), EMBEDDING: ("input",), SPEECH: ("input"
 class Estimate:
     """What one call would cost. Amounts in USD; ``p95`` is exceeded once in twenty times, ``worst`` never.
 
-    ``worst`` is what would be set aside while the call runs; 0 with the customer's own key. ``affordable_tokens`` is
-    the longest answer that the wallet can pay, at most the cap; None when it is no answer at all.
+    ``worst`` is what would be set aside while the call runs; with the customer's own key what meters take alone.
+    ``affordable_tokens`` is the longest answer that the wallet can pay, at most the cap; None when it is no answer at
+    all.
     """
 
     model: Priced
@@ -84,7 +86,16 @@ def estimate_call(
     terms = terms_for(principal.organization_id)
     models = [_priced(name, principal, terms, at) for name in candidates_of(data)]
     plan = plan_of(principal, terms, models, data, at) if kind == CHAT else CallPlan()
-    return _Estimating(principal, terms, plan, kind, data, raw, models, at).run(expected_tokens)
+    event = CallEvent(
+        kinds=_KINDS[kind],
+        models=tuple(name for each in (*models, *plan.fallbacks) for name in each.names),
+        tier=terms.slug,
+        member_id=principal.member_id,
+        api_key_id=principal.api_key_id,
+        uses_own_key=plan.uses_own_key,
+    )
+    meters = meters_of_call(principal.organization_id, terms.metered_prices, event)
+    return _Estimating(principal, terms, plan, kind, data, raw, models, at, meters).run(expected_tokens)
 
 
 def _priced(name: str, principal: Principal, terms: TierTerms, at: datetime) -> Priced:
@@ -109,6 +120,7 @@ class _Estimating:
     raw: bytes
     models: list[Priced]
     at: datetime
+    meters: CallMeters | None
 
     def run(self, expected: int | None) -> Estimate:
         sized, candidates = self._size()
@@ -121,7 +133,7 @@ class _Estimating:
         likely = self._cost(first, sized.facts, count.likely, answer.likely)
         balance = current_balance(self.principal.organization_id, self.at)
         spendable = balance.available + balance.overage_limit
-        worst = ZERO if self.plan.uses_own_key else sized.bound.amount
+        worst = sized.bound.metered if self.plan.uses_own_key else sized.bound.amount
         return Estimate(
             model=first,
             prompt=count,
@@ -163,31 +175,38 @@ class _Estimating:
             models=candidates,
             asked_output=asked_output(self.data) if self.kind == CHAT else None,
             default_output=settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
+            meters=self.meters,
         )
 
     def _cost(self, model: Priced, facts: CallFacts, prompt: int, answer: int) -> Cost:
         if model.price is None:
             raise UnpriceableCall(model=model.name)
-        return cost_of(
-            expected_usage(facts, prompt, answer),
+        usage = expected_usage(facts, prompt, answer)
+        cost = cost_of(
+            usage,
             model.price,
             self.terms.components,
             self.at,
             service_tier=facts.service_tier,
             is_byok=self.plan.uses_own_key,
         )
+        if self.meters is None:
+            return cost
+        expected = replace(facts, prompt_tokens=usage.prompt_tokens, completion_tokens=answer)
+        metered = self.meters.most(expected, Bound(cost.charge, cost.provider_cost, cost.lines, {}))
+        return replace(cost, charge=cost.charge + metered, metered=metered)
 
     def _affordable(self, sized: Sized, candidates: list[Priced], worst: Decimal, spendable: Decimal) -> int | None:
         """The gateway shortens an answer of no stated length to what the wallet can pay."""
         if worst <= spendable:
             return sized.output_cap
-        return affordable_answer(sized, candidates, self.terms.components, self.at, spendable)
+        return affordable_answer(sized, candidates, self.terms.components, self.at, spendable, self.meters)
 
     def _alternatives(self, prompt: Prompt, facts: CallFacts, likely: Cost, answer: AnswerLength) -> list[Alternative]:
         price = self.models[0].price
         if price is None or self.kind != CHAT or self.plan.uses_own_key or price.card.is_dynamic():
             return []
-        wanted = Wanted(self.data, prompt, facts, price, likely.charge, answer.likely)
+        wanted = Wanted(self.data, prompt, facts, price, likely.charge, answer.likely, likely.metered)
         return cheaper_models(wanted, self.principal, self.terms, self.at)
 
 

@@ -18,7 +18,7 @@ def _cost(
         {"price_class": name, "quantity": quantity, "unit_price": prices[name], "amount": amount}
         for name, (quantity, amount) in (("prompt", prompt), ("completion", answer))
     ]
-    return {"provider_cost": provider_cost, "markup": markup, "charge": charge, "lines": lines}
+    return {"provider_cost": provider_cost, "markup": markup, "metered": "0", "charge": charge, "lines": lines}
 
 
 ESTIMATE = {

@@ -44,7 +44,8 @@ def facts_of(estimate: Estimate) -> dict[str, Any]:
 
 def _cost(cost: Cost) -> dict[str, Any]:
     lines = [{**line._asdict(), "quantity": to_wire(Decimal(line.quantity))} for line in cost.lines]
-    return {"provider_cost": cost.provider_cost, "markup": cost.markup, "charge": cost.charge, "lines": lines}
+    parts = {"provider_cost": cost.provider_cost, "markup": cost.markup, "metered": cost.metered}
+    return {**parts, "charge": cost.charge, "lines": lines}
 
 
 def _unpriced() -> DomainError:

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from core.money import ZERO
 from metering.bounds import CallFacts
 from metering.price_book import BookPrice
 from metering.rating import Line, apply_markup, rate
@@ -14,13 +15,14 @@ from metering.usage import TokenUsage
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """USD. ``provider_cost`` is what the provider bills, ``charge`` what the wallet pays; with the customer's own key
-    the charge is zero. ``lines`` add up to the provider's cost."""
+    """USD. ``provider_cost`` is what the provider bills, ``charge`` what the wallet pays, ``metered`` included, which
+    the tier's meters take; with the customer's own key that alone. ``lines`` add up to the provider's cost."""
 
     provider_cost: Decimal
     markup: Decimal
     charge: Decimal
     lines: tuple[Line, ...]
+    metered: Decimal = ZERO
 
 
 def expected_usage(facts: CallFacts, prompt_tokens: int, answer_tokens: int) -> TokenUsage:

@@ -67,10 +67,11 @@ class EstimateLineSerializer(serializers.Serializer):
 
 
 class EstimatedCostSerializer(serializers.Serializer):
-    """USD; with your own provider key the charge is 0."""
+    """USD; with your own provider key the charge is what your tier's meters take alone."""
 
     provider_cost = AmountField()
     markup = AmountField()
+    metered = AmountField(help_text="What the meters of your tier take from credit for it, part of the charge.")
     charge = AmountField()
     lines = EstimateLineSerializer(many=True)
 

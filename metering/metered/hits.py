@@ -24,7 +24,7 @@ def hits_of(record: UsageRecord, prices: Sequence[Mapping[str, Any]]) -> tuple[H
     facts = EventFacts.of(record)
     hits = []
     for price in prices:
-        meter = _definition(dumps([price["filter"], price["aggregation"]]))
+        meter = definition_of(price)
         if matches(meter.filter, facts) and (amount := _counted(amount_of(meter.aggregation, facts))):
             hits.append(Hit(meter=UUID(price["meter"]), value=amount))
     return tuple(hits)
@@ -54,6 +54,11 @@ def checked_hits(record: UsageRecord, prices: Sequence[Mapping[str, Any]]) -> tu
 def _counted(amount: Decimal | None) -> Decimal | None:
     """What a counter keeps of it: 18 decimal places."""
     return amount if amount is None or amount.as_tuple().exponent >= -18 else amount.quantize(_STEP, context=EXACT)  # type: ignore[operator]
+
+
+def definition_of(price: Mapping[str, Any]) -> Definition:
+    """What the meter of a tier's price counts."""
+    return _definition(dumps([price["filter"], price["aggregation"]]))
 
 
 @lru_cache(maxsize=1_000)

@@ -64,7 +64,7 @@ def value_of(name: str, facts: EventFacts) -> Any:
     place = property_of(name)
     if isinstance(place, Path):
         held = facts.metadata if place.column == "metadata" else facts.columns.tags
-        return _exact(_descend(held, place))
+        return _exact(descend(held, place))
     match place.name:
         case "name":
             return facts.name
@@ -103,12 +103,13 @@ def _holds(group: Group, facts: EventFacts) -> bool:
         return True
     combine = all if group.conjunction == "and" else any
     return combine(
-        _holds(clause, facts) if isinstance(clause, Group) else _compare(clause, facts) for clause in group.clauses
+        _holds(clause, facts) if isinstance(clause, Group) else compares(clause, value_of(clause.property, facts))
+        for clause in group.clauses
     )
 
 
-def _compare(clause: Comparison, facts: EventFacts) -> bool:
-    value = value_of(clause.property, facts)
+def compares(clause: Comparison, value: Any) -> bool:
+    """Whether the comparison holds for a value of its property."""
     if value is None or type_of(value) != type_of(clause.value):
         return False
     if clause.operator in _COMPARE:
@@ -118,7 +119,7 @@ def _compare(clause: Comparison, facts: EventFacts) -> bool:
     return (clause.value in value) == (clause.operator == "like")
 
 
-def _descend(held: Any, path: Path) -> Any:
+def descend(held: Any, path: Path) -> Any:
     """The value under the key itself, else at the end of its steps."""
     if path.key in held:
         return held[path.key]

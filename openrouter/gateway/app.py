@@ -20,6 +20,7 @@ from openrouter.gateway.errors import CallRefused, internal_error, invalid, refu
 from openrouter.gateway.estimate import estimate
 from openrouter.gateway.holding import place_hold
 from openrouter.gateway.limits import take_limits
+from openrouter.gateway.meters import look_at_meters
 from openrouter.gateway.once import answer_once
 from openrouter.gateway.reads.routes import answer_read, reading_route
 from openrouter.gateway.runtime import Gateway
@@ -96,6 +97,7 @@ class GatewayApp:
     async def _carry_out(self, exchange: Exchange, principal: Principal, route: Route) -> None:
         call = await admit(exchange, principal, route, self.gateway.lookups)
         await look_at_budgets(call, self.gateway.lookups)
+        await look_at_meters(call, self.gateway.lookups)
         estimate(call)
         decision = await take_limits(call)
         try:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from accounts.principal import Principal
 from metering.bounds import Bound, CallFacts
+from metering.metered.calls import CallMeters
 from metering.price_book import BookPrice
 from openrouter.gateway.access import OWN, Key
 from openrouter.gateway.answers import Reading
@@ -82,6 +83,7 @@ class Call:
     asked_output: int | None = None  # the longest answer the client asks for, in tokens
     facts: CallFacts | None = None  # with the longest answer it may get; None with the customer's own key
     bound: Bound | None = None
+    meters: CallMeters | None = None  # of the tier, that take credit for it
     tries: list[Try] = field(default_factory=list)
     reading: Reading = field(default_factory=Reading)
     answered_at: float | None = None  # when the first byte of the answer arrived
@@ -105,8 +107,10 @@ class Call:
 
     @property
     def reserved(self) -> Decimal:
-        """What the hold sets aside of the wallet, in USD."""
-        return self.bound.amount if self.bound is not None and not self.uses_own_key else Decimal(0)
+        """What the hold sets aside of the wallet, in USD: with the customer's own key what meters take alone."""
+        if self.bound is None:
+            return Decimal(0)
+        return self.bound.metered if self.uses_own_key else self.bound.amount
 
     @property
     def limited(self) -> Decimal:

@@ -34,12 +34,12 @@ def estimate(call: Call) -> None:
     """Set the call's bound and write the limits it rests on into its body.
 
     Raises UnpriceableCall and other refusals when the call has no finite bound. A call with the customer's own key
-    reserves no credit and is passed on as it is, unless a budget must hold for it; one that has no bound with the
-    fallbacks of a routing rule goes without.
+    reserves no credit and is passed on as it is, unless a budget must hold for it or a meter of the tier takes credit;
+    one that has no bound with the fallbacks of a routing rule goes without.
     """
     if call.route.may_stream:
         call.asked_output = call.ticket.asked_output = call.ticket.output_cap = asked_output(call.body.data)
-    if call.uses_own_key and not call.budget_ids:
+    if call.uses_own_key and not call.budget_ids and call.meters is None:
         return
     try:
         _size(call)
@@ -93,7 +93,7 @@ def affordable_output(call: Call, available: Decimal) -> int | None:
     if call.bound is None or call.facts is None:
         return None
     sized = Sized(call.ticket.output_cap, call.facts, call.bound)
-    return affordable_answer(sized, _models(call), _components(call), call.ticket.at, available)
+    return affordable_answer(sized, _models(call), _components(call), call.ticket.at, available, call.meters)
 
 
 def _reserve(call: Call, bound: Bound) -> None:
@@ -101,7 +101,7 @@ def _reserve(call: Call, bound: Bound) -> None:
 
 
 def _bound(call: Call, facts: CallFacts) -> Bound:
-    return bound_of(facts, _models(call), _components(call), call.ticket.at)
+    return bound_of(facts, _models(call), _components(call), call.ticket.at, call.meters)
 
 
 def _components(call: Call) -> Sequence[Mapping[str, Any]]:
@@ -121,6 +121,7 @@ def _shape(call: Call) -> CallShape:
         models=_models(call),
         asked_output=call.asked_output,
         default_output=call.output_limit or settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
+        meters=call.meters,
     )
 
 

@@ -11,6 +11,7 @@ from accounts.directory import KEYS_BY_DIGEST
 from core.loopcommit import Batch, LoopCommit
 from core.sqlcalls import Query, Row
 from metering.budgets.standing import REFUSING_BUDGETS
+from metering.metered.calls import COUNTERS
 from openrouter.gateway.access import ACCESS_OF_ORGANIZATIONS, Access, access_of
 from tiers.querysets import read_terms_in_thread, terms_of_row, terms_statement
 from tiers.terms import TierTerms
@@ -31,8 +32,9 @@ _KINDS = (
     _Kind(ACCESS_OF_ORGANIZATIONS, 0),
     _Kind(terms_statement(), 0),
     _Kind(REFUSING_BUDGETS, 0),
+    _Kind(COUNTERS, 0),
 )
-_KEY, _ACCESS, _TERMS, _BUDGETS = range(len(_KINDS))
+_KEY, _ACCESS, _TERMS, _BUDGETS, _COUNTERS = range(len(_KINDS))
 
 
 class Lookups:
@@ -60,6 +62,10 @@ class Lookups:
     async def budgets(self, organization_id: UUID) -> Row | None:
         """The organization's row of ``REFUSING_BUDGETS``, None when no budget of it can refuse a call."""
         return await self._group.submit(_Question(_BUDGETS, organization_id))
+
+    async def counters(self, organization_id: UUID) -> Row | None:
+        """The organization's row of ``COUNTERS``, None when nothing was counted in its period yet."""
+        return await self._group.submit(_Question(_COUNTERS, organization_id))
 
     async def close(self, grace: float) -> None:
         """Finish and disconnect."""
