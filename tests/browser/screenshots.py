@@ -64,9 +64,6 @@ GUIDE = {
     "emails-of-person": "/accounts/email/",
     "security": "/accounts/2fa/",
     "sessions": "/accounts/sessions/",
-    "budgets": "/budgets/",
-    "reports": "/reports/",
-    "recommendations": "/recommendations/",
 }
 
 
