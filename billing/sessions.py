@@ -41,7 +41,7 @@ def read_session(token: str) -> tuple[Customer, str] | None:
         return None
     found = Customer.objects.select_related("organization").filter(pk=facts["customer"], deleted_at__isnull=True)
     customer = found.first()
-    return customer and (customer, facts["back"])
+    return None if customer is None else (customer, facts["back"])
 
 
 def receipt_of(checkout_id: UUID) -> str:
