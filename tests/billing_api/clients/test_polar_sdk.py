@@ -57,6 +57,13 @@ def test_the_strict_client_reads_every_object(polar):
         timezone="Europe/Berlin",
     )
     assert found.total == 2 and len(found.quantities) in (3, 4)
+    refund = polar.refunds.create(order_id=order.id, reason="customer_request", amount=250)
+    assert (refund.status, polar.refunds.list(order_id=order.id).items[0].id) == ("succeeded", refund.id)
+    assert polar.orders.get(order.id).status == "partially_refunded"
+    [type_of_event] = polar.event_types.list(source="user").items
+    assert polar.event_types.update(type_of_event.id, label="Calls").label == "Calls"
+    session = polar.customer_sessions.create(customer_id=ada.id)
+    assert (session.customer.email, session.token in session.customer_portal_url) == ("ada@example.com", True)
 
 
 def test_what_the_strict_client_cannot_read_is_sent_otherwise(polar):

@@ -349,10 +349,16 @@ def test_every_event_that_is_noted_is_read_by_the_client(client):
     client.subscriptions.update(id=subscription.id, subscription_update={"current_billing_period_end": soon})
     time.sleep(0.4)
     client.subscriptions.revoke(id=subscription.id)
+    paid = client.orders.list(customer_id=bought.customer_id).result.items[0]
+    client.refunds.create(request={"order_id": paid.id, "reason": "other", "amount": 1})  # reads a 201 as None
+    [refund] = client.refunds.list(order_id=paid.id).result.items
+    assert (refund.status.value, refund.amount) == ("succeeded", 1)
+    session = client.customer_sessions.create(request={"customer_id": bought.customer_id})
+    assert session.token in session.customer_portal_url
     client.customers.delete(id=bought.customer_id)
     listed = client.events.list(limit=100)
     assert {event.NAME for event in listed.items} == {
-        *("customer.created", "customer.updated", "customer.deleted", "order.paid"),
+        *("customer.created", "customer.updated", "customer.deleted", "order.paid", "order.refunded"),
         *("benefit.granted", "benefit.cycled", "benefit.revoked", "meter.credited", "meter.reset"),
         *(f"subscription.{what}" for what in ("created", "canceled", "uncanceled", "cycled", "revoked")),
     }
