@@ -58,6 +58,7 @@ class Calibration:
     scores: list[float] = field(default_factory=list)
     calls: int = 0
     _fit: Fit | None = None
+    _reach: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, model_id: str) -> "Calibration":
@@ -82,7 +83,7 @@ class Calibration:
         """What the prompt will be billed as."""
         x = row_of(makeup)
         likely, deviation = self._expected(x)
-        below, above = self._reach()
+        below, above = self._reach = self._reach or self._measured_reach()
         return TokenCount(
             low=max(floor(likely + below * deviation), 0),
             likely=round(likely),
@@ -97,18 +98,19 @@ class Calibration:
         """One call: the provider billed ``billed`` tokens for a prompt of this makeup."""
         x = row_of(makeup)
         likely, deviation = self._expected(x)
-        self.scores = [*self.scores[-(KEPT_SCORES - 1) :], (billed - likely) / deviation]
+        if self.fit.freedom >= _LEARNED_FROM:  # before, what was expected is so wide that errors look small beside it
+            self.scores = [*self.scores[-(KEPT_SCORES - 1) :], (billed - likely) / deviation]
         self.sums.add(x, billed, _size(x))
         self.calls += 1
 
     def settle(self) -> None:
         """Draw the conclusions from what was learned since the last time."""
-        self._fit = None
+        self._fit = self._reach = None
 
     def _expected(self, x: Sequence[float]) -> tuple[float, float]:
         return max(self.fit.expected(x), 0.0), self.fit.deviation(x, _size(x))
 
-    def _reach(self) -> tuple[float, float]:
+    def _measured_reach(self) -> tuple[float, float]:
         """How many deviations the interval goes down and up."""
         count = len(self.scores)
         if count < _FEWEST_SCORES:
