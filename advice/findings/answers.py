@@ -4,8 +4,9 @@ from decimal import Decimal
 
 from django.db.models import QuerySet
 
-from advice.findings.found import TALKING, Case, Found
+from advice.findings.found import Case, Found
 from advice.models import Confidence, Finding
+from advice.what_if.change import TALKING
 from advice.what_if.prices import Prices
 from core.jsonio import dumps_text
 from core.money import ZERO, to_wire

@@ -1,7 +1,8 @@
 """Models that could do the work of another: by what they take and give, their context and abilities, and their price.
 
 How good their answers are, no count can tell. A model far cheaper than the one in use is most likely a much weaker one,
-so what costs less than a tenth is left out, unless it is of the same author.
+so what costs less than a tenth is left out, of the same author what costs less than a twenty-fifth. Variants of a model
+(``:batch``, ``:free``, ``:thinking`` …) are another service, not another model.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,8 @@ from metering.price_book import BookPrice, card_for
 from tiers.terms import TierTerms
 
 MOST = 3  # candidates that are replayed exactly, beside the author's own
-_DEAREST, _CHEAPEST = Decimal("0.8"), Decimal("0.1")  # of what the model in use costs
+_DEAREST = Decimal("0.8")  # of what the model in use costs
+_CHEAPEST, _CHEAPEST_OF_AUTHOR = Decimal("0.1"), Decimal("0.04")
 _ABILITIES = frozenset({"tools", "tool_choice", "response_format", "structured_outputs"})
 _FREE = ":free"
 
@@ -54,15 +56,15 @@ def cheaper_models(
         if other is None or not _holds(other, work):
             continue
         cost, author = _rough(other, work), _author(model.id)
-        is_near = _CHEAPEST * whole <= cost or author == _author(own.id)
-        if is_near and cost <= _DEAREST * whole and (author not in found or cost < _rough(found[author], work)):
+        least = _CHEAPEST_OF_AUTHOR if author == _author(own.id) else _CHEAPEST
+        if least * whole <= cost <= _DEAREST * whole and (author not in found or cost < _rough(found[author], work)):
             found[author] = other
     same = [found.pop(_author(own.id))] if _author(own.id) in found else []
     return same + sorted(found.values(), key=lambda each: (_rough(each, work), each.model.id))[:MOST]
 
 
 def _usable(model: LanguageModel, own: LanguageModel, terms: TierTerms, at: datetime) -> BookPrice | None:
-    if model.id == own.id or model.id.endswith(_FREE) or not _fits(model, own):
+    if model.id == own.id or ":" in model.id or not _fits(model, own):
         return None
     price = card_for(model.id, at)
     if price is None or price.is_free or price.card.is_dynamic():

@@ -6,12 +6,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from metering.models import Kind
 from tiers.terms import TierTerms
 
 WINDOW = timedelta(days=30)  # what was saved over it is the saving of a month
 LEAST_SAVING = Decimal(1)  # USD a month; less is not worth anybody's time
-TALKING = (Kind.CHAT, Kind.COMPLETION)  # calls that a routing rule can act on
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from typing import Any
 from django.db.models import Count, F, Max, Sum
 
 from advice.findings.candidates import Work, cheaper_models, free_variant
-from advice.findings.found import TALKING, WINDOW, Case, Found
+from advice.findings.found import WINDOW, Case, Found
 from advice.models import Confidence, Finding
-from advice.what_if.change import Change, terms_of_change
+from advice.what_if.change import TALKING, Change, terms_of_change
 from advice.what_if.prices import Prices
 from advice.what_if.reading import Asked, batches
 from advice.what_if.replay import KEPT, replayer

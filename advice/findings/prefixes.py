@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from advice.findings.found import TALKING, Case, Found
+from advice.findings.found import Case, Found
 from advice.models import Confidence, Finding
+from advice.what_if.change import TALKING
 from core.money import ZERO, to_wire
 from metering.models import UsageEvent
 from metering.price_book import card_for

@@ -15,14 +15,6 @@ from advice.services.recommendations import BY_A_RULE
 from core.amounts import readable
 
 Evidence = Mapping[str, Any]
-ICONS = {
-    Finding.CHEAPER_MODEL: "trending-down",
-    Finding.FREE_MODEL: "gift",
-    Finding.CACHING: "layers",
-    Finding.OUTPUT_LIMIT: "gauge",
-    Finding.DUPLICATES: "copy",
-    Finding.TIER: "package",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +28,6 @@ class Advice:
     facts: list[tuple[str, str]]
     events_url: str
     what_if_url: str
-    icon: str
 
     @property
     def key(self) -> str:
@@ -61,7 +52,6 @@ def advice_of(row: Recommendation, *, first: date | datetime, last: date | datet
         facts=facts,
         events_url=_events_url(evidence, first, last),
         what_if_url=_what_if_url(row.kind, evidence),
-        icon=ICONS[Finding(row.kind)],
     )
 
 

@@ -130,7 +130,8 @@ def _finish(run: WhatIfRun, status: str, *, error: str = "") -> None:
 
 def _replay(run: WhatIfRun) -> Tally:
     change = Change.from_json(run.change)
-    terms = terms_of_change(change, run.created_at, may_use_any_tier=True)
+    is_named = "model" in run.only or "kind" in run.only
+    terms = terms_of_change(change, run.created_at, may_use_any_tier=True, of_any_kind=is_named)
     asked = Asked(run.starts_at, run.ends_at, run.only)
     replay, tally, told_at = replayer(terms, Prices()), Tally(change), time.monotonic()
     for organization_id, zone in _organizations(run, asked):

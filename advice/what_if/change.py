@@ -10,6 +10,7 @@ from core.errors import InvalidRequest
 from core.money import to_wire
 from core.times import instant_of, utc_text
 from metering.errors import NoSuchModel
+from metering.models import Kind
 from metering.price_book import card_for
 from metering.prices import PriceCard
 from tiers.models import Tier
@@ -19,6 +20,7 @@ from tiers.terms import TierTerms, terms_of
 DAILY, WEEKLY, MONTHLY, TOTAL = "daily", "weekly", "monthly", "total"
 WINDOWS = (DAILY, WEEKLY, MONTHLY, TOTAL)
 BYOK = "byok"
+TALKING = (Kind.CHAT.value, Kind.COMPLETION.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,18 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A change with everything looked up that it names. ``components`` None: each event's own."""
+    """A change with everything looked up that it names. ``components`` None: each event's own.
+
+    A model that talks makes no speech and no embeddings: unless it was said which usage is meant, another model answers
+    what asked for talk.
+    """
 
     change: Change
     tier: TierTerms | None = None
     components: tuple[Mapping[str, Any], ...] | None = None
     is_byok: bool | None = None
     card: PriceCard | None = None
+    kinds: tuple[str, ...] | None = TALKING  # of events that another model answers; None: of all
 
     @property
     def has_other_prices(self) -> bool:
@@ -84,7 +91,9 @@ class Terms:
         return bool(self.change.model or self.change.prices_at or self.card)
 
 
-def terms_of_change(change: Change, at: datetime, *, may_use_any_tier: bool = False) -> Terms:
+def terms_of_change(
+    change: Change, at: datetime, *, may_use_any_tier: bool = False, of_any_kind: bool = False
+) -> Terms:
     """Look up what ``change`` names, as of ``at``. Tiers that are not on offer are for operators.
 
     Raises InvalidRequest, NoSuchModel, InvalidPrice.
@@ -97,7 +106,8 @@ def terms_of_change(change: Change, at: datetime, *, may_use_any_tier: bool = Fa
     card = None if change.pricing is None else PriceCard.from_json(change.pricing)
     if card is not None and card.is_dynamic():
         raise InvalidRequest("A price list to replay with must be prices: -1 is not one.", param="pricing")
-    return Terms(change, tier, _components(change, tier), _is_byok(change), card)
+    kinds = None if of_any_kind else TALKING
+    return Terms(change, tier, _components(change, tier), _is_byok(change), card, kinds)
 
 
 def _tier(change: Change, may_use_any: bool) -> TierTerms | None:

@@ -69,7 +69,7 @@ class _Replayer:
     def __init__(self, terms: Terms, prices: PriceSource) -> None:
         self._terms, self._prices = terms, prices
         change = terms.change
-        self._model, self._prices_at = change.model, change.prices_at
+        self._model, self._prices_at, self._kinds = change.model, change.prices_at, terms.kinds
         self._has_other_prices = terms.has_other_prices
         self._own_list = None if terms.card is None else _own_list(terms.card)
 
@@ -88,7 +88,7 @@ class _Replayer:
 
     def _cost(self, event: RecordedEvent, derivation: Derivation) -> _Cost | None:
         """The provider's part; None when no list prices it."""
-        if not self._has_other_prices or not event.model or (event.cost_source == "caller" and not self._model):
+        if not self._has_other_prices or not event.model or self._stands(event):
             amount = event.byok_cost if event.is_byok else Decimal(derivation.cost)
             return _Cost(amount, derivation.is_free, event.model, is_new=False)
         listed = self._own_list or self._prices.at(self._model or event.model, self._prices_at or event.occurred_at)
@@ -102,6 +102,12 @@ class _Replayer:
         if rated.unpriced:
             return None
         return _Cost(rated.cost, listed.is_free, listed.model or event.model, is_new=True)
+
+    def _stands(self, event: RecordedEvent) -> bool:
+        """Whether its cost stays although others are computed anew."""
+        if not self._model:
+            return event.cost_source == "caller"
+        return self._kinds is not None and event.kind not in self._kinds
 
     def _charged(self, event: RecordedEvent, derivation: Derivation, cost: _Cost) -> Replayed:
         uses_own_key = event.is_byok if self._terms.is_byok is None else self._terms.is_byok

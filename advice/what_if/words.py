@@ -82,7 +82,7 @@ def change_words(run: WhatIfRun) -> str:
 
 def _words(change: Change) -> Iterator[str]:
     if change.model:
-        yield _("%(model)s answers") % {"model": change.model}
+        yield _("answers by %(model)s") % {"model": change.model}
     if change.tier:
         tier = Tier.objects.current().filter(slug=change.tier).first()
         name = tier.name if tier is not None else change.tier

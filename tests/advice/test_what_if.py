@@ -24,7 +24,8 @@ from credits.services import grant_credits
 from metering.errors import NoSuchModel
 from metering.models import UsageEvent
 from metering.price_book import card_for, forget_price_book
-from tests.advice.recorded import record_random
+from metering.services import record_usage
+from tests.advice.recorded import TEN, make_use, record_random
 from tests.api.caller import Caller
 from tests.builders import NOON, make_customer, make_user, sign_in, usd
 from tests.metering.reporting import make_model
@@ -163,6 +164,25 @@ def test_what_has_no_price_stands_as_it_was(world):
     assert result["replayed"] == result["recorded"]
 
 
+def test_a_model_that_talks_takes_over_nothing_else_unless_it_is_named(world):
+    use = make_use(world.customer, DEAR, at=START, completion=0, components=[TEN], kind="embedding")
+    [outcome] = record_usage([use], at=END)
+    event = UsageEvent.objects.get(pk=outcome.event_id)
+    costs = {}
+    for name, only in (("all", {}), ("named", {"kind": "embedding"})):
+        run = start_what_if(
+            organization_id=world.customer.pk,
+            asked=Asked(START, START + timedelta(seconds=1), only),
+            change=Change(model=CHEAP),
+            requested_by="t",
+            at=timezone.now(),
+        )
+        costs[name] = Decimal(run.result["replayed"]["charge"]) - sum(
+            by_hand(each, model=CHEAP)[1] for each in world.events if each.occurred_at == START and not only
+        )
+    assert costs == {"all": event.charge, "named": by_hand(event, model=CHEAP)[1]}
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("cap", ["0", "0.05", "0.4", "1000"])
 def test_a_cap_stops_exactly_the_events_that_would_go_over_it(world, window, cap):
@@ -285,6 +305,6 @@ def test_the_page_asks_answers_and_tells_what_is_wrong(world):
     form = {"start": "2026-02-01", "end": "2026-02-28", "model": CHEAP, "cap": "0.4", "window": "daily"}
     answer = browser.post("/what-if/", form, follow=True)
     page = answer.content.decode()
-    assert answer.status_code == 200 and "Other/cheap answers; a budget of $0.4 a day" in page
+    assert answer.status_code == 200 and "Answers by other/cheap; a budget of $0.4 a day" in page
     assert "Cheaper by" in page and "The budget would have stopped" in page and f"→ {CHEAP}" in page
     assert browser.post("/what-if/", {**form, "model": "", "cap": ""}).status_code == 400

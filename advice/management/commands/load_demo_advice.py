@@ -17,7 +17,7 @@ from metering.demo.cast import COMPANIES
 
 _DAYS = timedelta(days=30)
 _ASKED = (
-    Change(tier="professional"),
+    Change(tier="enterprise"),
     Change(model="openai/gpt-4o-mini"),
     Change(cap=Decimal(2), window=DAILY),
 )
