@@ -20,7 +20,7 @@ _BILLED = {
 _SAME = dict.fromkeys((PROSE, CODE, DATA, DIGITS), 1.0)
 _PER_MESSAGE, _PER_CALL = 4, 5
 _MIXES = ((0.86, 0.0, 0.1, 0.04), (0.55, 0.25, 0.16, 0.04), (0.4, 0.0, 0.48, 0.12))  # prose, code, data, digits
-_CAP = 4_096
+_CAP = 65_536
 
 
 def sized_of(use: Use) -> dict[str, Any] | None:

@@ -222,15 +222,15 @@ def test_pages_show_how_good_estimates_were(taught):
     viewer = make_user()
     add_member(organization_id=customer.id, user=viewer, role="viewer", actor=Actor("test"), at=at)
     page = sign_in(viewer, customer)
-    text = page.get("/lab/accuracy/").content.decode()
+    text = page.get("/estimates/").content.decode()
     assert "learned from 60 calls" in text and "stated 90.0 %; of 60 calls" in text
-    live = page.get("/lab/accuracy/live/?days=7")
+    live = page.get("/estimates/live/?days=7")
     mark = live.content.decode().split("seen=")[1].split("&amp;")[0]
-    assert page.get(f"/lab/accuracy/live/?days=7&seen={mark}").status_code == 204
-    assert "Test calls are not measured" in sign_in(viewer, customer.test_twin).get("/lab/accuracy/").content.decode()
+    assert page.get(f"/estimates/live/?days=7&seen={mark}").status_code == 204
+    assert "Test calls are not measured" in sign_in(viewer, customer.test_twin).get("/estimates/").content.decode()
     stranger = make_user()
     add_member(organization_id=make_reporter("1").id, user=stranger, role="viewer", actor=Actor("test"), at=at)
-    assert "Nothing measured in these days" in sign_in(stranger).get("/lab/accuracy/").content.decode()
+    assert "Nothing measured in these days" in sign_in(stranger).get("/estimates/").content.decode()
 
 
 def test_operators_see_what_was_learned(taught):
