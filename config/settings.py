@@ -298,8 +298,7 @@ OPENROUTER_SANDBOX_API_KEY = env("OPENROUTER_SANDBOX_API_KEY", default="")
 # ---------------------------------------------------------------- payments
 # Who collects from live organizations: manual (an operator marks payments as paid), stripe, or sandbox (test cards).
 PAYMENT_PROVIDER = env("PAYMENT_PROVIDER", default="manual")
-# Whether customers of live organizations may pay those with test cards while nobody really collects (./run: yes).
-CUSTOMER_TEST_PAYMENTS = env.bool("CUSTOMER_TEST_PAYMENTS", default=DEBUG or TESTING)
+CUSTOMER_TEST_PAYMENTS = env.bool("CUSTOMER_TEST_PAYMENTS", default=DEBUG or TESTING)  # of live merchants' customers
 STRIPE_SECRET_KEY = env("STRIPE_SECRET_KEY", default="")
 STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[])  # several while one is being replaced
 STRIPE_API_BASE = env("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")
@@ -311,14 +310,12 @@ STANDARD_WEBHOOK_SECRETS = env.dict("STANDARD_WEBHOOK_SECRETS", default={})
 # ---------------------------------------------------------------- webhooks to customers
 # Endpoints on this machine, and over plain HTTP: for development, and a sandbox of one's own.
 WEBHOOKS_ALLOW_LOOPBACK = env.bool("WEBHOOKS_ALLOW_LOOPBACK", default=False)
-# Runs of the sender at a time; each serves 64 endpoints at once.
-WEBHOOKS_SENDERS = env.int("WEBHOOKS_SENDERS", default=1)
+WEBHOOKS_SENDERS = env.int("WEBHOOKS_SENDERS", default=1)  # runs at a time; each serves 64 endpoints at once
 
 # What Prometheus sends as its bearer token to /metrics/; without one there is no such page.
 METRICS_TOKEN = env("METRICS_TOKEN", default="")
 
-# Threads of a web process for Django's views; the hot routes need none.
-WEB_THREADS = env.int("WEB_THREADS", default=8)
+WEB_THREADS = env.int("WEB_THREADS", default=8)  # of a web process, for Django's views; the hot routes need none
 
 # ---------------------------------------------------------------- gateway (seconds, tokens, bytes)
 GATEWAY_LARGEST_BODY = env.int("GATEWAY_LARGEST_BODY", default=32 * 1024 * 1024)
