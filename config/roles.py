@@ -64,6 +64,7 @@ RULES: dict[str, Rule] = {
     "metering.UsageEvent": READ,
     "metering.LanguageModel": OPERATE,  # "change": set a price, follow the provider again
     "metering.ModelPrice": READ,
+    "metering.Budget": Rule(_READ, ("view", "change", "delete")),  # customers make them
     "metering.Meter": EDIT,  # "change" also archives; nobody deletes one
     # reports by e-mail: organizations choose them
     "reports.Subscription": READ,

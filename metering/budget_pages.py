@@ -53,7 +53,7 @@ def new_budget(request: PageRequest) -> HttpResponse:
         scope=scope,
         organization=request.organization,
         periods=periods,
-        initial={"period": periods[-1]},
+        initial={"period": _usual(periods)},
     )
     if request.method == "POST" and form.is_valid():
         try:
@@ -132,6 +132,10 @@ def _latest(state: BudgetState) -> list[Any]:
 
 def _periods(request: PageRequest) -> list[str]:
     return included(request.organization.id, "budget_periods", Period.values)
+
+
+def _usual(periods: list[str]) -> str:
+    return Period.MONTHLY if Period.MONTHLY in periods else periods[0]
 
 
 def _may_change(request: PageRequest) -> bool:

@@ -4,7 +4,7 @@ from django.urls import path
 
 from metering.ingest.views import TrackBatchView, TrackView
 from metering.viewsets import analytics, sums
-from metering.viewsets.budgets import BudgetViewSet
+from metering.viewsets.budgets import BudgetEventsViewSet, BudgetViewSet
 from metering.viewsets.estimate import AccuracyView, EstimateView
 from metering.viewsets.events import EventViewSet
 from metering.viewsets.meters import MeterViewSet
@@ -17,7 +17,7 @@ urlpatterns = [
         name="budget",
     ),
     path("budgets/<uuid:pk>/windows", BudgetViewSet.as_view({"get": "windows"}), name="budget-windows"),
-    path("budgets/<uuid:pk>/events", BudgetViewSet.as_view({"get": "events"}), name="budget-events"),
+    path("budgets/<uuid:pk>/events", BudgetEventsViewSet.as_view({"get": "events"}), name="budget-events"),
     path("metering/track", TrackView.as_view(), name="metering-track"),
     path("metering/track/batch", TrackBatchView.as_view(), name="metering-track-batch"),
     path("metering/estimate", EstimateView.as_view(), name="metering-estimate"),

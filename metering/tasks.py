@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from metering import services
 from metering.audit import audit_sums
+from metering.budgets.audit import audit_budgets
 from metering.services import rollups
 from outbox.services import publish
 
@@ -53,3 +54,17 @@ def learn_estimates() -> int:
 def fade_estimates() -> bool:
     """Old answers count less every day."""
     return services.fade_lengths(at=timezone.now())
+
+
+@shared_task
+def audit_windows() -> int:
+    """Count every window of every budget again; a difference becomes an event that alerts the operator."""
+    found = list(audit_budgets())
+    for row in found[:100]:
+        publish(
+            type="budget.window_differs",
+            organization_id=row.organization_id,
+            data={"rule": row.rule, "window": row.subject, "kept": row.kept, "counted": row.computed},
+            actor="budget audit",
+        )
+    return len(found)

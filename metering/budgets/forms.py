@@ -31,18 +31,6 @@ SCOPE_LABELS = {
 _DEFAULT = ", ".join(f"{each.normalize():f}" for each in DEFAULT_THRESHOLDS)
 
 
-class ModelInput(forms.TextInput):
-    """A model's id with the catalogue's to choose from."""
-
-    template_name = "metering/_model_input.html"
-
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        """With the ids."""
-        context = super().get_context(name, value, attrs)
-        context["models"] = [model.id for model in listed_models()]
-        return context
-
-
 class BudgetChangeForm(forms.Form):
     """What can change of a budget."""
 
@@ -120,6 +108,7 @@ class BudgetForm(BudgetChangeForm):
         field = _subject_field(scope, organization)
         if field is not None:
             self.fields["subject"] = field
+        self.models = [model.id for model in listed_models()] if scope == Scope.MODEL else []
         self.order_fields(self.field_order)
 
     def values(self) -> dict[str, Any]:
@@ -175,7 +164,7 @@ def _subject_field(scope: str, organization: Organization) -> forms.Field | None
             return forms.CharField(
                 label=_("Model"),
                 help_text=_("An id such as openai/gpt-4o-mini, or author/* for all of one author."),
-                widget=ModelInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+                widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "list": "models"}),
             )
         case Scope.TAG:
             return forms.CharField(

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from core.serializers import AmountField, StrictSerializer
@@ -110,9 +110,9 @@ class BudgetWindowSerializer(serializers.Serializer):
 class BudgetStateSerializer(serializers.Serializer):
     """The window that now falls in, USD."""
 
-    status = serializers.ChoiceField(
-        choices=[OK, WARNING, EXCEEDED, PENDING],
-        help_text="`warning` from the first threshold on, `exceeded` when all is spent, `pending` before it begins.",
+    status = serializers.CharField(
+        help_text=f"`{OK}`, `{WARNING}` from the first threshold, `{EXCEEDED}` when all is spent, `{PENDING}` before "
+        "it begins."
     )
     starts_at = serializers.DateTimeField()
     resets_at = serializers.DateTimeField(allow_null=True, help_text="When the next window begins; null: never.")
@@ -148,6 +148,7 @@ class BudgetSerializer(serializers.Serializer):
         return text_of(state.budget)
 
 
+@extend_schema_serializer(many=False)
 class BudgetListSerializer(serializers.Serializer):
     """All of them."""
 

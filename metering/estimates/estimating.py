@@ -18,6 +18,7 @@ from core.errors import DomainError, InvalidRequest
 from credits.balances import Balance, current_balance
 from credits.upkeep import bring_up_to_date
 from metering.bounds import Bound, CallFacts
+from metering.budgets.rooms import BudgetRoom, rooms_after
 from metering.call_request import asked_output, candidates_of, require_input
 from metering.errors import ModelNotIncluded, NoSuchModel, UnpriceableCall
 from metering.estimates.alternatives import Alternative, Wanted, cheaper_models
@@ -60,6 +61,7 @@ class Estimate:
     spendable: Decimal
     affordable_tokens: int | None
     alternatives: list[Alternative]
+    budgets: list[BudgetRoom]
 
     @property
     def is_covered(self) -> bool:
@@ -149,6 +151,22 @@ class _Estimating:
             spendable=spendable,
             affordable_tokens=self._affordable(sized, candidates, worst, spendable),
             alternatives=self._alternatives(prompt, sized.facts, likely, answer),
+            budgets=self._budgets(candidates, likely, sized),
+        )
+
+    def _budgets(self, candidates: list[Priced], likely: Cost, sized: Sized) -> list[BudgetRoom]:
+        """Charges count for budgets, and with the customer's own key what the provider bills."""
+        names = frozenset(
+            name for each in candidates for name in (each.name, each.price.model.id if each.price else each.name)
+        )
+        own = self.plan.uses_own_key
+        return rooms_after(
+            self.principal,
+            self.data,
+            names,
+            likely=likely.provider_cost if own else likely.charge,
+            worst=sized.bound.cost if own else sized.bound.amount,
+            at=self.at,
         )
 
     def _count(self, prompt: Prompt, model_id: str, most: int) -> TokenCount:

@@ -51,6 +51,21 @@ ESTIMATE = {
         "covers_worst_case": True,
         "affordable_tokens": 200,
     },
+    "budgets": [
+        {
+            "id": "0193a1f2-7c1e-7a40-9d6b-2f1c5e8a4b10",
+            "name": "Search",
+            "scope": "tag",
+            "period": "monthly",
+            "blocks": True,
+            "amount": "50",
+            "remaining": "10",
+            "after_likely": "9.999898855",
+            "after_worst": "9.99982576",
+            "covers_worst_case": True,
+            "resets_at": "2026-04-01T00:00:00Z",
+        }
+    ],
     "alternatives": [
         {
             "model": "openai/gpt-5-nano",

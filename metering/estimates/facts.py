@@ -38,6 +38,7 @@ def facts_of(estimate: Estimate) -> dict[str, Any]:
             "covers_worst_case": estimate.is_covered,
             "affordable_tokens": estimate.affordable_tokens,
         },
+        "budgets": estimate.budgets,
         "alternatives": estimate.alternatives,
     }
 

@@ -97,6 +97,22 @@ class _WalletSerializer(serializers.Serializer):
     )
 
 
+class BudgetRoomSerializer(serializers.Serializer):
+    """A budget that the call would count for, USD."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    scope = serializers.CharField()
+    period = serializers.CharField()
+    blocks = serializers.BooleanField(help_text="Whether it refuses a call whose worst case does not fit.")
+    amount = AmountField()
+    remaining = AmountField(help_text="Neither spent nor held now.")
+    after_likely = AmountField()
+    after_worst = AmountField()
+    covers_worst_case = serializers.BooleanField()
+    resets_at = serializers.DateTimeField(allow_null=True, help_text="Null: never.")
+
+
 class AlternativeSerializer(serializers.Serializer):
     """A cheaper model that can serve the same request."""
 
@@ -120,6 +136,7 @@ class EstimateSerializer(serializers.Serializer):
     answer_tokens = _AnswerTokensSerializer()
     cost = _CostsSerializer()
     wallet = _WalletSerializer()
+    budgets = BudgetRoomSerializer(many=True)
     alternatives = AlternativeSerializer(many=True)
 
 

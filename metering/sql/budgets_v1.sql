@@ -164,13 +164,13 @@ $$;
 CREATE FUNCTION metering_count_budgets(reported metering_report[], voided metering_usageevent[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT 1 FROM metering_budget b WHERE b.organization_id IN (
+    IF cardinality(reported) = 1 AND voided = '{}' THEN  -- the usual case of a process with little to do
+        IF NOT EXISTS (SELECT 1 FROM metering_budget b WHERE b.organization_id = (reported[1]).organization_id) THEN
+            RETURN;
+        END IF;
+    ELSIF NOT EXISTS (SELECT 1 FROM metering_budget b WHERE b.organization_id IN (
             SELECT e.organization_id FROM unnest(reported) e UNION ALL SELECT e.organization_id FROM unnest(voided) e)) THEN
         RETURN;
-    END IF;
-    IF EXISTS (SELECT 1 FROM metering_budget b WHERE b.scope = 'team' AND b.organization_id IN (
-            SELECT e.organization_id FROM unnest(reported) e)) THEN
-        reported := metering_with_stored_teams(reported);
     END IF;
     WITH moved AS (
         SELECT e.organization_id, e.occurred_at, e.member_id, e.api_key_id, e.team_id, e.model, e.tags,

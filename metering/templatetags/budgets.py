@@ -59,7 +59,7 @@ def whose(state: BudgetState) -> str:
 @register.filter
 def how_often(budget: Budget) -> str:
     """When it begins anew."""
-    return str(PERIOD_LABELS[Period(budget.period)])
+    return _("In all") if budget.period == Period.TOTAL else str(PERIOD_LABELS[Period(budget.period)])
 
 
 @register.filter

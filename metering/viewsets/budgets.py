@@ -21,7 +21,6 @@ from metering.budgets.errors import InvalidBudget, UnknownBudget
 from metering.budgets.models import Budget
 from metering.budgets.state import state_of, states_of
 from metering.budgets.usage import events_in_scope
-from metering.models import UsageEvent
 from metering.pagination import EventPagination
 from metering.services import BudgetTerms, create_budget, delete_budget, update_budget
 
@@ -35,13 +34,12 @@ class BudgetViewSet(viewsets.GenericViewSet):
         "list": Scope.USAGE_READ,
         "retrieve": Scope.USAGE_READ,
         "windows": Scope.USAGE_READ,
-        "events": Scope.USAGE_READ,
         "create": MANAGE,
         "partial_update": MANAGE,
         "destroy": MANAGE,
     }
-    serializer_class = shapes.BudgetSerializer
-    pagination_class = None
+    serializer_class: Any = shapes.BudgetSerializer
+    pagination_class: Any = None
     queryset = Budget.objects.none()
 
     def get_queryset(self) -> QuerySet[Budget]:
@@ -106,18 +104,6 @@ class BudgetViewSet(viewsets.GenericViewSet):
         windows = SpendLimit.objects.filter(budget_id=self._budget(pk).pk).order_by("-starts_at")[:MOST_WINDOWS]
         return Response(shapes.BudgetWindowListSerializer({"data": windows}).data)
 
-    @extend_schema(operation_id="budgets_events", responses=serializers.EventSerializer(many=True))
-    def events(self, request: Request, pk: Any = None) -> Response:
-        """The events that count in the window of now, newest first."""
-        budget = self._budget(pk)
-        state = state_of(budget, timezone.now())
-        events = events_in_scope(budget).filter(occurred_at__gte=state.starts_at).defer("derivation")
-        if state.resets_at is not None:
-            events = events.filter(occurred_at__lt=state.resets_at)
-        paginator = EventPagination()
-        page: list[UsageEvent] = paginator.paginate_queryset(events, request, self)
-        return paginator.get_paginated_response(serializers.EventSerializer(page, many=True).data)
-
     @property
     def _principal(self) -> Principal:
         return cast(Principal, self.request.auth)
@@ -134,3 +120,22 @@ class BudgetViewSet(viewsets.GenericViewSet):
     def _who_and_when(self) -> dict[str, Any]:
         principal = self._principal
         return {"organization_id": principal.organization_id, "actor": principal.as_actor, "at": timezone.now()}
+
+
+class BudgetEventsViewSet(BudgetViewSet):
+    """The events that a budget counts."""
+
+    scopes = {"events": Scope.USAGE_READ}
+    serializer_class = serializers.EventSerializer
+    pagination_class = EventPagination
+
+    @extend_schema(operation_id="budgets_events", responses=serializers.EventSerializer(many=True))
+    def events(self, request: Request, pk: Any = None) -> Response:
+        """The events that count in the window of now, newest first."""
+        budget = self._budget(pk)
+        state = state_of(budget, timezone.now())
+        events = events_in_scope(budget).filter(occurred_at__gte=state.starts_at).defer("derivation")
+        if state.resets_at is not None:
+            events = events.filter(occurred_at__lt=state.resets_at)
+        page = self.paginate_queryset(events)
+        return self.get_paginated_response(serializers.EventSerializer(page, many=True).data)

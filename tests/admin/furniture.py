@@ -21,7 +21,7 @@ from coupons.terms import Terms
 from credits.batch_file import COLUMNS
 from credits.services import HoldRequest, grant_credits, place_hold, set_spend_limit
 from credits.services.batches import check_batch
-from metering.services import create_meter
+from metering.services import BudgetTerms, create_budget, create_meter
 from metering.services.price_book import set_price
 from openrouter.models import (
     Attempt,
@@ -181,6 +181,8 @@ def _make_meters(customer: Organization, number: int) -> None:
     everything = {"filter": {"conjunction": "and", "clauses": []}, "aggregation": {"func": "count"}}
     for organization_id in (None, customer.id):
         create_meter(organization_id=organization_id, name=f"Meter {number}", at=timezone.now(), **everything)
+    terms = BudgetTerms(name=f"Budget {number}", period="monthly", amount=usd("50"))
+    create_budget(organization_id=customer.id, terms=terms, actor="test", at=timezone.now())
 
 
 def _set_price(number: int) -> None:

@@ -48,6 +48,8 @@ SOLD = {
     "openrouter.RoutingRule:delete_selected",
     "openrouter.RoutingRule.delete",
     "openrouter.RoutingRule.add",
+    "metering.Budget.delete",
+    "metering.Budget:delete_selected",
     "metering.Meter.add",
     "metering.Meter:archive",
     "metering.Meter:bring_back",

@@ -220,6 +220,7 @@ def test_every_model_with_money_is_named_a_record_or_written_by_a_service():
     assert {model.__name__ for model in shown - named} == {
         "Coupon",  # create_coupon, change_limits, deactivate_coupon
         "CouponBatch",  # generate_batch, deactivate_batch
+        "Budget",  # update_budget, delete_budget
         "Meter",  # create_meter, update_meter
         "LanguageModel",  # set_price, follow_provider
         "MovementBatch",  # check_batch, confirm_batch

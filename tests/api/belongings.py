@@ -58,6 +58,8 @@ def furnish(organization: Organization) -> None:
     record_usage([make_record(organization, "0.5", occurred_at=now)], at=now)
     everything = {"filter": {"conjunction": "and", "clauses": []}, "aggregation": {"func": "count"}}
     create_meter(organization_id=organization.id, name="everything", at=now, **everything)
+    terms = BudgetTerms(name="Furnished", period="monthly", amount=Decimal(50))
+    create_budget(organization_id=organization.id, terms=terms, actor="test", at=now)
     # open, with a rest of its life: what a stranger could cancel, pay or mark as paid
     ask_for(organization, "10", at=now)
     with_card(organization, provider=provider_name_for(is_test=organization.is_test))  # one that can be charged now

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import Organization
 from metering.demo import people
+from metering.demo.budgets import make_budgets
 from metering.demo.cast import COMPANIES, Loaded
 from metering.demo.hooks import show_webhooks
 from metering.demo.story import Story
@@ -54,6 +55,7 @@ class Command(BaseCommand):
             story = Story(at=now, password_hash=password_hash, say=self.stdout.write)
             story.tell()
             organization = story.shown_organization()
+            make_budgets(organization.pk, at=now)
             show_webhooks(organization, since=now - timedelta(days=DAYS))
         elif note_file().exists():
             self.stdout.write("The demo data is there already.")
