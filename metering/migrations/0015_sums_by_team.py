@@ -49,7 +49,7 @@ _INSTALLED = [
 _TAKEN_BACK = [
     functions_as_in("metering", "rollups_v1", ["metering_roll_up", "metering_roll_up_tags"]),
     functions_as_in("metering", "record_usage_v1", ["metering_store"]),
-    "DROP FUNCTION metering_count_one, metering_with_teams, metering_with_stored_teams, metering_complete_tags",
+    "DROP FUNCTION metering_count_one, metering_with_teams, metering_complete_tags",
 ]
 
 

@@ -78,6 +78,10 @@ BEGIN
         FROM unnest(answers) m;
     END IF;
 
+    -- Once for the event and all its sums: somebody may move between two statements.
+    IF EXISTS (SELECT FROM accounts_teamplacement) THEN
+        events := metering_with_teams(events);
+    END IF;
     accepted := events;
     IF refused <> '{}' THEN
         accepted := ARRAY(SELECT events[o] FROM generate_series(1, cardinality(events)) o WHERE refused[o] IS NULL);

@@ -63,9 +63,6 @@ $$;
 CREATE OR REPLACE FUNCTION metering_roll_up(reported metering_report[], stored metering_usageevent[], p_sign integer) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF reported <> '{}' AND EXISTS (SELECT FROM accounts_teamplacement) THEN
-        reported := metering_with_stored_teams(reported);
-    END IF;
     IF cardinality(reported) = 1 AND stored = '{}' THEN
         PERFORM metering_count_one(reported[1]);
         IF reported[1].tags <> '{}' THEN

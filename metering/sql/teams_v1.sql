@@ -20,30 +20,10 @@ BEGIN
 END
 $$;
 
--- Reported events with the teams that they were stored with: what is summed is what was stored, whoever has moved meanwhile.
-CREATE FUNCTION metering_with_stored_teams(reported metering_report[]) RETURNS metering_report[] LANGUAGE plpgsql AS $$
-DECLARE
-    known record;
-BEGIN
-    FOR known IN
-        SELECT r.ordinality AS place, e.team_id
-        FROM unnest(reported) WITH ORDINALITY AS r
-        JOIN metering_usageevent e ON e.organization_id = r.organization_id AND e.id = r.id AND e.occurred_at = r.occurred_at
-        WHERE e.team_id IS NOT NULL
-    LOOP
-        reported[known.place].team_id := known.team_id;
-    END LOOP;
-    RETURN reported;
-END
-$$;
-
 -- Stores the events that are not refused. The entry of a charge has the id that its place gives it.
 CREATE OR REPLACE FUNCTION metering_store(events metering_report[], refused text[], seed text, p_at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM accounts_teamplacement) THEN
-        events := metering_with_teams(events);
-    END IF;
     INSERT INTO metering_usageevent (
         id, organization_id, occurred_at, received_at, kind, name, source, external_id, member_id, api_key_id, model, provider,
         prompt_tokens, completion_tokens, cached_tokens, cache_write_tokens, reasoning_tokens, quantity, provider_cost, markup,
