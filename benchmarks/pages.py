@@ -86,8 +86,14 @@ def _organization() -> tuple[User, Organization]:
     for _ in range(KEYS):
         terms = KeyTerms(scopes=(Scope.USAGE_WRITE,))
         create_api_key(organization=organization, name="Service", terms=terms, actor=Actor("benchmark"), at=at)
-    posting = {"kind": "purchased", "reason": "benchmark", "actor": "benchmark", "at": at}
-    grant_credits(organization_id=organization.pk, amount=Decimal(1_000_000), **posting)
+    grant_credits(
+        organization_id=organization.pk,
+        amount=Decimal(1_000_000),
+        kind="purchased",
+        reason="benchmark",
+        actor="benchmark",
+        at=at,
+    )
     return owner, organization
 
 
