@@ -20,6 +20,8 @@ LONG_FUNCTIONS: dict[str, str] = {
 }
 # A float that is no amount.
 FLOATS: dict[str, str] = {
+    "metering/estimates/models.py: FloatField": "errors of counts, and answers that fade",
+    "metering/estimates/shapes.py: FloatField": "shares of calls",
     "openrouter/client/transport.py: float()": "seconds of a Retry-After header",
     "openrouter/gateway/verdicts.py: float()": "seconds of a Retry-After header",
 }

@@ -138,8 +138,7 @@ def _untaught(family: Family) -> Fit:
 
 def row_of(makeup: Makeup) -> list[float]:
     """The makeup as the regression takes it: tokens by class, messages, and the call itself."""
-    tokens = [float(makeup.tokens.get(name, 0)) for name in CLASSES]
-    return [*tokens, float(makeup.messages), 1.0 if makeup.messages else 0.0]
+    return [*(makeup.tokens.get(name, 0) for name in CLASSES), makeup.messages, 1 if makeup.messages else 0]
 
 
 def _size(x: Sequence[float]) -> float:

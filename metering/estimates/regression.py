@@ -9,6 +9,7 @@ the past; with none, β is the prior, and with every call it moves towards what 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from math import sqrt
 
 Vector = Sequence[float]
 Matrix = list[list[float]]
@@ -72,11 +73,11 @@ class Fit:
     def deviation(self, x: Vector, scale: float) -> float:
         """How far off that may be: from the errors of single calls, and from what is not yet known of the weights."""
         doubt = sum(left * _dot(row, x) for left, row in zip(x, self.covariance, strict=True))
-        return float((self.variance * (scale * scale + max(doubt, 0.0))) ** 0.5)
+        return sqrt(self.variance * (scale * scale + max(doubt, 0.0)))
 
     def spread_of(self, place: int) -> float:
         """How far off one weight may be (a standard deviation)."""
-        return float((self.variance * self.covariance[place][place]) ** 0.5)
+        return sqrt(self.variance * self.covariance[place][place])
 
 
 def fit(prior: Prior, sums: Sums) -> Fit:
