@@ -17,8 +17,8 @@ class Cadence(models.TextChoices):
 class Format(models.TextChoices):
     """What is attached to the e-mail."""
 
-    PDF = "pdf"
-    CSV = "csv"
+    PDF = "pdf", "PDF"
+    CSV = "csv", "CSV"
 
 
 class Subscription(models.Model):

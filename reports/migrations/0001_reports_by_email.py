@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ("cadence", models.CharField(choices=[("weekly", "Weekly"), ("monthly", "Monthly")], max_length=7)),
-                ("format", models.CharField(choices=[("pdf", "Pdf"), ("csv", "Csv")], default="pdf", max_length=3)),
+                ("format", models.CharField(choices=[("pdf", "PDF"), ("csv", "CSV")], default="pdf", max_length=3)),
                 ("first_day", models.DateField()),
                 ("next_day", models.DateField()),
                 ("next_at", models.DateTimeField()),
@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
                 ("subject", models.CharField(max_length=120)),
                 ("team_id", models.UUIDField(null=True)),
                 ("cadence", models.CharField(choices=[("weekly", "Weekly"), ("monthly", "Monthly")], max_length=7)),
-                ("format", models.CharField(choices=[("pdf", "Pdf"), ("csv", "Csv")], max_length=3)),
+                ("format", models.CharField(choices=[("pdf", "PDF"), ("csv", "CSV")], max_length=3)),
                 ("first_day", models.DateField()),
                 ("last_day", models.DateField()),
                 ("time_zone", models.CharField(max_length=64)),
