@@ -88,6 +88,7 @@ RULES: dict[str, Rule] = {
     "openrouter.ReconciliationRun": READ,
     "openrouter.KeyReading": READ,
     "openrouter.ProviderBalance": READ,
+    "metering.Rerating": Rule(_READ, ("view", "add")),  # "add" tries, applies and reverses
     # advice: nothing in it moves money or decides anything
     "advice.WhatIfRun": READ,  # "view" also asks
     "advice.Recommendation": READ,

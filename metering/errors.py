@@ -126,3 +126,11 @@ class TooFineGrained(InvalidRequest):
 
     code = "too_fine_grained"
     title = "This divides the range into too many parts."
+
+
+class ReratingNotReady(DomainError):
+    """It is not in the state that the step needs, or another one of the same price is in force."""
+
+    code = "rerating_not_ready"
+    status = 409
+    title = "This re-rating cannot take this step now."

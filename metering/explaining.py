@@ -21,6 +21,8 @@ def _sentences(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
         since, until = receipt.price.effective_from.astimezone(UTC), receipt.price.effective_to
         ended = f" until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else ""
         yield f"The price list of {since:%Y-%m-%d %H:%M} UTC{ended} ({receipt.price.source}) applied."
+    if rerated := event.derivation.get("rerated"):
+        yield f"It was charged anew by a corrected price: {rerated['reason']}"
     yield from _how_it_was_routed(event)
     yield from _how_it_was_sized(event)
     if len(receipt.attempts) > 1:

@@ -317,3 +317,4 @@ from metering.budgets.models import Budget  # noqa: E402, F401
 from metering.estimates.models import AnswerLength, EstimateAccuracy, LearningMark, TokenCalibration  # noqa: E402, F401
 from metering.metered.models import MeteredCharge, MeteredCounter  # noqa: E402, F401
 from metering.meters.models import Meter  # noqa: E402, F401
+from metering.rerating.models import ReratedEvent, Rerating  # noqa: E402, F401

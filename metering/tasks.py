@@ -8,6 +8,7 @@ from django.utils import timezone
 from metering import services
 from metering.audit import audit_sums
 from metering.budgets.audit import audit_budgets
+from metering.rerating.services import work_off_reratings
 from metering.services import rollups
 from outbox.services import publish
 
@@ -68,3 +69,9 @@ def audit_windows() -> int:
             actor="budget audit",
         )
     return len(found)
+
+
+@shared_task
+def rerate() -> int:
+    """Charge events of applied re-ratings anew, or of reversed ones as they were; how many."""
+    return work_off_reratings()

@@ -366,17 +366,7 @@ class RoutingRuleAdmin(ServiceAdmin):
     """What the operator adds to calls that name no fallbacks of their own."""
 
     form = RoutingRuleForm
-    list_display = [
-        "match",
-        "meant_for",
-        "replacement",
-        "max_tokens",
-        "leads_to",
-        "prefers",
-        "priority",
-        "is_enabled",
-        "note",
-    ]
+    list_display = ["match", "meant_for", "replacement", "max_tokens", "leads_to", "prefers", "priority", "is_enabled"]
     list_filter = ["is_enabled"]
     search_fields = ["match", "note", "tier_slug", "organization__name"]
     list_select_related = ["organization"]

@@ -1,0 +1,255 @@
+"""Trying, applying and reversing a re-rating.
+
+Each event is corrected by the same mechanism as any correction: the old charge is reversed on the ledger, the new one
+posted, the sums follow. Its row says what became of it in the same transaction, so that a run that was killed goes on
+where it stopped, and running twice changes nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import Organization
+from accounts.principal import Actor
+from core.errors import DomainError, InvalidRequest, NotFound
+from core.money import ZERO, to_wire
+from metering.errors import ReratingNotReady
+from metering.models import ModelPrice, UsageDay, UsageEvent
+from metering.prices import PriceCard
+from metering.rerating.models import ReratedEvent, ReratedStatus, Rerating, ReratingStatus
+from metering.rerating.rating import RATED, record_as_it_was, record_at, rerated
+from metering.services.corrections import correct_event
+from outbox.services import publish
+
+_CHUNK = 500
+_STATUS = ReratingStatus
+
+
+def try_rerating(
+    *,
+    price_id: UUID,
+    pricing: Mapping[str, Any],
+    starts_at: datetime,
+    ends_at: datetime,
+    reason: str,
+    actor: Actor,
+    at: datetime,
+) -> Rerating:
+    """Compute what charging anew would change, organization by organization; nothing moves.
+
+    Only events whose cost was computed from the price row ``price_id`` are concerned: a provider's bill does not rest
+    on our list. Raises InvalidPrice, InvalidRequest, NotFound.
+    """
+    price = ModelPrice.objects.filter(pk=price_id).first()
+    if price is None:
+        raise NotFound("There is no such price row.")
+    card = PriceCard.from_json(pricing)
+    if card.is_dynamic():
+        raise InvalidRequest("A corrected price must be a price; -1 is the provider's word.")
+    if starts_at >= ends_at or not reason.strip():
+        raise InvalidRequest("Give a range that ends after it begins, and a reason.")
+    rerating = Rerating(
+        price=price,
+        pricing=card.to_json(),
+        starts_at=starts_at,
+        ends_at=ends_at,
+        reason=reason.strip()[:300],
+        created_by=actor.label[:120],
+        created_at=at,
+    )
+    with transaction.atomic():
+        rerating.save()
+        _list_events(rerating, card)
+    return rerating
+
+
+@transaction.atomic
+def apply_rerating(*, rerating_id: UUID, actor: Actor, at: datetime) -> Rerating:
+    """Have a tried one carried out, in ``actor``'s name. Raises ReratingNotReady."""
+    rerating = _lock(rerating_id)
+    if rerating.status != _STATUS.TRIED:
+        raise ReratingNotReady(f"It is {rerating.status}: what was tried is applied once.")
+    rerating.status, rerating.applied_by, rerating.applied_at = _STATUS.APPLYING, actor.label[:120], at
+    try:
+        with transaction.atomic():
+            rerating.save(update_fields=["status", "applied_by", "applied_at"])
+    except IntegrityError:
+        raise ReratingNotReady("Another re-rating of this price is in force: reverse that one first.") from None
+    _tell("applied", rerating, actor, at)
+    return rerating
+
+
+@transaction.atomic
+def reverse_rerating(*, rerating_id: UUID, actor: Actor, at: datetime) -> Rerating:
+    """Have an applied one undone, event by event. Raises ReratingNotReady."""
+    rerating = _lock(rerating_id)
+    if rerating.status != _STATUS.APPLIED:
+        raise ReratingNotReady(f"It is {rerating.status}: only an applied one can be reversed.")
+    rerating.status, rerating.reversed_by, rerating.reversed_at = _STATUS.REVERSING, actor.label[:120], at
+    rerating.save(update_fields=["status", "reversed_by", "reversed_at"])
+    _tell("reversed", rerating, actor, at)
+    return rerating
+
+
+def work_off_reratings(*, limit: int = 5_000) -> int:
+    """Charge up to ``limit`` events of running re-ratings anew, or as they were; how many."""
+    done = 0
+    for rerating in Rerating.objects.filter(status__in=(_STATUS.APPLYING, _STATUS.REVERSING)).order_by("created_at"):
+        while done < limit and _one(rerating):
+            done += 1
+        _finish(rerating)
+    return done
+
+
+# ---------------------------------------------------------------- trying
+
+
+def _list_events(rerating: Rerating, card: PriceCard) -> None:
+    rows: list[dict[str, Any]] = []
+    names = dict(Organization.objects.filter(id__in=_organizations(rerating)).values_list("id", "name"))
+    for organization_id in sorted(names):
+        row: dict[str, Any] = {"events": 0, "before": ZERO, "after": ZERO}
+        for each in _changes(rerating, organization_id, card):
+            row["events"] += 1
+            row["before"] += each.before
+            row["after"] += each.after
+        if row["events"]:
+            rows.append({"organization_id": organization_id, "name": names[organization_id], **row})
+    rows.sort(key=lambda row: (-abs(row["after"] - row["before"]), row["name"]))
+    rerating.report = [_wire(row) for row in rows]
+    rerating.expected = sum(row["events"] for row in rows)
+    rerating.difference = sum((row["after"] - row["before"] for row in rows), ZERO)
+    rerating.save(update_fields=["report", "expected", "difference"])
+
+
+def _changes(rerating: Rerating, organization_id: UUID, card: PriceCard) -> Iterator[ReratedEvent]:
+    """The events of an organization that would cost something else, kept as they are found."""
+    found: list[ReratedEvent] = []
+    for event in _events(rerating, organization_id).iterator(chunk_size=_CHUNK):
+        answer = rerated(event, card)
+        if answer is None or (answer[1].charge, answer[1].cost) == (event.charge, event.provider_cost):
+            continue
+        row = ReratedEvent(
+            rerating=rerating,
+            organization_id=organization_id,
+            event_id=event.id,
+            occurred_at=event.occurred_at,
+            before=event.charge,
+            after=answer[1].charge,
+        )
+        found.append(row)
+        yield row
+    ReratedEvent.objects.bulk_create(found, batch_size=_CHUNK)
+
+
+def _organizations(rerating: Rerating) -> list[UUID]:
+    days = UsageDay.objects.filter(
+        model=rerating.price.model_id, day__gte=rerating.starts_at.date(), day__lte=rerating.ends_at.date()
+    )
+    return list(days.values_list("organization_id", flat=True).distinct())
+
+
+def _events(rerating: Rerating, organization_id: UUID) -> Any:
+    return UsageEvent.objects.filter(
+        organization_id=organization_id,
+        occurred_at__gte=rerating.starts_at,
+        occurred_at__lt=rerating.ends_at,
+        price_id=rerating.price_id,
+        cost_source__in=RATED,
+        voided_at__isnull=True,
+    ).order_by("occurred_at", "id")
+
+
+def _wire(row: Mapping[str, Any]) -> dict[str, Any]:
+    amounts = {"before": row["before"], "after": row["after"], "difference": row["after"] - row["before"]}
+    return {
+        "organization_id": str(row["organization_id"]),
+        "name": row["name"],
+        "events": row["events"],
+        **{name: to_wire(amount) for name, amount in amounts.items()},
+    }
+
+
+# ---------------------------------------------------------------- carrying out
+
+
+def _one(rerating: Rerating) -> bool:
+    """Carry out the next event, its correction and its row in one transaction; False when none is left."""
+    wanted = ReratedStatus.WAITING if rerating.status == _STATUS.APPLYING else ReratedStatus.CHANGED
+    with transaction.atomic():
+        rows = ReratedEvent.objects.select_for_update(skip_locked=True).filter(rerating=rerating, status=wanted)
+        row = rows.order_by("id").first()
+        if row is None:
+            return False
+        try:
+            with transaction.atomic():
+                (_change if wanted == ReratedStatus.WAITING else _restore)(rerating, row)
+        except DomainError as refusal:
+            row.status, row.error = ReratedStatus.REFUSED, refusal.detail[:300]
+        row.save()
+        return True
+
+
+def _change(rerating: Rerating, row: ReratedEvent) -> None:
+    event = UsageEvent.objects.get(organization_id=row.organization_id, id=row.event_id, occurred_at=row.occurred_at)
+    record = record_at(event, PriceCard.from_json(rerating.pricing), rerating.pk, rerating.reason)
+    if record is None:
+        raise InvalidRequest("The corrected price list has no price for what was used.")
+    row.replacement_id = _correct(rerating, row.event_id, record, rerating.applied_by)
+    row.status = ReratedStatus.CHANGED
+
+
+def _restore(rerating: Rerating, row: ReratedEvent) -> None:
+    event = UsageEvent.objects.get(organization_id=row.organization_id, id=row.event_id, occurred_at=row.occurred_at)
+    replaced: Any = row.replacement_id
+    row.restored_id = _correct(rerating, replaced, record_as_it_was(event, rerating.pk), rerating.reversed_by)
+    row.status = ReratedStatus.RESTORED
+
+
+def _correct(rerating: Rerating, event_id: UUID, record: Any, actor: str) -> UUID:
+    done = correct_event(
+        organization_id=record.organization_id,
+        event_id=event_id,
+        replacement=record,
+        reason=rerating.reason,
+        actor=actor,
+        at=timezone.now(),
+    )
+    found: Any = done.correction.replacement_id
+    return found
+
+
+@transaction.atomic
+def _finish(rerating: Rerating) -> None:
+    """Note the end, once no event is left."""
+    locked = _lock(rerating.pk)
+    if locked.status not in (_STATUS.APPLYING, _STATUS.REVERSING):
+        return
+    left = ReratedStatus.WAITING if locked.status == _STATUS.APPLYING else ReratedStatus.CHANGED
+    if locked.events.filter(status=left).exists():
+        return
+    locked.status = _STATUS.APPLIED if locked.status == _STATUS.APPLYING else _STATUS.REVERSED
+    locked.finished_at = timezone.now()
+    locked.save(update_fields=["status", "finished_at"])
+
+
+def _lock(rerating_id: UUID) -> Rerating:
+    rerating = Rerating.objects.select_for_update(of=("self",)).filter(pk=rerating_id).first()
+    if rerating is None:
+        raise NotFound("There is no such re-rating.")
+    return rerating
+
+
+def _tell(news: str, rerating: Rerating, actor: Actor, at: datetime) -> None:
+    facts = {"rerating_id": rerating.pk, "model": rerating.price.model_id, "price_id": rerating.price_id}
+    data = {**facts, "events": rerating.expected, "difference": rerating.difference, "reason": rerating.reason}
+    publish(type=f"rerating.{news}", organization_id=None, data=data, actor=actor, at=at)
+
+
+def days_of(first: Any, last: Any) -> tuple[datetime, datetime]:
+    """[start, end) of the UTC days ``first`` to ``last``, both included."""
+    return datetime.combine(first, time.min, UTC), datetime.combine(last + timedelta(days=1), time.min, UTC)
