@@ -191,6 +191,30 @@ def test_credit_that_a_hold_has_reserved_stays_good_for_it_after_its_expiry_and_
     assert audit_books(account) == []
 
 
+def test_a_late_sweep_posts_what_sweeps_on_time_would_have_posted():
+    """Of 10 that end after a day 2 are held for half a day, 4 for two, 3 for three, 1 for longer; the rest stays."""
+    day = 24 * HOUR
+
+    def expiries(*sweeps):
+        account = make_organization().pk
+        grant(account, "10", expires_at=NOON + day)
+        grant(account, "5")
+        for amount, days in (("2", 0.5), ("4", 2), ("3", 3), ("4", 3.5)):
+            place(account, amount, amount + str(days), expires_at=NOON + days * day)
+        for days in sweeps:
+            services.expire_holds(at=NOON + days * day)
+            services.expire_lots(at=NOON + days * day)
+        assert (wallet(account).balance, wallet(account).held) == (5, 0)
+        assert not Hold.objects.open().filter(account_id=account).exists()
+        found = LedgerEntry.objects.filter(account_id=account, kind="expiry").order_by("number")
+        return list(found.values_list("amount", "effective_at"))
+
+    on_time = expiries(*(quarter / 4 for quarter in range(1, 20)))
+    assert on_time == [(-amount, NOON + day) for amount in (2, 4, 3, 1)]
+    assert expiries(5) == expiries(1.5, 5) == expiries(2.5, 5) == on_time
+    assert audit_books() == []
+
+
 def test_a_bill_above_the_hold_is_charged_in_full_from_free_credit(account):
     grant(account, "10")
     outcome = settle(place(account, "4"), "6")

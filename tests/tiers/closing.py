@@ -47,8 +47,7 @@ def balance(organization_id: Any) -> Decimal:
 def books(organization_id: Any) -> dict[str, Any]:
     """Everything in an organization's books that must not depend on when or how often the close ran.
 
-    Left out: ids, numbers, and when rows were written. The expiry of one lot may be posted in parts, as the calls end
-    that still hold some of it: its parts are taken together.
+    Left out: ids, numbers, and when rows were written.
     """
     order = {
         row.id: place
@@ -89,17 +88,11 @@ def books(organization_id: Any) -> dict[str, Any]:
 
 
 def _entries(organization_id: Any) -> list[Any]:
-    expiries: dict[tuple[Any, ...], Decimal] = {}
-    others = []
+    found = []
     for entry in LedgerEntry.objects.filter(account_id=organization_id):
         parts = sorted((each["kind"], to_wire(Decimal(each["amount"]))) for each in entry.allocations)
-        if entry.kind == "expiry":
-            about = (entry.effective_at, entry.allocations[0]["lot"], parts[0][0], entry.reason)
-            expiries[about] = expiries.get(about, Decimal(0)) + entry.amount
-        else:
-            others.append([entry.effective_at, entry.kind, entry.amount, entry.reason, parts])
-    together = [[at, "expiry", amount, reason, kind] for (at, _, kind, reason), amount in expiries.items()]
-    return sorted([*others, *together], key=repr)
+        found.append([entry.effective_at, entry.kind, entry.amount, entry.reason, parts])
+    return sorted(found, key=repr)
 
 
 def _values(rows: Any, *columns: str) -> list[list[Any]]:
