@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import ApiKey, Membership, Organization, Team
 from accounts.scopes import ALL_SCOPES, Scope
 from accounts.services import KeyTerms
-from core.errors import DomainError
+from core.forms import OverlapForm, RefusableForm
 from core.money import to_wire
 
 _LIFETIMES = {
@@ -19,11 +19,10 @@ _LIFETIMES = {
     "90": timedelta(days=90),
     "365": timedelta(days=365),
 }
-_OVERLAPS = {"0": timedelta(0), "1": timedelta(hours=1), "24": timedelta(days=1), "168": timedelta(days=7)}
 _WORDS = str.maketrans(",;\n\r\t", "     ")
 
 
-class KeyForm(forms.Form):
+class KeyForm(RefusableForm):
     """A new key. A member can hand on only what their own role permits."""
 
     name = forms.CharField(
@@ -132,13 +131,6 @@ class KeyForm(forms.Form):
         """When the key stops working; None for never."""
         return None if lifetime is None else at + lifetime
 
-    def add_refusal(self, refusal: DomainError) -> None:
-        """Show a service's refusal beside the field that it is about."""
-        for error in refusal.facts.get("errors", ()):
-            self.add_error(error["field"] if error["field"] in self.fields else None, error["detail"])
-        if not self.errors:
-            self.add_error(None, refusal.detail)
-
 
 class KeyTermsForm(KeyForm):
     """Other terms for a key that works; its end stays as it is unless another is chosen."""
@@ -179,21 +171,8 @@ def _as_given(field: Any) -> dict[str, Any]:
     return {name: getattr(field, name) for name in names}
 
 
-class RotateForm(forms.Form):
+class RotateForm(OverlapForm):
     """How long the old key goes on working."""
 
-    overlap = forms.ChoiceField(
-        label=_("The old key works for"),
-        choices=[
-            ("0", _("No longer: it ends now")),
-            ("1", _("One more hour")),
-            ("24", _("One more day")),
-            ("168", _("Seven more days")),
-        ],
-        initial="24",
-        help_text=_("Time to put the new key in place without refused calls."),
-    )
-
-    def overlap_time(self) -> timedelta:
-        """The chosen overlap."""
-        return _OVERLAPS[self.cleaned_data["overlap"]]
+    label = _("The old key works for")
+    help_text = _("Time to put the new key in place without refused calls.")

@@ -1,11 +1,18 @@
 """Fields of forms that several apps have."""
 
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.utils.translation import gettext_lazy as _
 
+from core.errors import DomainError
+
+if TYPE_CHECKING:
+    from django.utils.functional import _StrPromise
+
+_OVERLAPS = {"0": timedelta(0), "1": timedelta(hours=1), "24": timedelta(days=1), "168": timedelta(days=7)}
 _FIRST, _LAST = date(1970, 1, 1), date(2199, 12, 31)  # a day more or less, in any zone, is on the calendar too
 
 
@@ -16,3 +23,38 @@ class DayField(forms.DateField):
         kwargs.setdefault("required", False)
         kwargs.setdefault("widget", forms.DateInput(attrs={"type": "date"}))
         super().__init__(validators=[MinValueValidator(_FIRST), MaxValueValidator(_LAST)], **kwargs)
+
+
+class RefusableForm(forms.Form):
+    """A form whose valid content a service may still refuse."""
+
+    def add_refusal(self, refusal: DomainError) -> None:
+        """Show a service's refusal beside the field that it is about."""
+        for error in refusal.facts.get("errors", ()):
+            self.add_error(error["field"] if error["field"] in self.fields else None, error["detail"])
+        if not self.errors:
+            self.add_error(None, refusal.detail)
+
+
+class OverlapForm(forms.Form):
+    """How long what is replaced goes on beside its successor; whoever uses it says what that is."""
+
+    label: "str | _StrPromise" = ""
+    help_text: "str | _StrPromise" = ""
+    overlap = forms.ChoiceField(
+        choices=[
+            ("0", _("No longer: it ends now")),
+            ("1", _("One more hour")),
+            ("24", _("One more day")),
+            ("168", _("Seven more days")),
+        ],
+        initial="24",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["overlap"].label, self.fields["overlap"].help_text = self.label, self.help_text
+
+    def overlap_time(self) -> timedelta:
+        """The chosen overlap."""
+        return _OVERLAPS[self.cleaned_data["overlap"]]

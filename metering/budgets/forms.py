@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import ApiKey, Membership, Organization, Team
 from core.errors import DomainError
+from core.forms import RefusableForm
 from metering.budgets.models import Budget, Enforcement, Period, Scope
 from metering.price_book import listed_models
 from metering.services.budgets import DEFAULT_THRESHOLDS, checked_thresholds
@@ -31,7 +32,7 @@ SCOPE_LABELS = {
 _DEFAULT = ", ".join(f"{each.normalize():f}" for each in DEFAULT_THRESHOLDS)
 
 
-class BudgetChangeForm(forms.Form):
+class BudgetChangeForm(RefusableForm):
     """What can change of a budget."""
 
     name = forms.CharField(
@@ -84,13 +85,6 @@ class BudgetChangeForm(forms.Form):
             raise forms.ValidationError(_("Write numbers separated by commas, such as 75, 90, 100.")) from None
         except DomainError as refusal:
             raise forms.ValidationError(refusal.detail) from None
-
-    def add_refusal(self, refusal: DomainError) -> None:
-        """Show a service's refusal beside the field that it is about."""
-        for error in refusal.facts.get("errors", ()):
-            self.add_error(error["field"] if error["field"] in self.fields else None, error["detail"])
-        if not self.errors:
-            self.add_error(None, refusal.detail)
 
     def values(self) -> dict[str, Any]:
         """The valid form for the services."""

@@ -1,21 +1,18 @@
 """Forms of webhook endpoints."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from core.errors import DomainError
+from core.forms import OverlapForm, RefusableForm
 from outbox.webhooks.addresses import LONGEST_URL
 from outbox.webhooks.registry import types, unknown_types
 from outbox.webhooks.services import LONGEST_NAME, Wish
 
-_OVERLAPS = {"0": timedelta(0), "1": timedelta(hours=1), "24": timedelta(days=1), "168": timedelta(days=7)}
 
-
-class EndpointForm(forms.Form):
+class EndpointForm(RefusableForm):
     """Where to send, and what."""
 
     url = forms.CharField(
@@ -61,35 +58,15 @@ class EndpointForm(forms.Form):
         data = self.cleaned_data
         return Wish(url=data["url"], name=data["name"], events=self._events(data))
 
-    def add_refusal(self, refusal: DomainError) -> None:
-        """Show a service's refusal beside the field that it is about."""
-        for error in refusal.facts.get("errors", ()):
-            self.add_error(error["field"] if error["field"] in self.fields else None, error["detail"])
-        if not self.errors:
-            self.add_error(None, refusal.detail)
-
     def _events(self, data: dict[str, Any]) -> list[str]:
         return [*data.get("own", ()), *data.get("sales", ()), *self.kept]
 
 
-class RotateForm(forms.Form):
+class RotateForm(OverlapForm):
     """How long the old secret signs too."""
 
-    overlap = forms.ChoiceField(
-        label=_("The old secret signs for"),
-        choices=[
-            ("0", _("No longer: it ends now")),
-            ("1", _("One more hour")),
-            ("24", _("One more day")),
-            ("168", _("Seven more days")),
-        ],
-        initial="24",
-        help_text=_("Until then every message carries both signatures, so that none is refused while you replace it."),
-    )
-
-    def overlap_time(self) -> timedelta:
-        """The chosen overlap."""
-        return _OVERLAPS[self.cleaned_data["overlap"]]
+    label = _("The old secret signs for")
+    help_text = _("Until then every message carries both signatures, so that none is refused while you replace it.")
 
 
 def _label(name: str, words: str) -> str:
