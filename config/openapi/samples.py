@@ -122,6 +122,7 @@ BY_NAME: dict[str, Any] = {
     "replayed": False,
     "is_free": False,
     "is_byok": False,
+    "paused_by_dispute": False,
     "index": 0,
     # times
     "from": MONTH,
@@ -234,6 +235,7 @@ for _name in ("Coupon", "Offer", "CreateCouponRequest", "GenerateCouponsRequest"
         "tier": "",
     }
 BY_SCHEMA["Coupon"] |= {"state": "active"}
+BY_SCHEMA["Subscription"] = {"ends_at": None}  # it goes on
 BY_SCHEMA["Redemption"] = {"type": "bonus", "percent": None, "applies_to": "", "periods": None, "tier": ""}
 for _name in ("CreateCouponRequest", "GenerateCouponsRequest"):
     for _other in ("percent", "applies_to", "periods", "tier"):
