@@ -67,11 +67,6 @@ class Spend:
             return None
         return round((self.now.charge / self.before.charge - 1) * 100)
 
-    @property
-    def change_size(self) -> int:
-        """The same without its sign."""
-        return abs(self.change or 0)
-
 
 def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo, compare: bool = True) -> Spend:
     """The last ``days`` days of ``zone`` up to ``at``, today included; zeros where nothing was used.

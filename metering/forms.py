@@ -47,11 +47,6 @@ class EventFilterForm(forms.Form):
         """Whether anything is filtered."""
         return any(self.data.get(name) for name in self.fields)
 
-    @property
-    def narrowed_to(self) -> list[str]:
-        """The hidden filters that a link has set, by name."""
-        return [name for name in ("member", "key", "team", "tag") if self.data.get(name)]
-
     def apply(self, events: QuerySet[UsageEvent]) -> QuerySet[UsageEvent]:
         """The events that fit; a field that is not valid filters nothing."""
         self.is_valid()

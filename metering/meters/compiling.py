@@ -12,7 +12,7 @@ from uuid import UUID
 from core.jsonio import dumps_text
 from core.sqlcalls import Query
 from metering.meters.grammar import Aggregation, Comparison, Group
-from metering.meters.properties import BOOLEAN, JSON, NUMBER, TEXT, Column, Path, property_of
+from metering.meters.properties import BOOLEAN, NUMBER, TEXT, Column, Path, property_of
 
 Bindable = str | datetime | Sequence[UUID | str] | None
 _SYMBOLS = {"eq": "=", "ne": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -143,6 +143,3 @@ def _json(path: Path, bind: Binder) -> str:
         f"(CASE WHEN e.{path.column} ? {key} THEN e.{path.column} -> {key}"
         f" ELSE e.{path.column} #> {bind.bind(path.steps, 'text[]')} END)"
     )
-
-
-__all__ = ["COUNTS", "JSON", "Binder", "amount", "condition", "for_queryset", "label", "metadata_condition"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 NAME, SOURCE, TIMESTAMP = "name", "source", "timestamp"
 EVENT = "event."
 _TAGS = "event.tags."
-TEXT, NUMBER, BOOLEAN, JSON = "string", "number", "boolean", "json"
+TEXT, NUMBER, BOOLEAN = "string", "number", "boolean"
 
 # What Farebox itself notes is never counted; the wire knows one source besides that.
 SYSTEM, USER = "system", "user"

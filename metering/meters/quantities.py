@@ -19,7 +19,6 @@ from metering.meters.models import Meter
 from metering.meters.sums import Sums, add_up, columns, sums_of
 
 MOST_ROWS = 100_000
-ACROSS_CUSTOMERS = ("count", "sum", "avg", "min", "max")
 
 
 @dataclass(frozen=True, slots=True)
