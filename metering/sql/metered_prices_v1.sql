@@ -88,18 +88,20 @@ LANGUAGE sql AS $$
                e.source = 'gateway' AND e.hold_id IS NOT NULL AS is_forced, e.corrects_id, e.received_at, e.metered
         FROM unnest(events) WITH ORDINALITY AS e
         WHERE e.metered IS NOT NULL AND (refused = '{}' OR refused[e.ordinality] IS NULL)
-    ), period AS (
-        SELECT e.place, s.id AS subscription_id, s.period_index, s.tier_id, s.period_starts_at, s.period_ends_at
-        FROM event e JOIN tiers_subscription s ON s.organization_id = e.organization_id AND s.ended_at IS NULL
-        WHERE e.corrects_id IS NULL
-        UNION ALL
-        SELECT e.place, p.*
-        FROM event e CROSS JOIN metering_period_of(e.organization_id, e.corrects_id, e.received_at) p
-        WHERE e.corrects_id IS NOT NULL
     )
     SELECT e.place, e.id, e.actor, e.limit_ids, e.is_forced, (h ->> 'meter')::uuid, (h ->> 'value')::numeric,
-           e.organization_id, p.subscription_id, p.period_index, p.tier_id, p.period_starts_at, p.period_ends_at
-    FROM event e JOIN period p ON p.place = e.place CROSS JOIN jsonb_array_elements(e.metered) h
+           e.organization_id, s.id, s.period_index, s.tier_id, s.period_starts_at, s.period_ends_at
+    FROM event e
+    JOIN tiers_subscription s ON s.organization_id = e.organization_id AND s.ended_at IS NULL
+    CROSS JOIN jsonb_array_elements(e.metered) h
+    WHERE e.corrects_id IS NULL
+    UNION ALL
+    SELECT e.place, e.id, e.actor, e.limit_ids, e.is_forced, (h ->> 'meter')::uuid, (h ->> 'value')::numeric,
+           e.organization_id, p.subscription_id, p.period_index, p.tier_id, p.starts_at, p.ends_at
+    FROM event e
+    CROSS JOIN metering_period_of(e.organization_id, e.corrects_id, e.received_at) p
+    CROSS JOIN jsonb_array_elements(e.metered) h
+    WHERE e.corrects_id IS NOT NULL
 $$;
 
 -- Makes the counters that events hit and that are not there yet.
