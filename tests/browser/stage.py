@@ -5,15 +5,16 @@ from pathlib import Path
 
 from django.utils import timezone
 
-from accounts.models import Organization
+from accounts.models import Organization, User
 from accounts.principal import Actor
 from accounts.services import revoke_api_key
 from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold, refund_charge
 from tests.builders import make_call, make_customer, make_key, make_user, usd
+from tests.builders import sign_in as client_of
 from tiers.catalogue import MANAGED_CREDITS, load_catalogue
 
 PASSWORD = "correct horse battery"  # of every person on the stage
-AXE = (Path(__file__).parent / "vendor/axe-core-4.14.1.min.js").read_text(encoding="utf-8")
+AXE = Path(__file__).parent / "vendor/axe-core-4.14.1.min.js"
 
 
 def furnish() -> Organization:
@@ -66,13 +67,60 @@ def complaints_of(page) -> list[str]:
     return found
 
 
+def open_to_axe(new_context, **options):
+    """A page in a context of its own on which axe is there from the start."""
+    context = new_context(viewport=DESK, color_scheme="light", reduced_motion="reduce", **options)
+    context.add_init_script(path=AXE)
+    return context.new_page()
+
+
+def let_in(page, server: str, person: User) -> None:
+    """Signed in without the form, for tests that are about something else."""
+    cookie = client_of(person).cookies["sessionid"].value
+    page.context.add_cookies([{"name": "sessionid", "value": cookie, "url": server}])
+    page.goto(f"{server}/dashboard/")
+
+
 def violations_on(page, rules: tuple[str, ...] = ()) -> list[str]:
     """What axe finds against WCAG 2.2 AA and best practice (or against ``rules`` alone), one line each."""
-    page.evaluate(AXE)
-    options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
-    result = page.evaluate("options => axe.run(document, options)", options)
-    return [
-        f"{each['id']} ({each['impact']}): {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
-        for each in result["violations"]
-        for node in each["nodes"]
-    ]
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+    # Nothing is preloaded: no rule that is on reads style sheets, and the content policy forbids axe to.
+    options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": list(rules)} if rules else {})}
+    return page.evaluate(_RUN, options)
+
+
+_RUN = """async options => (await axe.run(document, options)).violations.flatMap(each => each.nodes.map(node =>
+    `${each.id} (${each.impact}): ${node.html.slice(0, 160)} ${(node.failureSummary || "").slice(0, 200)}`))"""
+# What depends on how large things are drawn; everything else is read off the document, the same at any width.
+_BY_LAYOUT = ("scrollable-region-focusable", "target-size")
+_BY_COLOUR = ("color-contrast", "link-in-text-block")
+# What is drawn has the colours that were asked for.
+_NEXT_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 900}
+
+
+LOOKS = [(DESK, "light"), (DESK, "dark"), (PHONE, "light")]
+ALL_LOOKS, ONE_LOOK = [*LOOKS, (PHONE, "dark")], LOOKS[:1]
+
+
+def barriers_on(page, *, looks=LOOKS, whole: bool = False) -> list[str]:
+    """What stands in the way on this page, in both themes, on a desk and on a phone: one load serves all looks.
+
+    The document is read once, in the first look; the others check what they can change. ``whole``: everything on a
+    phone too, whose frame shows other parts; it is the same on every page.
+    """
+    found = []
+    looks = ALL_LOOKS if whole else looks
+    for size, theme in looks:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=theme)
+        page.evaluate(_NEXT_FRAMES)
+        reads_all = theme == "light" and (size is DESK or whole)
+        rules = () if reads_all else _BY_COLOUR if theme == "dark" else _BY_LAYOUT
+        found += [f"{theme}, {size['width']}: {each}" for each in violations_on(page, rules)]
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found.append(f"scrolls sideways at {size['width']}")
+    page.set_viewport_size(DESK)
+    page.emulate_media(color_scheme="light")
+    return found
