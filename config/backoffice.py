@@ -33,7 +33,7 @@ _GROUPS = {
         *("Customer", "Product", "Benefit", "Checkout", "Order", "CustomerSubscription", "Charge"),
         *("CustomerMeter", "MeterCredit"),
     ),
-    "Usage and prices": ("UsageEvent", "Budget", "Meter", "LanguageModel", "ModelPrice"),
+    "Usage and prices": ("UsageEvent", "Budget", "Meter", "LanguageModel", "ModelPrice", "TokenCalibration"),
     "Provider": (
         "ProviderAccount",
         "ByokCredential",

@@ -72,7 +72,8 @@ SOLD = {
     "coupons.CouponBatch.codes",
     "coupons.CouponBatch.end",
 }
-MAY: dict[str, set[str]] = {SUPPORT: RETRIES, BILLING: RETRIES | MONEY | SOLD}
+COMPUTED_AGAIN = {"metering.UsageEvent:compute_again"}  # looks, and changes nothing
+MAY: dict[str, set[str]] = {SUPPORT: RETRIES | COMPUTED_AGAIN, BILLING: RETRIES | MONEY | SOLD | COMPUTED_AGAIN}
 # What everybody who may look at a model's rows may also see.
 LOOKING = {"changelist", "change", "history", "result", "template", "statistics", "pdf"}
 # A superuser's alone: not even to be looked at.
