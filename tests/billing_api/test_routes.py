@@ -199,28 +199,28 @@ def test_the_sign_of_balances_is_the_merchants_choice(wire, sold):
     ]
 
 
-@pytest.mark.parametrize(
-    ("price", "place"),
-    [
-        ({"amount_type": "fixed"}, "price_amount"),
-        ({"amount_type": "fixed", "price_amount": -1}, "price_amount"),
-        ({"amount_type": "fixed", "price_amount": 1, "price_currency": "eur"}, "price_currency"),
-        ({"amount_type": "metered_unit", "unit_amount": "1"}, "meter_id"),
-        ({"amount_type": "metered_unit", "unit_amount": "0"}, "unit_amount"),
-        ({"amount_type": "metered_unit", "unit_amount": True}, "unit_amount"),
-        ({"amount_type": "metered_unit", "unit_amount": "NaN"}, "unit_amount"),
-        ({"amount_type": "metered_unit", "unit_amount": "1e999999999"}, "unit_amount"),
-        ({"amount_type": "metered_unit", "unit_amount": "1e-999999999"}, "unit_amount"),
-        ({"amount_type": "metered_unit", "unit_amount": "0.0000000000001"}, "unit_amount"),
-        *(({"amount_type": "metered_unit", "unit_amount": odd}, "unit_amount") for odd in ODD_NUMBERS),
-        ({"amount_type": "metered_unit", "unit_amount": "123456.123456789012"}, "unit_amount"),
-        ({}, "amount_type"),
-    ],
-)
-def test_prices_that_do_not_fit_are_refused_at_their_place(wire, sold, price, place):
-    meter = {} if place == "meter_id" else {"meter_id": sold["meters"]}
-    body = {"name": "Other", "recurring_interval": "month", "prices": [{**price, **meter}]}
-    assert places(wire.post("products/", body)) == [["body", "prices", 0, place]]
+ODD_PRICES = [
+    ({"amount_type": "fixed"}, "price_amount"),
+    ({"amount_type": "fixed", "price_amount": -1}, "price_amount"),
+    ({"amount_type": "fixed", "price_amount": 1, "price_currency": "eur"}, "price_currency"),
+    ({"amount_type": "metered_unit", "unit_amount": "1"}, "meter_id"),
+    ({"amount_type": "metered_unit", "unit_amount": "0"}, "unit_amount"),
+    ({"amount_type": "metered_unit", "unit_amount": True}, "unit_amount"),
+    ({"amount_type": "metered_unit", "unit_amount": "NaN"}, "unit_amount"),
+    ({"amount_type": "metered_unit", "unit_amount": "1e999999999"}, "unit_amount"),
+    ({"amount_type": "metered_unit", "unit_amount": "1e-999999999"}, "unit_amount"),
+    ({"amount_type": "metered_unit", "unit_amount": "0.0000000000001"}, "unit_amount"),
+    *(({"amount_type": "metered_unit", "unit_amount": odd}, "unit_amount") for odd in ODD_NUMBERS),
+    ({"amount_type": "metered_unit", "unit_amount": "123456.123456789012"}, "unit_amount"),
+    ({}, "amount_type"),
+]
+
+
+def test_prices_that_do_not_fit_are_refused_at_their_place(wire, sold):
+    for price, place in ODD_PRICES:
+        meter = {} if place == "meter_id" else {"meter_id": sold["meters"]}
+        body = {"name": "Other", "recurring_interval": "month", "prices": [{**price, **meter}]}
+        assert places(wire.post("products/", body)) == [["body", "prices", 0, place]], price
     stranger = "0191f6f0-0000-7000-8000-000000000000"
     body["prices"] = [{"amount_type": "metered_unit", "unit_amount": 1, "meter_id": stranger}]
     assert places(wire.post("products/", body)) == [["body", "prices", 0, "meter_id"]]
