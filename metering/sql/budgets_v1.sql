@@ -159,16 +159,49 @@ BEGIN
 END
 $$;
 
+-- One event in a few plain statements, which cost less than the one that takes any number.
+CREATE FUNCTION metering_count_alone(e metering_report, p_at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    cost numeric := e.charge + e.byok_cost;
+    b metering_budget;
+    w record;
+BEGIN
+    IF cost = 0 THEN
+        RETURN;
+    END IF;
+    FOR b IN SELECT x.* FROM metering_budget x
+             WHERE x.organization_id = e.organization_id AND (x.period <> 'total' OR x.starts_at <= e.occurred_at) ORDER BY x.id LOOP
+        IF b.scope = 'team' THEN
+            SELECT x.team_id INTO e.team_id FROM metering_usageevent x
+            WHERE x.organization_id = e.organization_id AND x.id = e.id AND x.occurred_at = e.occurred_at;
+        END IF;
+        CONTINUE WHEN NOT metering_in_scope(b, e.member_id, e.api_key_id, e.team_id, e.model, e.tags);
+        UPDATE credits_spendlimit s SET spent = s.spent + cost, moved_at = p_at
+        WHERE s.budget_id = b.id AND s.starts_at <= e.occurred_at AND (s.ends_at IS NULL OR e.occurred_at < s.ends_at);
+        IF NOT FOUND THEN
+            w := metering_window_of(b, e.occurred_at);
+            INSERT INTO credits_spendlimit (
+                id, account_id, ceiling, spent, held, excess, budget_id, starts_at, ends_at, is_hard, told, moved_at)
+            VALUES (farebox_uuid7(), b.organization_id, b.amount, metering_budget_events(b, w.starts_at, w.ends_at), 0, 0, b.id,
+                    w.starts_at, w.ends_at, b.enforcement = 'block', '{}', p_at)
+            ON CONFLICT DO NOTHING;
+        END IF;
+    END LOOP;
+END
+$$;
+
 -- Adds events that were just stored to the windows they occurred in, and takes out those that are void now. A window that is
 -- not there yet is counted whole, from its events.
 CREATE FUNCTION metering_count_budgets(reported metering_report[], voided metering_usageevent[], p_at timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     IF cardinality(reported) = 1 AND voided = '{}' THEN  -- the usual case of a process with little to do
-        IF NOT EXISTS (SELECT 1 FROM metering_budget b WHERE b.organization_id = (reported[1]).organization_id) THEN
-            RETURN;
+        IF EXISTS (SELECT 1 FROM metering_budget b WHERE b.organization_id = (reported[1]).organization_id) THEN
+            PERFORM metering_count_alone(reported[1], p_at);
         END IF;
-    ELSIF NOT EXISTS (SELECT 1 FROM metering_budget b WHERE b.organization_id IN (
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT 1 FROM metering_budget b WHERE b.organization_id IN (
             SELECT e.organization_id FROM unnest(reported) e UNION ALL SELECT e.organization_id FROM unnest(voided) e)) THEN
         RETURN;
     END IF;
