@@ -97,7 +97,7 @@ def update_checkout(
     checkout = lock_checkout(client_secret)
     _check_open(checkout, at)
     _apply(checkout, changes, OF_MERCHANT if is_merchant else OF_BUYER)
-    if is_merchant:
+    if is_merchant and changes.get("customer_email"):  # his own word, not what a buyer has typed before
         _take_merchants_word(checkout)
     if product_id is not None:
         offer = checkout.offers.select_related("product").filter(product_id=product_id).first()

@@ -272,6 +272,12 @@ def test_a_typed_address_gives_a_stranger_nothing_of_whom_it_belongs_to(merchant
     services.renew_due(at=after(days=31))
     statuses = CustomerSubscription.objects.order_by("status").values_list("payment_method", "status")
     assert list(statuses) == [("", "active"), ("test_card_later", "past_due")]
+    checkout = services.open_checkout(product_ids=[plan.id], external_customer_id="mallory", **who)
+    changed = {"client_secret": checkout.client_secret, "at": NOON}
+    services.update_checkout(changes={"customer_email": "ada@example.com"}, **changed)
+    services.update_checkout(changes={"metadata": {"campaign": "spring"}}, is_merchant=True, **changed)
+    with pytest.raises(InvalidValue):
+        services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=NOON)
     # what the merchant says of her is taken
     confirm(plan, PAYS, external_customer_id="user_ada", customer_email="ada@example.com")
     ada.refresh_from_db()
