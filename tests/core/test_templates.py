@@ -116,12 +116,26 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and bool(node.value)
 
 
-APPS = ("accounts", "outbox", "credits", "payments", "tiers", "coupons", "metering", "openrouter", "billing", "core")
+APPS = (
+    "accounts",
+    "outbox",
+    "credits",
+    "payments",
+    "tiers",
+    "coupons",
+    "metering",
+    "openrouter",
+    "billing",
+    "core",
+    "reports",
+    "advice",
+)
 CODE = [
     path
     for app in APPS
     for path in sorted((Path(settings.BASE_DIR) / app).rglob("*.py"))
-    if not {"admin", "migrations", "management"} & set(path.parts) and not path.name.startswith("admin")
+    if not {"admin", "migrations", "management"} & set(path.parts)
+    and not path.name.startswith(("admin", "routing_form"))  # the back office
 ]
 
 
