@@ -27,7 +27,7 @@ RECORDS = {
     },
     "credits": {"CreditAccount", "LedgerEntry", "Lot", "Hold", "SpendLimit", "Statement"},
     "coupons": {"Redemption"},
-    "metering": {"UsageEvent", "ModelPrice"},
+    "metering": {"TokenCalibration", "UsageEvent", "ModelPrice"},
     "openrouter": {"Attempt", "KeyReading", "ProviderBalance", "ReconciliationRun"},
     "outbox": {"DomainEvent", "EmailDelivery", "TaskRun", "TaskState"}
     | {"WebhookEndpoint", "WebhookMessage", "WebhookDelivery"},
