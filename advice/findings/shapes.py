@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from advice.findings.words import Advice
@@ -43,6 +43,7 @@ class RecommendationSerializer(serializers.Serializer):
         return data
 
 
+@extend_schema_serializer(many=False)
 class RecommendationsSerializer(serializers.Serializer):
     """What was looked through, and what was found: the greatest saving first. Savings do not add up."""
 

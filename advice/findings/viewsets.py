@@ -29,6 +29,7 @@ class RecommendationViewSet(viewsets.GenericViewSet):
 
     scopes = {"list": Scope.USAGE_READ, "retrieve": Scope.USAGE_READ, **dict.fromkeys(_DECIDING, MANAGE)}
     serializer_class = shapes.RecommendationSerializer
+    pagination_class = None  # a handful
     filter_backends: list[Any] = []
 
     @extend_schema(

@@ -192,7 +192,7 @@ class _Estimating:
             raw=self.raw,
             models=candidates,
             asked_output=asked_output(self.data) if self.kind == CHAT else None,
-            default_output=settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
+            default_output=self.plan.output_limit or settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
             meters=self.meters,
         )
 

@@ -12,10 +12,12 @@ from tiers.terms import TierTerms
 
 @dataclass(frozen=True, slots=True)
 class CallPlan:
-    """Whether the customer's own provider key pays, and the models that the operator's rule adds as fallbacks."""
+    """Whether the customer's own provider key pays, the models that a routing rule adds, and the longest answer that it
+    names where the request names none."""
 
     uses_own_key: bool = False
     fallbacks: tuple[Priced, ...] = ()
+    output_limit: int | None = None
 
 
 Planner = Callable[[Principal, TierTerms, list[Priced], Mapping[str, Any], datetime], CallPlan]

@@ -164,7 +164,9 @@ def test_what_cannot_be_is_refused_and_two_of_one_price_are_never_in_force(world
 def test_operators_try_apply_and_reverse_in_the_back_office_and_at_the_prompt(world, client, capsys):
     price, first, _second = world
     client.force_login(make_user(is_staff=True, is_superuser=True))
-    page = client.get(f"/admin/metering/rerating/add/?price={price.pk}").content.decode()
+    where = f"/admin/metering/rerating/add/?price={price.pk}"
+    assert where in client.get(f"/admin/metering/modelprice/{price.pk}/change/").content.decode()
+    page = client.get(where).content.decode()
     assert str(price.pk) in page and "0.000001" in page
     form = {"price": price.pk, "pricing": "{", "first": "2026-03-01", "last": "2026-03-31", "reason": "Typing error"}
     assert "This is not JSON." in client.post("/admin/metering/rerating/add/", form).content.decode()

@@ -70,22 +70,23 @@ def test_a_calls_prompt_is_counted_and_its_text_is_not_kept(customer, settings):
         assert "Tell" not in json.dumps(event.derivation)
 
 
-def test_with_fallbacks_of_a_routing_rule_the_dearest_counts(customer):
+@pytest.mark.parametrize(
+    "does",
+    [{"fallbacks": ["openai/gpt-4o"]}, {"replacement": "openai/gpt-4o", "max_tokens": 33}],
+    ids=["fallbacks", "replacement"],
+)
+def test_with_models_of_a_routing_rule_the_dearest_counts(customer, does):
     buyer = customer()
-    raw = json.dumps({"model": "sandbox/chat", **BODIES[0]}).encode()
+    raw = json.dumps({"model": "sandbox/chat", "messages": [{"role": "user", "content": "Hello"}]}).encode()
     plain = Decimal(estimate(buyer, raw)["cost"]["worst"]["charge"])
     rule = save_routing_rule(
-        rule_id=None,
-        match="sandbox/chat",
-        organization_id=buyer.organization.id,
-        fallbacks=["openai/gpt-4o"],
-        at=timezone.now(),
+        rule_id=None, match="sandbox/chat", organization_id=buyer.organization.id, at=timezone.now(), **does
     )
     forget_rules()
     try:
         told = Decimal(estimate(buyer, raw)["cost"]["worst"]["charge"])
         assert told == Decimal(buyer.request("POST", "/chat/completions", raw).headers["x-farebox-hold"])
-        assert told >= plain
+        assert told >= plain or "max_tokens" in does
     finally:
         rule.delete()
         forget_rules()
