@@ -9,7 +9,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from accounts.entitlements import SCHEDULED_REPORTS, TEAMS, NotInTier, require
-from accounts.models import Membership, Organization
+from accounts.models import Membership, Organization, Team
 from accounts.principal import Actor
 from core.errors import InvalidRequest, NotFound
 from outbox.services import publish
@@ -48,6 +48,13 @@ def subscribe(
     if team_id is not None and team is None:
         raise NotFound("There is no such team.")
     _require(organization.id, format, has_team=team is not None)
+    wanted = _new(organization, team, cadence, format, at)
+    _set_recipients(wanted, member_ids)
+    _tell(wanted, "report.subscribed", actor, at)
+    return wanted
+
+
+def _new(organization: Organization, team: Team | None, cadence: str, format: str, at: datetime) -> Subscription:
     zone = ZoneInfo(organization.time_zone)
     period = period_of(today_in(zone, at), cadence)
     wanted = Subscription(
@@ -65,8 +72,6 @@ def subscribe(
             wanted.save(force_insert=True)
     except IntegrityError:
         raise ReportWanted() from None
-    _set_recipients(wanted, member_ids)
-    _tell(wanted, "report.subscribed", actor, at)
     return wanted
 
 
