@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from statistics import median
 from unittest.mock import patch
 from uuid import UUID
@@ -112,20 +113,20 @@ def _questions(large: UUID) -> dict[str, Callable[[], object]]:
     nested = _meter(large, _LARGE_MODELS, "avg", "latency")
     unique = _meter(large, _CALLS, "unique", "model")
     count = _meter(large, _CALLS, "count")
-    month = {"start": MONTH, "end": END, "interval": "day", "zone": _UTC}
+    by_day = partial(quantities, start=MONTH, end=END, interval="day", zone=_UTC)
     usual, heavy = CustomerRef(external_id="customer-17"), CustomerRef(external_id="customer-0")
     meters = [tokens, nested, unique, count]
     since = {meter.pk: (MONTH, None) for meter in meters}
     return {
-        "one customer's month, sum by day": lambda: quantities(meter=tokens, customers=usual, **month),
-        "one customer's month, nested filter, average": lambda: quantities(meter=nested, customers=usual, **month),
-        "the heaviest customer's month, sum by day": lambda: quantities(meter=tokens, customers=heavy, **month),
+        "one customer's month, sum by day": lambda: by_day(meter=tokens, customers=usual),
+        "one customer's month, nested filter, average": lambda: by_day(meter=nested, customers=usual),
+        "the heaviest customer's month, sum by day": lambda: by_day(meter=tokens, customers=heavy),
         "four meters of one customer since an instant": lambda: readings(meters=meters, customer=usual, windows=since),
-        "the organization's month, count by day": lambda: quantities(meter=count, **month),
-        "the organization's month, sum by day": lambda: quantities(meter=tokens, **month),
-        "the organization's month, nested filter, average": lambda: quantities(meter=nested, **month),
-        "the organization's month, sum by day and model": lambda: quantities(meter=tokens, group_by="model", **month),
-        "the organization's month, unique by day": lambda: quantities(meter=unique, **month),
+        "the organization's month, count by day": lambda: by_day(meter=count),
+        "the organization's month, sum by day": lambda: by_day(meter=tokens),
+        "the organization's month, nested filter, average": lambda: by_day(meter=nested),
+        "the organization's month, sum by day and model": lambda: by_day(meter=tokens, group_by="model"),
+        "the organization's month, unique by day": lambda: by_day(meter=unique),
         "the organization's day, sum by hour": lambda: quantities(
             meter=tokens, start=END - timedelta(days=2), end=END - timedelta(days=1), interval="hour", zone=_UTC
         ),
