@@ -57,7 +57,7 @@ CROSS JOIN LATERAL (SELECT i.ids[1 + n %% cardinality(i.ids)] AS id) o
 CROSS JOIN LATERAL (SELECT %(end)s - ((n * 104729) %% (%(days)s * 86400)) * interval '1 second' AS moment) m
 """
 
-_LARGE_MODELS = {
+_LARGE_MODELS: dict[str, object] = {
     "conjunction": "and",
     "clauses": [
         {"property": "name", "operator": "eq", "value": "llm-usage"},
@@ -70,7 +70,10 @@ _LARGE_MODELS = {
         },
     ],
 }
-_CALLS = {"conjunction": "and", "clauses": [{"property": "name", "operator": "eq", "value": "llm-usage"}]}
+_CALLS: dict[str, object] = {
+    "conjunction": "and",
+    "clauses": [{"property": "name", "operator": "eq", "value": "llm-usage"}],
+}
 
 
 def main(*, quick: bool) -> None:
