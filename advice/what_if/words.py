@@ -13,8 +13,10 @@ from advice.models import WhatIfRun
 from advice.what_if.change import Change
 from core.charts import Chart, ChartRow
 from core.money import to_wire
+from core.ttlcache import TtlCache
 from tiers.models import Tier
 
+_tiers: TtlCache[str, str] = TtlCache(seconds=5, size=1_000)
 _WINDOWS = {"daily": "a day", "weekly": "a week", "monthly": "a month", "total": "in all"}
 
 
@@ -84,8 +86,7 @@ def _words(change: Change) -> Iterator[str]:
     if change.model:
         yield _("answers by %(model)s") % {"model": change.model}
     if change.tier:
-        tier = Tier.objects.current().filter(slug=change.tier).first()
-        name = tier.name if tier is not None else change.tier
+        name = _name_of_tier(change.tier)
         own_key = _(" with your own key") if change.option == "byok" else ""
         yield _("the %(tier)s plan%(option)s") % {"tier": name, "option": own_key}
     if change.markup_percent is not None:
@@ -99,6 +100,16 @@ def _words(change: Change) -> Iterator[str]:
     if change.cap is not None:
         facts = {"amount": to_wire(change.cap), "window": _WINDOWS[change.window]}
         yield _("a budget of $%(amount)s %(window)s") % facts
+
+
+def _name_of_tier(slug: str) -> str:
+    """Its name, remembered for a moment: lists say it in every line."""
+    try:
+        return _tiers.get(slug)
+    except KeyError:
+        name = Tier.objects.current().filter(slug=slug).values_list("name", flat=True).first() or slug
+        _tiers.put(slug, name)
+        return name
 
 
 def _other(row: Mapping[str, Any]) -> str:

@@ -16,6 +16,10 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from accounts.principal import Actor
 from accounts.services.teams import create_team, fill_team
+from advice.models import Finding, Recommendation, RecommendationReview
+from advice.services import start_what_if
+from advice.what_if.change import Change
+from advice.what_if.reading import Asked
 from core.ids import uuid7
 from coupons.services import create_coupon, generate_batch, redeem_coupon
 from coupons.terms import Terms
@@ -25,6 +29,8 @@ from credits.services.batches import check_batch
 from metering.estimates.calibration import Calibration
 from metering.estimates.makeup import Makeup
 from metering.estimates.models import TokenCalibration
+from metering.models import ModelPrice
+from metering.rerating.services import try_rerating
 from metering.services import BudgetTerms, create_budget, create_meter
 from metering.services.price_book import set_price
 from openrouter.models import (
@@ -79,6 +85,7 @@ def _furnish_once(number: int) -> list[str]:
     create_team(organization_id=customer.id, name="Research", actor=Actor("test"), at=now)
     _use(customer, number, api_key_id=key.id)
     _set_price(number)
+    _advise(customer, number)
     _teach(number)
     _make_meters(customer, number)
     _watch_doors(owner, number)
@@ -90,6 +97,29 @@ def _furnish_once(number: int) -> list[str]:
     _sell(customer)
     secrets = [password, owner.password, api_secret, settings.SECRET_KEY, *settings.FIELD_ENCRYPTION_KEYS]
     return secrets + _deal_with_provider(customer, number) + _tell(customer, number)
+
+
+def _advise(customer: Organization, number: int) -> None:
+    now = timezone.now()
+    asked = Asked(now - timedelta(days=1), now, {})
+    start_what_if(
+        organization_id=customer.id, asked=asked, change=Change(is_byok=True), requested_by=f"Person {number}", at=now
+    )
+    evidence = {"model": "vendor/one", "max_tokens": 320, "events": 300, "cut": 3, "median": 90, "longest": 900}
+    Recommendation.objects.create(
+        organization=customer,
+        kind=Finding.OUTPUT_LIMIT,
+        subject="vendor/one",
+        saving=usd("2"),
+        confidence="medium",
+        evidence=evidence,
+        found_at=now,
+        computed_at=now,
+    )
+    RecommendationReview.objects.create(organization=customer, starts_at=now, ends_at=now, computed_at=now)
+    price = ModelPrice.objects.order_by("pk").first()
+    again = {"pricing": price.pricing, "starts_at": now - timedelta(days=1), "ends_at": now}
+    try_rerating(price_id=price.pk, reason="Typing error", actor=Actor(f"Person {number}"), at=now, **again)
 
 
 def _teach(number: int) -> None:

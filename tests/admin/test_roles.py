@@ -50,6 +50,9 @@ SOLD = {
     "openrouter.RoutingRule.add",
     "metering.Budget.delete",
     "metering.Budget:delete_selected",
+    "metering.Rerating.add",
+    "metering.Rerating.apply",
+    "metering.Rerating.reverse",
     "metering.Meter.add",
     "metering.Meter:archive",
     "metering.Meter:bring_back",
@@ -72,10 +75,10 @@ SOLD = {
     "coupons.CouponBatch.codes",
     "coupons.CouponBatch.end",
 }
-COMPUTED_AGAIN = {"metering.UsageEvent:compute_again"}  # looks, and changes nothing
+COMPUTED_AGAIN = {"metering.UsageEvent:compute_again", "advice.WhatIfRun.add"}  # look, and change nothing
 MAY: dict[str, set[str]] = {SUPPORT: RETRIES | COMPUTED_AGAIN, BILLING: RETRIES | MONEY | SOLD | COMPUTED_AGAIN}
 # What everybody who may look at a model's rows may also see.
-LOOKING = {"changelist", "change", "history", "result", "template", "statistics", "pdf"}
+LOOKING = {"changelist", "change", "history", "result", "template", "statistics", "pdf", "csv"}
 # A superuser's alone: not even to be looked at.
 HIDDEN = {"auth.Group"}
 

@@ -35,9 +35,9 @@ RECORDS = {
 }
 # Drop-downs of what operators make themselves.
 _FEW = {"groups", "tier"}
-POST_ONLY = {"follow", "confirm", "retry", "discard", "withdraw"}
+POST_ONLY = {"follow", "confirm", "retry", "discard", "withdraw", "apply", "reverse"}
 # Pages of a name of their own that only show something.
-SHOWING = {"pdf", "result", "statistics", "template"}
+SHOWING = {"pdf", "result", "statistics", "template", "csv"}
 # What looking at pages writes; everything else must be as before.
 _TRACES = {"sessions.Session", "axes.AccessLog", "axes.AccessAttempt", "axes.AccessFailureLog"}
 
@@ -221,6 +221,7 @@ def test_every_model_with_money_is_named_a_record_or_written_by_a_service():
         "Coupon",  # create_coupon, change_limits, deactivate_coupon
         "CouponBatch",  # generate_batch, deactivate_batch
         "Budget",  # update_budget, delete_budget
+        "Rerating",  # try_rerating, apply_rerating, reverse_rerating
         "Meter",  # create_meter, update_meter
         "LanguageModel",  # set_price, follow_provider
         "MovementBatch",  # check_batch, confirm_batch
