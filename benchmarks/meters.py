@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from statistics import median
+from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -106,7 +107,14 @@ def _grow(large: UUID, others: list[UUID], size: int) -> None:
         for first in range(there, size, STEP):
             ids, days = ([large], 30) if first < LARGE else (others, DAYS)
             end = min(first + STEP, size)
-            values = {"first": first + 1, "last": end, "ids": ids, "days": days, "end": END, "customers": CUSTOMERS}
+            values: dict[str, Any] = {
+                "first": first + 1,
+                "last": end,
+                "ids": ids,
+                "days": days,
+                "end": END,
+                "customers": CUSTOMERS,
+            }
             cursor.execute(_LAY, values)
         cursor.execute("VACUUM ANALYZE metering_usageevent")
 
