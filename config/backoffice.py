@@ -31,9 +31,19 @@ _GROUPS = {
     ),
     "Organizations’ own sales": (
         *("Customer", "Product", "Benefit", "Checkout", "Order", "CustomerSubscription", "Charge"),
-        *("CustomerMeter", "MeterCredit"),
+        *("CustomerMeter", "MeterCredit", "Refund"),
     ),
-    "Usage and prices": ("UsageEvent", "Budget", "Meter", "LanguageModel", "ModelPrice", "TokenCalibration"),
+    "Usage and prices": (
+        "UsageEvent",
+        "Budget",
+        "Meter",
+        "LanguageModel",
+        "ModelPrice",
+        "TokenCalibration",
+        "ReportSubscription",
+        "Report",
+    ),
+    "Advice and corrections": ("WhatIfRun", "Recommendation", "RecommendationReview", "Rerating"),
     "Provider": (
         "ProviderAccount",
         "ByokCredential",
