@@ -67,7 +67,7 @@ RULES: dict[str, Rule] = {
     "metering.Budget": Rule(_READ, ("view", "change", "delete")),  # customers make them
     "metering.Meter": EDIT,  # "change" also archives; nobody deletes one
     # reports by e-mail: organizations choose them
-    "reports.Subscription": READ,
+    "reports.ReportSubscription": READ,
     "reports.Report": READ,
     # what organizations sell to customers of their own
     "billing.Customer": READ,
@@ -79,6 +79,7 @@ RULES: dict[str, Rule] = {
     "billing.CustomerSubscription": READ,
     "billing.Checkout": READ,
     "billing.Charge": READ,
+    "billing.Refund": READ,
     # provider
     "openrouter.ProviderAccount": READ,  # "retry" reads it again; rotating and disabling are a superuser's
     "openrouter.ByokCredential": READ,

@@ -3,11 +3,11 @@
 from django.contrib import admin
 
 from core.admin import ReadOnlyAdmin
-from reports.models import Report, Subscription
+from reports.models import Report, ReportSubscription
 
 
-@admin.register(Subscription)
-class SubscriptionAdmin(ReadOnlyAdmin):
+@admin.register(ReportSubscription)
+class ReportSubscriptionAdmin(ReadOnlyAdmin):
     """Reports that organizations want. They choose them themselves."""
 
     list_display = ["organization", "team", "cadence", "format", "next_day", "next_at", "refused_at"]

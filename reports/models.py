@@ -21,7 +21,7 @@ class Format(models.TextChoices):
     CSV = "csv", "CSV"
 
 
-class Subscription(models.Model):
+class ReportSubscription(models.Model):
     """A report that a live organization wants every week or month: of all of it, or of a team or department.
 
     Weeks begin on Monday, months on the first, both at midnight of the organization's zone; the report of one is
@@ -61,7 +61,7 @@ class Recipient(models.Model):
     """A member who gets a report until they unsubscribe or leave."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    subscription = models.ForeignKey(Subscription, models.CASCADE, related_name="recipients")
+    subscription = models.ForeignKey(ReportSubscription, models.CASCADE, related_name="recipients")
     membership = models.ForeignKey(Membership, models.CASCADE, related_name="+")
     unsubscribed_at = models.DateTimeField(null=True, blank=True)
 
@@ -79,7 +79,7 @@ class Report(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="reports")
-    subscription = models.ForeignKey(Subscription, models.SET_NULL, null=True, related_name="reports")
+    subscription = models.ForeignKey(ReportSubscription, models.SET_NULL, null=True, related_name="reports")
     subject = models.CharField(max_length=120)
     team_id = models.UUIDField(null=True)
     cadence = models.CharField(max_length=7, choices=Cadence)

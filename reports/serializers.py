@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.serializers import StrictSerializer
-from reports.models import Cadence, Format, Report, Subscription
+from reports.models import Cadence, Format, Report, ReportSubscription
 
 
 class ReportRecipientSerializer(serializers.Serializer):
@@ -34,7 +34,7 @@ class ReportSubscriptionSerializer(serializers.Serializer):
     created_at = serializers.DateTimeField()
 
     @extend_schema_field(ReportRecipientSerializer(many=True))
-    def get_recipients(self, wanted: Subscription) -> Any:
+    def get_recipients(self, wanted: ReportSubscription) -> Any:
         """Everybody on the list."""
         return ReportRecipientSerializer(wanted.recipients.all(), many=True).data
 

@@ -16,7 +16,7 @@ from outbox.services import publish
 from reports.errors import NobodyToWriteTo, ReportWanted
 from reports.figures import Scope, figures_of
 from reports.letters import write_to
-from reports.models import Cadence, Format, Recipient, Report, Subscription
+from reports.models import Cadence, Format, Recipient, Report, ReportSubscription
 from reports.periods import due_at, period_of, today_in
 from tiers.permits import first_day_kept
 
@@ -36,7 +36,7 @@ def subscribe(
     actor: Actor,
     at: datetime,
     team_id: UUID | None = None,
-) -> Subscription:
+) -> ReportSubscription:
     """Send a report of the organization, or of a team, to these members; the first is of the period that runs now.
 
     Raises NotInTier, ReportWanted, NobodyToWriteTo, NotFound, InvalidRequest.
@@ -54,10 +54,10 @@ def subscribe(
     return wanted
 
 
-def _new(organization: Organization, team: Team | None, cadence: str, format: str, at: datetime) -> Subscription:
+def _new(organization: Organization, team: Team | None, cadence: str, format: str, at: datetime) -> ReportSubscription:
     zone = ZoneInfo(organization.time_zone)
     period = period_of(today_in(zone, at), cadence)
-    wanted = Subscription(
+    wanted = ReportSubscription(
         organization=organization,
         team=team,
         cadence=cadence,
@@ -78,7 +78,7 @@ def _new(organization: Organization, team: Team | None, cadence: str, format: st
 @transaction.atomic
 def change_recipients(
     *, subscription_id: UUID, organization_id: UUID, member_ids: Collection[UUID], actor: Actor, at: datetime
-) -> Subscription:
+) -> ReportSubscription:
     """Send it to just these members. Who has unsubscribed stays so. Raises NotFound, NobodyToWriteTo."""
     wanted = _locked(subscription_id, organization_id)
     _set_recipients(wanted, member_ids)
@@ -122,7 +122,7 @@ def write_due_reports(*, at: datetime, limit: int = 100) -> int:
     Each period of a subscription is written once, however many run at once, and late when nobody ran. What the tier
     does not include is passed over.
     """
-    due = Subscription.objects.filter(next_at__lte=at, organization__is_suspended=False).order_by("next_at")
+    due = ReportSubscription.objects.filter(next_at__lte=at, organization__is_suspended=False).order_by("next_at")
     ids = list(due.values_list("id", flat=True)[:limit])
     return sum(_write_safely(subscription_id, at) for subscription_id in ids)
 
@@ -133,14 +133,16 @@ def _write_safely(subscription_id: UUID, at: datetime) -> int:
         return sum(_write_next(subscription_id, at) for _ in range(_AT_ONCE))
     except Exception:
         log.exception("reports.failed", subscription=str(subscription_id))
-        Subscription.objects.filter(id=subscription_id).update(next_at=at + _LATER)
+        ReportSubscription.objects.filter(id=subscription_id).update(next_at=at + _LATER)
         return 0
 
 
 @transaction.atomic
 def _write_next(subscription_id: UUID, at: datetime) -> int:
     """The next report of a subscription, if it is due and nobody else is at it."""
-    rows = Subscription.objects.select_related("organization", "team").select_for_update(skip_locked=True, of=("self",))
+    rows = ReportSubscription.objects.select_related("organization", "team").select_for_update(
+        skip_locked=True, of=("self",)
+    )
     wanted = rows.filter(id=subscription_id, next_at__lte=at).first()
     if wanted is None:
         return 0
@@ -157,7 +159,7 @@ def _write_next(subscription_id: UUID, at: datetime) -> int:
     return written
 
 
-def _write(wanted: Subscription, at: datetime) -> int:
+def _write(wanted: ReportSubscription, at: datetime) -> int:
     organization = wanted.organization
     zone = ZoneInfo(organization.time_zone)
     period = period_of(wanted.next_day, wanted.cadence)
@@ -190,7 +192,7 @@ def _write(wanted: Subscription, at: datetime) -> int:
     return int(is_new)
 
 
-def _is_included(wanted: Subscription, at: datetime) -> bool:
+def _is_included(wanted: ReportSubscription, at: datetime) -> bool:
     try:
         _require(wanted.organization_id, wanted.format, has_team=wanted.team_id is not None)
     except NotInTier:
@@ -206,7 +208,7 @@ def _require(organization_id: UUID, format: str, *, has_team: bool) -> None:
         require(organization_id, TEAMS)
 
 
-def _set_recipients(wanted: Subscription, member_ids: Collection[UUID]) -> None:
+def _set_recipients(wanted: ReportSubscription, member_ids: Collection[UUID]) -> None:
     members = list(Membership.objects.filter(organization_id=wanted.organization_id, id__in=member_ids))
     if len(members) != len(set(member_ids)):
         raise NotFound("There is no such member.")
@@ -226,8 +228,8 @@ def _organization(organization_id: UUID) -> Organization:
     return organization
 
 
-def _locked(subscription_id: UUID, organization_id: UUID) -> Subscription:
-    rows = Subscription.objects.select_related("organization", "team").select_for_update(of=("self",))
+def _locked(subscription_id: UUID, organization_id: UUID) -> ReportSubscription:
+    rows = ReportSubscription.objects.select_related("organization", "team").select_for_update(of=("self",))
     wanted = rows.filter(id=subscription_id, organization_id=organization_id).first()
     if wanted is None:
         raise NotFound()
@@ -242,6 +244,6 @@ def _recipient(recipient_id: UUID) -> Recipient:
     return recipient
 
 
-def _tell(wanted: Subscription, type: str, actor: Actor, at: datetime) -> None:
+def _tell(wanted: ReportSubscription, type: str, actor: Actor, at: datetime) -> None:
     data = {"subscription_id": str(wanted.id), "subject": wanted.subject, "cadence": wanted.cadence}
     publish(type=type, organization_id=wanted.organization_id, data=data, actor=actor, at=at)

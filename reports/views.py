@@ -22,7 +22,7 @@ from reports.figures import Scope as About
 from reports.figures import Shown, figures_of, shown
 from reports.forms import RecipientsForm, ReportForm
 from reports.letters import recipient_of
-from reports.models import Format, Recipient, Report, Subscription
+from reports.models import Format, Recipient, Report, ReportSubscription
 from reports.periods import period_of, today_in
 from reports.viewsets import pdf_answer
 from tiers.permits import first_day_kept, included
@@ -165,8 +165,10 @@ def _live(request: PageRequest) -> Organization:
     return request.organization.live_organization or request.organization
 
 
-def _subscription(request: PageRequest, subscription_id: UUID) -> Subscription:
-    rows = Subscription.objects.select_related("team", "organization").prefetch_related("recipients__membership__user")
+def _subscription(request: PageRequest, subscription_id: UUID) -> ReportSubscription:
+    rows = ReportSubscription.objects.select_related("team", "organization").prefetch_related(
+        "recipients__membership__user"
+    )
     found = rows.filter(id=subscription_id, organization=_live(request)).first()
     if found is None:
         raise Http404("No such report.")

@@ -22,7 +22,7 @@ from reports import services
 from reports.errors import NobodyToWriteTo, ReportWanted
 from reports.figures import shown
 from reports.files import report_pdf
-from reports.models import Report, Subscription
+from reports.models import Report, ReportSubscription
 
 
 @extend_schema_view(
@@ -41,13 +41,13 @@ class ReportSubscriptionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin
         "destroy": MANAGE,
     }
     serializer_class = shapes.ReportSubscriptionSerializer
-    queryset = Subscription.objects.none()
+    queryset = ReportSubscription.objects.none()
 
-    def get_queryset(self) -> QuerySet[Subscription]:
+    def get_queryset(self) -> QuerySet[ReportSubscription]:
         """The organization's own; a test key sees none."""
         if getattr(self, "swagger_fake_view", False):
             return self.queryset
-        own = Subscription.objects.filter(organization_id=self.request.auth.organization_id)
+        own = ReportSubscription.objects.filter(organization_id=self.request.auth.organization_id)
         return own.select_related("organization", "team").prefetch_related("recipients__membership__user")
 
     @extend_schema(request=shapes.ReportRequestSerializer, responses={201: shapes.ReportSubscriptionSerializer})

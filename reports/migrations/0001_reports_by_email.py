@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Subscription",
+            name="ReportSubscription",
             fields=[
                 ("id", models.UUIDField(default=core.ids.uuid7, editable=False, primary_key=True, serialize=False)),
                 ("cadence", models.CharField(choices=[("weekly", "Weekly"), ("monthly", "Monthly")], max_length=7)),
@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
                         null=True,
                         on_delete=django.db.models.deletion.SET_NULL,
                         related_name="reports",
-                        to="reports.subscription",
+                        to="reports.reportsubscription",
                     ),
                 ),
             ],
@@ -99,17 +99,17 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="recipients",
-                        to="reports.subscription",
+                        to="reports.reportsubscription",
                     ),
                 ),
             ],
         ),
         migrations.AddIndex(
-            model_name="subscription",
+            model_name="reportsubscription",
             index=models.Index(fields=["next_at"], name="report_due"),
         ),
         migrations.AddConstraint(
-            model_name="subscription",
+            model_name="reportsubscription",
             constraint=models.UniqueConstraint(
                 fields=("organization", "team", "cadence", "format"), name="report_wanted_once", nulls_distinct=False
             ),

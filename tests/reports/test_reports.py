@@ -23,7 +23,7 @@ from reports import services
 from reports.errors import NobodyToWriteTo, ReportWanted
 from reports.figures import shown
 from reports.files import file_of_report, report_pdf
-from reports.models import Recipient, Report, Subscription
+from reports.models import Recipient, Report, ReportSubscription
 from reports.periods import due_at, period_of
 from tests.api.caller import Caller
 from tests.builders import make_customer, make_record, make_user, sign_in, usd
@@ -134,8 +134,8 @@ def test_after_days_of_downtime_every_missed_period_is_written_late_each_once(wo
         ("weekly", date(2026, 4, 6)),
     ]
     monthly.refresh_from_db()
-    Subscription.objects.update(next_day=date(2026, 3, 23), next_at=WEDNESDAY)  # as if it had died before noting
-    Subscription.objects.filter(id=monthly.id).delete()
+    ReportSubscription.objects.update(next_day=date(2026, 3, 23), next_at=WEDNESDAY)  # as if it had died before noting
+    ReportSubscription.objects.filter(id=monthly.id).delete()
     assert services.write_due_reports(at=MONDAY_AT_SEVEN) == 0
     assert Report.objects.count() == 4
 
@@ -218,7 +218,7 @@ def test_a_report_is_wanted_once_and_of_ones_own_teams(world):
     theirs = create_team(organization_id=strangers.id, name="T", actor=BY, at=WEDNESDAY)
     with pytest.raises(NotFound):
         world.want(team_id=theirs.id)
-    assert Subscription.objects.count() == 2
+    assert ReportSubscription.objects.count() == 2
 
 
 def test_what_the_tier_does_not_include_is_refused_and_passed_over(world):
@@ -245,7 +245,7 @@ def test_what_the_tier_does_not_include_is_refused_and_passed_over(world):
     assert "Scheduled reports: PDF is not included in Small" in page and "Send a report" not in page
     form = {"cadence": "monthly", "format": "pdf", "members": [world.boss.id]}
     assert sign_in(world.owner).post("/reports/new/", form).status_code == 400
-    assert Subscription.objects.count() == 2
+    assert ReportSubscription.objects.count() == 2
 
 
 def test_the_api_subscribes_lists_and_shows(world):
@@ -275,7 +275,7 @@ def test_the_pages_subscribe_preview_show_and_stop(world):
     world.use(datetime.now(UTC), "3", member_id=world.member.id)
     preview = browser.post("/reports/new/", form, follow=True).content.decode()
     assert "Monthly report: Search" in preview and "still running" in preview and "$3.00" in preview
-    wanted = Subscription.objects.get()
+    wanted = ReportSubscription.objects.get()
     browser.post(f"/reports/sent/{wanted.id}/", {"members": [world.member.id]})
     assert [each.membership for each in wanted.recipients.all()] == [world.member]
     services.write_due_reports(at=wanted.next_at)
@@ -289,7 +289,7 @@ def test_the_pages_subscribe_preview_show_and_stop(world):
     assert viewer.get("/reports/").status_code == 200
     assert viewer.post(f"/reports/sent/{wanted.id}/cancel/").status_code == 403
     browser.post(f"/reports/sent/{wanted.id}/cancel/")
-    assert not Subscription.objects.exists()
+    assert not ReportSubscription.objects.exists()
     assert Report.objects.get().subscription is None
 
 

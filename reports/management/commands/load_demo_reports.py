@@ -11,7 +11,7 @@ from accounts.models import Organization
 from accounts.principal import Actor
 from outbox.models import EmailDelivery, EmailStatus
 from reports import services
-from reports.models import Subscription
+from reports.models import ReportSubscription
 
 COMPANY = "Kestrel Audio"
 ACTOR = Actor("demo data")
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         """All of it or nothing."""
         now = timezone.now()
         organization = Organization.objects.live().filter(name=COMPANY).first()
-        if organization is None or Subscription.objects.filter(organization=organization).exists():
+        if organization is None or ReportSubscription.objects.filter(organization=organization).exists():
             self.stdout.write("The demo of reports is there already, or has nobody to be about.")
             return
         with transaction.atomic():
