@@ -10,7 +10,7 @@ from accounts.models import Team
 from accounts.principal import Actor
 from accounts.services import create_team
 from metering.budgets.models import Budget
-from reports.models import Subscription
+from reports.models import ReportSubscription
 from tests.builders import make_customer, make_user, sign_in
 from tiers.catalogue import PROMPT_LAB, load_catalogue
 from tiers.services import subscribe
@@ -60,7 +60,7 @@ def ask(place, method, path, body):
 
 
 def rows():
-    return Budget.objects.count(), Team.objects.count(), Subscription.objects.count()
+    return Budget.objects.count(), Team.objects.count(), ReportSubscription.objects.count()
 
 
 @pytest.mark.parametrize("cell", CELLS)
