@@ -20,6 +20,8 @@ from advice.models import Finding, Recommendation, RecommendationReview
 from advice.services import start_what_if
 from advice.what_if.change import Change
 from advice.what_if.reading import Asked
+from billing.models import Order
+from billing.services.refunds import refund_order
 from core.ids import uuid7
 from coupons.services import create_coupon, generate_batch, redeem_coupon
 from coupons.terms import Terms
@@ -193,6 +195,16 @@ def _sell(merchant: Organization) -> None:
     meter = make_meter(merchant)
     plan = make_product(merchant, fixed(1000), metered(meter, "0.5"), benefits=(make_benefit(merchant, meter),))
     subscribe(make_buyer(merchant), plan)
+    order = Order.objects.get(organization=merchant)
+    now = timezone.now()
+    refund_order(
+        organization_id=merchant.id,
+        order_id=order.id,
+        amount=100,
+        reason="customer_request",
+        actor=Actor("test"),
+        at=now,
+    )
 
 
 def _pay(customer: Organization, number: int) -> None:
