@@ -1,8 +1,11 @@
 """Instants as text: one form wherever they leave."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.utils.dateparse import parse_datetime
+
+# Days that may be asked about: some more or less, in any zone, are on the calendar too.
+FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2199, 12, 31)
 
 
 def wire_time(at: datetime) -> str:

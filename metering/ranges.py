@@ -4,18 +4,20 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from core.serializers import StrictSerializer
-from core.times import wire_time
+from core.times import FIRST_DAY, LAST_DAY, wire_time
 from metering.models import Kind
 from metering.sums import GRANULARITIES, HOUR, Span
 
 DEFAULT_DAYS = 30
 UTC_ZONE = ZoneInfo("UTC")
+_ON_CALENDAR = (MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY))
 
 
 @extend_schema_field(
@@ -28,6 +30,7 @@ class MomentField(serializers.Field):
         "format": "Give a day like 2026-03-01, or an instant like 2026-03-01T12:00:00Z.",
         "hour": "Usage is summed by the hour: give a whole hour.",
         "offset": "Give the instant's offset, for example Z.",
+        "calendar": f"Give a day from {FIRST_DAY} to {LAST_DAY}.",
     }
 
     def to_internal_value(self, data: Any) -> date | datetime:
@@ -36,7 +39,7 @@ class MomentField(serializers.Field):
             moment = parse_datetime(str(data))
             if moment is None or len(str(data)) <= len("2026-03-01"):
                 day = parse_date(str(data))
-                return day if day is not None else self.fail("format")
+                return self._on_calendar(day) if day is not None else self.fail("format")
         except ValueError:
             self.fail("format")
         return self._instant(moment)
@@ -50,7 +53,13 @@ class MomentField(serializers.Field):
             self.fail("format")
         if (moment.minute, moment.second, moment.microsecond) != (0, 0, 0):
             self.fail("hour")
+        self._on_calendar(moment.date())
         return moment
+
+    def _on_calendar(self, day: date) -> date:
+        if not FIRST_DAY <= day <= LAST_DAY:
+            self.fail("calendar")
+        return day
 
     def to_representation(self, value: datetime) -> str:
         """As text."""
@@ -121,12 +130,12 @@ class TimelineSerializer(RangeSerializer):
 class TagRangeSerializer(StrictSerializer):
     """Days of UTC, both included, and the tag's key."""
 
-    to = serializers.DateField(required=False)
+    to = serializers.DateField(required=False, validators=_ON_CALENDAR)
     key = serializers.CharField(required=False, max_length=40)
 
     def get_fields(self) -> dict[str, Any]:
         """``from`` is a Python keyword, so it is added here."""
-        return {"from": serializers.DateField(required=False), **super().get_fields()}
+        return {"from": serializers.DateField(required=False, validators=_ON_CALENDAR), **super().get_fields()}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """With ``first`` and ``last`` in place of the ends."""

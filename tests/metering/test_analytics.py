@@ -12,7 +12,7 @@ from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accounts.models import Membership, TeamPlacement
+from accounts.models import Membership, Organization, TeamPlacement
 from accounts.principal import Actor
 from accounts.services import add_member, archive_team, create_team, place_member, rotate_api_key
 from credits.services import grant_credits
@@ -316,6 +316,21 @@ def test_one_question_by_several_dimensions_with_names_and_the_period_before(fur
 def test_a_question_that_the_sums_cannot_answer_is_refused_with_the_reason(query, field, code):
     status, problem = Caller(make_customer()).ask("GET", f"metering/analytics?{query}")
     assert (status, problem["errors"][0]["field"], problem["errors"][0]["code"]) == (400, field, code)
+
+
+@pytest.mark.parametrize("what", ["summary", "by-date", "by-tag", "analytics", "analytics?group_by=prompt"])
+def test_days_at_the_ends_of_the_calendar_are_refused_and_break_nothing(what):
+    customer = make_customer()
+    where, mark = f"metering/{what}", "&" if "?" in what else "?"
+    for zone in ("Asia/Tokyo", "America/New_York"):
+        Organization.objects.filter(pk=customer.pk).update(time_zone=zone)
+        for field, moment in (("from", "0001-01-01"), ("to", "0001-01-01"), ("to", "9999-12-31")):
+            status, problem = Caller(customer).ask("GET", f"{where}{mark}{field}={moment}")
+            assert (status, problem["errors"][0]["field"]) == (400, field), (what, zone, field, moment)
+    if what in ("summary", "analytics"):
+        status, problem = Caller(customer).ask("GET", f"{where}?from=9999-12-31T22:00:00Z")
+        assert (status, problem["errors"][0]["code"]) == (400, "calendar")
+    assert Caller(customer).ask("GET", f"{where}{mark}from=1970-01-01&to=1970-01-03")[0] == 200
 
 
 def test_files_have_every_row_and_focus_adds_up(furnished):
