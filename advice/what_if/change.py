@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from core.errors import InvalidRequest
+from core.jsonio import wire_form
 from core.money import to_wire
 from core.times import instant_of, utc_text
 from metering.errors import NoSuchModel
@@ -53,7 +54,7 @@ class Change:
             value = getattr(self, name)
             data[name] = None if value is None else to_wire(value)
         data["prices_at"] = None if self.prices_at is None else utc_text(self.prices_at)
-        data |= {"pricing": self.pricing, "is_byok": self.is_byok}
+        data |= {"pricing": wire_form(self.pricing), "is_byok": self.is_byok}
         if self.cap is not None:
             data["window"] = self.window
         return {name: value for name, value in data.items() if value not in (None, "")}

@@ -293,6 +293,10 @@ def test_the_api_answers_and_keeps_what_was_asked(world):
         ({"pricing": {"prompt": "x", "completion": "0"}}, "invalid_price"),
     ):
         assert caller.ask("POST", "metering/what-if", {"change": change})[1]["code"] == code, change
+    for pricing in ({"prompt": 0.000001, "completion": "0"}, {"prompt": "0.000001", "completion": "0"}):
+        status, answer = caller.ask("POST", "metering/what-if", {**body, "change": {"pricing": pricing}})
+        assert (status, answer["status"]) == (201, "done")
+        assert answer["change"]["pricing"] == {"prompt": "0.000001", "completion": "0"}
     stranger = Caller(make_customer())
     assert stranger.ask("GET", f"metering/what-if/{made['id']}")[1]["code"] == "unknown_what_if"
 
