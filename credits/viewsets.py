@@ -251,7 +251,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     @extend_schema(request=shapes.PlaceHoldSerializer, responses={201: shapes.PlacedHoldSerializer})
     @refuses(InsufficientCredits, SpendLimitReached, BudgetExceeded)
-    @idempotent
+    @idempotent(atomic=False)  # a budget's refusal leaves a note of itself; the hold's own key places it once
     def create(self, request: ApiRequest) -> Response:
         """Reserve the most a call may cost; 402 when the wallet, the key's own limit or a budget does not cover it."""
         body = shapes.PlaceHoldSerializer(data=request.data)

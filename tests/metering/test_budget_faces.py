@@ -182,6 +182,15 @@ def test_owners_are_told_once_in_the_application_and_by_letter(caller, owner):
     assert "The budget “All” is exceeded" in browser.get("/notifications/").content.decode()
 
 
+def test_a_refused_hold_is_told_of_also_under_an_idempotency_key(caller):
+    caller.ask("POST", "budgets", {"name": "All", "period": "total", "amount": "1", "enforcement": "block"})
+    for _ in range(2):
+        status, refused = caller.ask("POST", "credits/holds", {"amount": "2", "key": "a"}, idempotency_key="once")
+        assert (status, refused["code"]) == (402, "budget_exceeded")
+    assert DomainEvent.objects.filter(type="budget.blocked").count() == 1
+    assert SpendLimit.objects.get().blocked_at is not None and not Hold.objects.exists()
+
+
 def test_an_estimate_says_what_budgets_would_have_left(caller):
     load_catalogue(name="managed-credits", at=NOON - timedelta(days=99))
     subscribe(organization_id=caller.key.organization_id, tier_slug="enterprise", at=timezone.now())
