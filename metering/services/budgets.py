@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from accounts.entitlements import require
 from accounts.principal import Actor
 from core.money import ZERO
+from core.times import FIRST_DAY, LAST_DAY
 from credits.models import SpendLimit
 from metering.budgets.errors import InvalidBudget, UnknownBudget
 from metering.budgets.models import Budget, Enforcement, Period, Scope
@@ -140,8 +141,8 @@ def _recount(budget: Budget, at: datetime) -> None:
 
 def _forget_past(budget: Budget, at: datetime) -> None:
     SpendLimit.objects.filter(budget_id=budget.pk, ends_at__lte=at).delete()
-    if budget.period == Period.TOTAL:
-        budget.starts_at = _start(budget.period, None, at)
+    if budget.period == Period.TOTAL or budget.starts_at > at:  # what was to begin later begins now
+        budget.starts_at = at
 
 
 def _start(period: str, wanted: datetime | None, at: datetime) -> datetime:
@@ -149,6 +150,8 @@ def _start(period: str, wanted: datetime | None, at: datetime) -> datetime:
         if wanted is not None:
             raise _refusal("starts_at", "Only a total begins at a time of your choice.")
         return at
+    if wanted is not None and not FIRST_DAY <= wanted.date() <= LAST_DAY:
+        raise _refusal("starts_at", f"Give a day from {FIRST_DAY} to {LAST_DAY}.")
     return wanted or at
 
 
@@ -172,15 +175,17 @@ def _check(budget: Budget) -> None:
 
 def checked_thresholds(thresholds: Iterable[Decimal]) -> list[Decimal]:
     """The thresholds (per cent) in order, each once. Raises InvalidBudget."""
-    found = sorted(set(thresholds))
-    if len(found) > MOST_THRESHOLDS or any(
-        not ZERO < each <= HIGHEST_THRESHOLD or each != round(each, 2) for each in found
-    ):
+    found = list(thresholds)
+    if not all(map(_is_threshold, found)) or len(set(found)) > MOST_THRESHOLDS:
         raise _refusal(
             "thresholds",
             f"Up to {MOST_THRESHOLDS} percentages above 0 and up to {HIGHEST_THRESHOLD}, with two decimal places.",
         )
-    return found
+    return sorted(set(found))
+
+
+def _is_threshold(percent: Decimal) -> bool:
+    return percent.is_finite() and ZERO < percent <= HIGHEST_THRESHOLD and percent == round(percent, 2)
 
 
 def _budget(organization_id: UUID, budget_id: UUID) -> Budget:

@@ -341,6 +341,18 @@ def test_another_period_or_zone_counts_the_window_anew_and_keeps_what_is_held():
     assert list(audit_budgets(organization.pk)) == []
 
 
+def test_a_total_that_begins_later_is_in_force_at_once_with_another_period():
+    organization = make_funded("100")
+    budget = make_budget(
+        organization, "5", period="total", starts_at=NOON + timedelta(days=30), enforcement="block"
+    )  # fmt: skip
+    hold(organization, "50", "a")
+    update_budget(organization_id=organization.pk, budget_id=budget.pk, actor="t", at=NOON, period="daily")
+    with pytest.raises(BudgetExceeded):
+        hold(organization, "5.01", "b")
+    assert state_of(Budget.objects.get(), NOON).status == "ok"
+
+
 def test_a_deleted_budget_refuses_nothing_and_running_calls_end_without_it():
     organization = make_funded("100")
     budget = make_budget(organization, "5", enforcement="block")
@@ -360,12 +372,16 @@ def test_a_deleted_budget_refuses_nothing_and_running_calls_end_without_it():
         ({"amount": "0"}, "amount"),
         ({"thresholds": [usd("0")]}, "thresholds"),
         ({"thresholds": [usd("75.001")]}, "thresholds"),
+        ({"thresholds": [usd("50"), Decimal("NaN")]}, "thresholds"),
+        ({"thresholds": [Decimal("sNaN")]}, "thresholds"),
         ({"scope": "model", "subject": "nobody/nothing"}, "subject"),
         ({"scope": "tag", "subject": "feature"}, "subject"),
         ({"scope": "member", "subject": "me"}, "subject"),
         ({"scope": "api_key", "subject": "0193a1f2-7c1e-7a40-9d6b-2f1c5e8a4b10"}, "subject"),
         ({"scope": "organization", "subject": "x"}, "subject"),
         ({"starts_at": NOON}, "starts_at"),
+        ({"period": "total", "starts_at": datetime(1, 1, 1, tzinfo=UTC)}, "starts_at"),
+        ({"period": "total", "starts_at": datetime(9999, 12, 31, 23, tzinfo=UTC)}, "starts_at"),
         ({"max_prompt_tokens": 0}, "max_prompt_tokens"),
         ({"name": "  "}, "name"),
     ],
