@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from accounts.entitlements import require
 from accounts.models import Organization
@@ -15,15 +13,13 @@ from advice.errors import NotApplicable, RecommendationDecided, UnknownRecommend
 from advice.findings.found import WINDOW, Found
 from advice.findings.review import review
 from advice.models import Finding, Recommendation, RecommendationReview, RecommendationState
+from advice.services.rules import follow, lock_rules, take_out
 from core.money import to_wire
 from metering.models import UsageDay
-from openrouter.gateway.routing import read_rules
 from openrouter.models import RoutingRule
-from openrouter.services import delete_routing_rule, save_routing_rule
 from outbox.services import publish
 from outbox.taskruns import apart
 from tiers.errors import NoTier
-from tiers.querysets import terms_for
 
 ENTITLEMENT, WITH_FIGURES = "recommendations", "recommendations"
 BY_A_RULE = (Finding.CHEAPER_MODEL, Finding.FREE_MODEL, Finding.OUTPUT_LIMIT)
@@ -91,10 +87,11 @@ def apply_recommendation(
     """
     require(organization_id, ENTITLEMENT, WITH_FIGURES)
     with transaction.atomic():
+        lock_rules(organization_id)
         row = _decide(recommendation_id, organization_id, actor, at, of=_STATE.OPEN, to=_STATE.APPLIED)
         if row.kind not in BY_A_RULE:
             raise NotApplicable()
-        row.rule_id = _write_rule(row, at).pk
+        row.rule_id = follow(row, at).pk
         row.save(update_fields=["rule_id"])
     return row
 
@@ -104,11 +101,12 @@ def withdraw_recommendation(
 ) -> Recommendation:
     """Undo :func:`apply_recommendation`: calls are routed as before. Raises RecommendationDecided."""
     with transaction.atomic():
+        lock_rules(organization_id)
         row = _decide(recommendation_id, organization_id, actor, at, of=_STATE.APPLIED, to=_STATE.OPEN)
         rule_id, row.rule_id = row.rule_id, None
         row.save(update_fields=["rule_id"])
         if rule_id is not None:
-            _take_out(row, rule_id, at)
+            take_out(row, rule_id, at)
     return row
 
 
@@ -176,57 +174,3 @@ def _decide(
         at=at,
     )
     return row
-
-
-def _write_rule(row: Recommendation, at: datetime) -> RoutingRule:
-    """The organization's rule for the model, with what the recommendation says.
-
-    Where a rule for more than this organization applies now, the new one keeps its fallbacks and preferences.
-    """
-    match = row.evidence["model"]
-    ours = _followed(row.organization_id)
-    own = RoutingRule.objects.filter(organization_id=row.organization_id, match=match).first()
-    if own is not None and own.pk not in ours:
-        raise NotApplicable("The operator routes calls of this model for you already: ask them.")
-    said = _said(row)
-    if own is not None:
-        if said.get("replacement") and own.replacement:
-            raise NotApplicable("Another recommendation for this model is followed: withdraw that one first.")
-        return save_routing_rule(rule_id=own.pk, at=at, **said)
-    shadowed = read_rules().first([match], row.organization_id, terms_for(row.organization_id).slug)
-    kept: dict[str, Any] = {}
-    if shadowed is not None:
-        others = [each for each in shadowed.fallbacks if each not in (match, said.get("replacement"))]
-        kept = {"fallbacks": others, "provider": shadowed.provider, "priority": shadowed.priority}
-    return save_routing_rule(
-        rule_id=None,
-        match=match,
-        organization_id=row.organization_id,
-        note="Follows a recommendation.",
-        at=at,
-        **kept,
-        **said,
-    )
-
-
-def _said(row: Recommendation) -> dict[str, Any]:
-    if row.kind == Finding.OUTPUT_LIMIT:
-        return {"max_tokens": row.evidence["max_tokens"]}
-    return {"replacement": row.evidence["to_model"]}
-
-
-def _followed(organization_id: UUID) -> set[UUID | None]:
-    """Rules that recommendations have made."""
-    rows = Recommendation.objects.filter(Q(rule_id__isnull=False), organization_id=organization_id)
-    return set(rows.values_list("rule_id", flat=True))
-
-
-def _take_out(row: Recommendation, rule_id: UUID, at: datetime) -> None:
-    rule = RoutingRule.objects.filter(pk=rule_id).first()
-    if rule is None:
-        return
-    if rule_id not in _followed(row.organization_id):
-        delete_routing_rule(rule_id=rule_id)
-    else:
-        nothing: dict[str, Any] = {"max_tokens": None} if row.kind == Finding.OUTPUT_LIMIT else {"replacement": ""}
-        save_routing_rule(rule_id=rule_id, at=at, **nothing)

@@ -280,6 +280,23 @@ def test_following_two_makes_one_rule_and_each_is_undone_alone(world):
     assert read_rules().first([LARGE], world.customer.pk, "starter") == everybody
 
 
+def test_what_an_operator_says_for_everybody_stays_beside_what_is_followed(world):
+    everybody = {"match": LARGE, "replacement": OTHER, "max_tokens": 100, "fallbacks": [SMALL]}
+    RoutingRule.objects.create(**everybody)
+    model, limit = world.one(Finding.CHEAPER_MODEL, subject=LARGE), world.one(Finding.OUTPUT_LIMIT)
+    decide(world, "apply", limit)
+    [rule] = RoutingRule.objects.filter(organization=world.customer)
+    assert (rule.replacement, rule.max_tokens, rule.fallbacks) == (OTHER, 100, [SMALL])  # the shorter limit stands
+    decide(world, "apply", model)
+    rule.refresh_from_db()
+    assert (rule.replacement, rule.max_tokens, rule.fallbacks) == (SMALL, 100, [])
+    decide(world, "withdraw", model)
+    rule.refresh_from_db()
+    assert (rule.replacement, rule.max_tokens) == (OTHER, 100)
+    decide(world, "withdraw", limit)
+    assert not RoutingRule.objects.filter(organization=world.customer).exists()
+
+
 def test_what_the_gateway_cannot_do_or_an_operator_routes_is_not_followed(world):
     row = world.one(Finding.CACHING)
     with pytest.raises(NotApplicable):
