@@ -15,10 +15,9 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from core.errors import DomainError
-from metering.budgets.hooks import spending_of
 from metering.budgets.prompts import prompt_tokens
 from metering.budgets.refusals import budget_refusal, prompt_refusal
-from metering.budgets.standing import StandingBudget, limits_for, standing_budgets, standing_of_row, tightest_prompt
+from metering.budgets.standing import StandingBudget, standing_budgets, standing_of_row, tightest_prompt
 from openrouter.gateway.call import Call
 from openrouter.gateway.lookups import Lookups
 from openrouter.gateway.memo import Memo
@@ -51,10 +50,9 @@ async def look_at_budgets(call: Call, lookups: Lookups) -> None:
     if not found:
         return
     found = await _turned(organization_id, found, call.ticket.at)
-    names = frozenset(name for candidate in call.candidates for name in candidate.names)
-    spending = spending_of(call.principal, names, call.ticket.tags)
+    spending = call.spending
     mine = [each for each in found if each.covers(spending)]
-    call.budget_ids = tuple(limits_for([each for each in mine if each.blocks], spending))
+    call.budgets = tuple(each for each in mine if each.blocks)
     _check_prompt(call, mine)
 
 

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from accounts.principal import Principal
 from metering.bounds import Bound, CallFacts
+from metering.budgets.hooks import spending_of
+from metering.budgets.standing import Spending, StandingBudget, limits_for
 from metering.metered.calls import CallMeters
 from metering.price_book import BookPrice
 from openrouter.gateway.access import OWN, Key
@@ -87,7 +89,7 @@ class Call:
     tries: list[Try] = field(default_factory=list)
     reading: Reading = field(default_factory=Reading)
     answered_at: float | None = None  # when the first byte of the answer arrived
-    budget_ids: tuple[UUID, ...] = ()  # counters of the budgets that its hold reserves against
+    budgets: tuple[StandingBudget, ...] = ()  # those that can refuse it, with all its candidates
     limit_remaining: Decimal | None = None  # the least room that its limits have left beside it, in USD
     status: str = "ok"
     client_left: bool = False
@@ -118,6 +120,17 @@ class Call:
         if not self.uses_own_key:
             return self.reserved
         return self.bound.cost if self.bound is not None else Decimal(0)
+
+    @property
+    def spending(self) -> Spending:
+        """Whose call it is, and which models may serve it by now."""
+        names = frozenset(name for candidate in self.candidates for name in candidate.names)
+        return spending_of(self.principal, names, self.ticket.tags)
+
+    @property
+    def budget_ids(self) -> tuple[UUID, ...]:
+        """Counters of the budgets that its hold reserves against; not those that only a fallback it goes without has."""
+        return tuple(limits_for(self.budgets, self.spending)) if self.budgets else ()
 
     @property
     def limit_ids(self) -> tuple[UUID, ...]:

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from metering.explaining import words_of
 from metering.receipt import receipt_of
+from metering.services import BudgetTerms, create_budget
 from openrouter.gateway.routing import forget_rules
 from openrouter.models import RoutingRule
 from openrouter.services import save_routing_rule
@@ -89,6 +90,23 @@ def test_a_call_that_cannot_pay_for_its_fallbacks_is_made_without(customer, rule
     assert buyer.chat("openai/gpt-4o-mini", max_tokens=50).status == 200
     assert buyer.holds[0].amount == needed
     assert "routing_rule" not in buyer.event.metadata or "fallbacks" not in buyer.event.metadata["routing_rule"]
+
+
+def test_a_call_whose_fallback_a_budget_refuses_is_made_without(customer, rule):
+    rule("openai/gpt-4o-mini", ["anthropic/claude-sonnet-4.5"])
+    buyer = customer(credit="100")
+    terms = BudgetTerms(
+        name="No Claude",
+        scope="model",
+        subject="anthropic/*",
+        period="daily",
+        amount=Decimal("1e-9"),
+        enforcement="block",
+    )
+    budget = create_budget(organization_id=buyer.organization.pk, terms=terms, actor="test", at=timezone.now())
+    assert buyer.chat("openai/gpt-4o-mini", max_tokens=50).status == 200
+    assert buyer.event.model == "openai/gpt-4o-mini" and buyer.holds[0].limit_ids == []
+    assert buyer.chat("anthropic/claude-sonnet-4.5", max_tokens=50).error["metadata"]["budget"] == str(budget.pk)
 
 
 def test_preferences_go_under_the_requests_own(customer, rule, sandbox):
