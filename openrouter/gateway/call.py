@@ -129,7 +129,7 @@ class Call:
 
     @property
     def budget_ids(self) -> tuple[UUID, ...]:
-        """Counters of the budgets that its hold reserves against; not those that only a fallback it goes without has."""
+        """Counters of the budgets that its hold reserves against: those of the candidates that are left."""
         return tuple(limits_for(self.budgets, self.spending)) if self.budgets else ()
 
     @property
