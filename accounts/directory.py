@@ -207,6 +207,7 @@ def _record_of(row: Row) -> KeyRecord:
         scopes=effective_scopes(scopes),
         actor=f"api key {prefix}…",
         api_key_id=key_id,
+        key_line_id=spend_limit_id,
         member_id=member_id,
         team_id=team_id,
         department_id=department_id,

@@ -28,6 +28,7 @@ class Principal:
     scopes: frozenset[str]  # with the implied ones
     actor: str  # for the audit trail; names a key by its prefix, never by its secret
     api_key_id: UUID | None = None
+    key_line_id: UUID | None = None  # what the key shares with those it succeeds and is rotated to
     member_id: UUID | None = None  # the membership, also when a key is bound to one
     user_id: int | None = None  # the logged-in person; None for keys
     team_id: UUID | None = None  # of the key, else of its member: what its calls count for

@@ -14,6 +14,7 @@ def spending_of(principal: Principal, models: frozenset[str], tags: dict[str, st
     """The caller's call of these models."""
     return Spending(
         api_key_id=principal.api_key_id,
+        key_line_id=principal.key_line_id,
         member_id=principal.member_id,
         team_id=principal.team_id,
         department_id=principal.department_id,

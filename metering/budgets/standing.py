@@ -39,6 +39,7 @@ class Spending:
     """Whose call it is, and of which models: any of them may serve it, under any of their names."""
 
     api_key_id: UUID | None = None
+    key_line_id: UUID | None = None
     member_id: UUID | None = None
     team_id: UUID | None = None
     department_id: UUID | None = None
@@ -75,7 +76,8 @@ class StandingBudget:
             case Scope.MEMBER:
                 return spending.member_id in self.subject_ids
             case Scope.API_KEY:
-                return spending.api_key_id in self.subject_ids
+                # by its line too: a key may be rotated after this was read
+                return not self.subject_ids.isdisjoint((spending.api_key_id, spending.key_line_id))
             case _:
                 return not self.subject_ids.isdisjoint((spending.team_id, spending.department_id))
 

@@ -1,12 +1,15 @@
 """Budgets on calls: refused before anything is sent, reserved with the hold, counted by the event."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from django.utils import timezone
 
+from accounts.principal import Actor
+from accounts.services import rotate_api_key
 from credits.models import SpendLimit
 from metering.budgets.audit import audit_budgets
 from metering.services import BudgetTerms, create_budget, update_budget
@@ -84,6 +87,23 @@ def test_calls_at_once_never_pass_a_budget_together_whoever_pays_the_provider(cu
         assert window(budget).held == 0
         assert window(budget).spent == sum(event.charge + event.byok_cost for event in buyer.events) > 0
         assert list(audit_budgets(buyer.organization.pk)) == []
+
+
+def test_a_key_that_was_rotated_a_moment_ago_reserves_against_the_budget_of_its_line(customer):
+    buyer = customer(tier="exact")
+    key = buyer.organization.api_keys.get()
+    budget = make_budget(buyer, "1e-9", scope="api_key", subject=str(key.pk))
+    assert buyer.chat(**CALL).status == 402  # read, and remembered for a while
+    _, secret = rotate_api_key(
+        key_id=key.pk,
+        organization_id=buyer.organization.pk,
+        overlap=timedelta(0),
+        actor=Actor("test"),
+        at=timezone.now(),
+    )
+    refused = replace(buyer, secret=secret).chat(**CALL)
+    assert (refused.status, refused.error["metadata"]["budget"]) == (402, str(budget.pk))
+    assert buyer.generations == []
 
 
 def test_a_prompt_longer_than_a_budget_allows_is_refused(customer):
