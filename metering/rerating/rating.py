@@ -1,6 +1,5 @@
 """What an event costs by the corrected price, and the record that takes its place. Pure, but for the tier's meters."""
 
-from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -15,8 +14,7 @@ from metering.prices import PriceCard
 from metering.rating import Charge, Rated, apply_markup, rate
 from metering.recorded_usage import Derivation, derivation_of, usage_of_lines
 from metering.records import UsageRecord, hash_of
-from tiers.errors import NoTier
-from tiers.querysets import terms_for
+from tiers.querysets import metered_prices_at
 
 # Whose cost rests on a price list: a provider's bill and a caller's own figure do not.
 RATED = ("computed", "estimated")
@@ -85,7 +83,7 @@ _KEPT = (
 
 
 def _record(event: UsageEvent, **fields: Any) -> UsageRecord:
+    """It counts on the meters of the tier under which the event was received."""
     record = UsageRecord(**{name: getattr(event, name) for name in _KEPT}, **fields)
-    with suppress(NoTier):
-        record.metered = hits_of(record, terms_for(event.organization_id).metered_prices)
+    record.metered = hits_of(record, metered_prices_at(event.organization_id, event.received_at))
     return record

@@ -13,16 +13,21 @@ from core.errors import InvalidRequest
 from credits.models import CreditAccount, LedgerEntry
 from credits.services import deduct_credits
 from metering.errors import ReratingNotReady
+from metering.metered.hits import hits_of
+from metering.metered.models import MeteredCounter
+from metering.metered.terms import checked_metered_prices
 from metering.models import ReratedEvent, Rerating, UsageCorrection, UsageEvent
 from metering.receipt import receipt_of
 from metering.rerating import services
 from metering.rerating.services import apply_rerating, reverse_rerating, try_rerating, work_off_reratings
-from metering.services import record_usage
+from metering.services import create_meter, record_usage
 from outbox.models import DomainEvent
 from tests.advice.recorded import TEN, make_use
-from tests.builders import make_funded, make_user, usd
-from tests.metering.reporting import make_model
+from tests.builders import NOON, make_funded, make_user, usd
+from tests.metering.reporting import make_model, make_reporter
 from tests.metering.sums import counted, stored
+from tiers.querysets import metered_prices_at
+from tiers.services import create_tier, subscribe
 
 pytestmark = pytest.mark.django_db
 
@@ -145,6 +150,31 @@ def test_an_event_that_cannot_be_paid_is_refused_alone(world):
     assert {state for owner, state in states if owner == second.pk} == {"changed"}
     assert balances(first) == [Decimal(0)]
     assert UsageEvent.objects.filter(organization_id=first.pk, voided_at__isnull=False).count() == 0
+
+
+def test_an_event_counts_on_the_meters_of_the_tier_of_its_time_not_of_today():
+    price = make_model(MODEL)
+    calls = {"conjunction": "and", "clauses": [{"property": "event.model", "operator": "eq", "value": MODEL}]}
+    create_meter(organization_id=None, name="Calls", filter=calls, aggregation={"func": "count"}, at=START)
+    wanted = {"meter": "Calls", "mode": "credits", "price": {"model": "per_unit", "unit_amount": "1"}}
+    organization = make_reporter("10", metered_prices=checked_metered_prices([wanted]))
+    event = make_use(organization, MODEL, at=NOON, prompt=100_000, components=[TEN])
+    event.metered = hits_of(event, metered_prices_at(organization.pk, NOON))
+    record_usage([event], at=NOON)
+    subscribe(
+        organization_id=organization.pk,
+        tier_slug=create_tier(slug="plain", name="Plain", at=START).slug,
+        at=NOON + timedelta(hours=1),
+        actor=ME,
+    )
+    assert balances(organization) == [10 - ONE - 1]
+    rerating = tried(price)
+    apply_rerating(rerating_id=rerating.pk, actor=ME, at=START)
+    assert work_off_reratings() == 1
+    assert (balances(organization), MeteredCounter.objects.get().quantity) == ([10 - ONE / 2 - 1], 1)
+    reverse_rerating(rerating_id=rerating.pk, actor=ME, at=START)
+    assert work_off_reratings() == 1
+    assert (balances(organization), MeteredCounter.objects.get().quantity) == ([10 - ONE - 1], 1)
 
 
 def test_what_cannot_be_is_refused_and_two_of_one_price_are_never_in_force(world):
