@@ -15,7 +15,7 @@ DROP TRIGGER budget_window_moved ON credits_spendlimit;
 DROP TRIGGER budget_window_made ON credits_spendlimit;
 DELETE FROM credits_spendlimit WHERE budget_id IS NOT NULL;
 DROP FUNCTION metering_department_changed, metering_zone_changed, metering_note_refusal, metering_tell_budget,
-    metering_budget_facts, metering_utc, metering_count_budgets, metering_count_alone, metering_open_windows, metering_recount,
+    metering_budget_facts, metering_utc, metering_count_budgets, metering_count_alone, metering_window_since, metering_open_windows, metering_recount,
     metering_budget_holds, metering_budget_events, metering_in_scope, metering_window_of, metering_window, metering_midnight;
 """
 _SCOPES = [

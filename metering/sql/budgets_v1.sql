@@ -159,6 +159,11 @@ BEGIN
 END
 $$;
 
+-- No window that `at` falls in has begun before this. Without it every window there ever was would be looked at.
+CREATE FUNCTION metering_window_since(b metering_budget, at timestamptz) RETURNS timestamptz LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN b.period = 'total' THEN '-infinity' ELSE at - interval '33 days' END
+$$;
+
 -- One event in a few plain statements, which cost less than the one that takes any number.
 CREATE FUNCTION metering_count_alone(e metering_report, p_at timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -177,7 +182,8 @@ BEGIN
         END IF;
         CONTINUE WHEN NOT metering_in_scope(b, e.member_id, e.api_key_id, e.team_id, e.model, e.tags);
         UPDATE credits_spendlimit s SET spent = s.spent + cost, moved_at = p_at
-        WHERE s.budget_id = b.id AND s.starts_at <= e.occurred_at AND (s.ends_at IS NULL OR e.occurred_at < s.ends_at);
+        WHERE s.budget_id = b.id AND s.starts_at <= e.occurred_at AND (s.ends_at IS NULL OR e.occurred_at < s.ends_at)
+              AND s.starts_at > metering_window_since(b, e.occurred_at);
         IF NOT FOUND THEN
             w := metering_window_of(b, e.occurred_at);
             INSERT INTO credits_spendlimit (
@@ -222,6 +228,7 @@ BEGIN
         SELECT h.b, h.id, h.occurred_at, h.amount, s.id AS limit_id
         FROM hit h LEFT JOIN credits_spendlimit s
             ON s.budget_id = h.id AND s.starts_at <= h.occurred_at AND (s.ends_at IS NULL OR h.occurred_at < s.ends_at)
+               AND s.starts_at > metering_window_since(h.b, h.occurred_at)
     ), made AS (
         INSERT INTO credits_spendlimit (
             id, account_id, ceiling, spent, held, excess, budget_id, starts_at, ends_at, is_hard, told, moved_at)

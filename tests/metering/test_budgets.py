@@ -12,6 +12,7 @@ from django.db import connection
 from accounts.models import ApiKey, Membership
 from accounts.principal import Actor, Principal
 from accounts.services import rotate_api_key
+from core.ids import uuid7
 from credits import services as credit
 from credits.audit import audit_books
 from credits.ceilings import Purpose
@@ -208,6 +209,33 @@ def test_voids_and_corrections_give_back_to_the_window_they_were_spent_in():
     )  # fmt: skip
     assert (window(budget).spent, window(budget, tomorrow).spent) == (0, 3)
     assert list(audit_budgets(organization.pk)) == []
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_windows_long_past_cost_an_event_nothing(count):
+    organization = make_funded("100")
+    budget = make_budget(organization, period="daily")
+    old = window(budget)
+    SpendLimit.objects.bulk_create([
+        SpendLimit(
+            pk=uuid7(), account_id=old.account_id, ceiling=10, budget_id=budget.pk,
+            starts_at=old.starts_at - timedelta(days=days), ends_at=old.ends_at - timedelta(days=days),
+        )
+        for days in range(1, 1000)
+    ])  # fmt: skip
+    before = windows_read()
+    record_usage([make_record(organization, "1", occurred_at=NOON) for _ in range(count)], at=NOON)
+    assert windows_read() - before < 200
+    assert window(budget).spent == count
+
+
+def windows_read():
+    """How many rows of the counters this transaction has looked at."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'credits_spendlimit'"
+        )
+        return cursor.fetchone()[0]
 
 
 # ------------------------------------------------------------ what is refused
