@@ -36,6 +36,14 @@ class AlreadyCorrected(DomainError):
     title = "This event was already voided or replaced."
 
 
+class ChargeGivenBack(DomainError):
+    """Something of the event's charge was given back: charged anew, all of it would be charged."""
+
+    code = "charge_given_back"
+    status = 409
+    title = "Something of this charge was given back: whoever was given it would pay it again."
+
+
 class UnknownModel(DomainError):
     """Tokens of a model without a price: an unknown price is never free."""
 

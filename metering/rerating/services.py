@@ -11,13 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts.models import Organization
 from accounts.principal import Actor
 from core.errors import DomainError, InvalidRequest, NotFound
 from core.money import ZERO, to_wire
-from metering.errors import ReratingNotReady
+from credits.models import LedgerEntry
+from metering.errors import ChargeGivenBack, ReratingNotReady
 from metering.models import ModelPrice, UsageDay, UsageEvent
 from metering.prices import PriceCard
 from metering.rerating.models import ReratedEvent, ReratedStatus, Rerating, ReratingStatus
@@ -42,7 +44,9 @@ def try_rerating(
     """Compute what charging anew would change, organization by organization; nothing moves.
 
     Only events whose cost was computed from the price row ``price_id`` are concerned: a provider's bill does not rest
-    on our list. Raises InvalidPrice, InvalidRequest, NotFound.
+    on our list. Nor are those of whose charge something was given back: it would be charged again.
+
+    Raises InvalidPrice, InvalidRequest, NotFound.
     """
     price = ModelPrice.objects.filter(pk=price_id).first()
     if price is None:
@@ -154,14 +158,23 @@ def _organizations(rerating: Rerating) -> list[UUID]:
 
 
 def _events(rerating: Rerating, organization_id: UUID) -> Any:
-    return UsageEvent.objects.filter(
-        organization_id=organization_id,
-        occurred_at__gte=rerating.starts_at,
-        occurred_at__lt=rerating.ends_at,
-        price_id=rerating.price_id,
-        cost_source__in=RATED,
-        voided_at__isnull=True,
-    ).order_by("occurred_at", "id")
+    return (
+        UsageEvent.objects.filter(
+            organization_id=organization_id,
+            occurred_at__gte=rerating.starts_at,
+            occurred_at__lt=rerating.ends_at,
+            price_id=rerating.price_id,
+            cost_source__in=RATED,
+            voided_at__isnull=True,
+        )
+        .exclude(Exists(_given_back(OuterRef("entry_id"))))
+        .order_by("occurred_at", "id")
+    )
+
+
+def _given_back(entry_id: Any) -> Any:
+    """What was given back of a charge."""
+    return LedgerEntry.objects.filter(reverses_id=entry_id)
 
 
 def _wire(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +208,8 @@ def _one(rerating: Rerating) -> bool:
 
 
 def _change(rerating: Rerating, row: ReratedEvent) -> None:
-    event = UsageEvent.objects.get(organization_id=row.organization_id, id=row.event_id, occurred_at=row.occurred_at)
+    event = _event(row, row.event_id)
+    _refuse_given_back(event)
     record = record_at(event, PriceCard.from_json(rerating.pricing), rerating.pk, rerating.reason)
     if record is None:
         raise InvalidRequest("The corrected price list has no price for what was used.")
@@ -204,10 +218,16 @@ def _change(rerating: Rerating, row: ReratedEvent) -> None:
 
 
 def _restore(rerating: Rerating, row: ReratedEvent) -> None:
-    event = UsageEvent.objects.get(organization_id=row.organization_id, id=row.event_id, occurred_at=row.occurred_at)
+    event = _event(row, row.event_id)
     replaced: Any = row.replacement_id
+    _refuse_given_back(_event(row, replaced))
     row.restored_id = _correct(rerating, replaced, record_as_it_was(event, rerating.pk), rerating.reversed_by)
     row.status = ReratedStatus.RESTORED
+
+
+def _event(row: ReratedEvent, event_id: UUID) -> UsageEvent:
+    """The event, or one that took its place: that happened at the same time."""
+    return UsageEvent.objects.get(organization_id=row.organization_id, id=event_id, occurred_at=row.occurred_at)
 
 
 def _correct(rerating: Rerating, event_id: UUID, record: Any, actor: str) -> UUID:
@@ -221,6 +241,11 @@ def _correct(rerating: Rerating, event_id: UUID, record: Any, actor: str) -> UUI
     )
     found: Any = done.correction.replacement_id
     return found
+
+
+def _refuse_given_back(event: UsageEvent) -> None:
+    if event.entry_id is not None and event.voided_at is None and _given_back(event.entry_id).exists():
+        raise ChargeGivenBack()
 
 
 @transaction.atomic

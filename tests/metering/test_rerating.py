@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts.principal import Actor
 from core.errors import InvalidRequest
 from credits.models import CreditAccount, LedgerEntry
-from credits.services import deduct_credits
+from credits.services import deduct_credits, refund_charge
 from metering.errors import ReratingNotReady
 from metering.metered.hits import hits_of
 from metering.metered.models import MeteredCounter
@@ -150,6 +150,30 @@ def test_an_event_that_cannot_be_paid_is_refused_alone(world):
     assert {state for owner, state in states if owner == second.pk} == {"changed"}
     assert balances(first) == [Decimal(0)]
     assert UsageEvent.objects.filter(organization_id=first.pk, voided_at__isnull=False).count() == 0
+
+
+def test_what_was_given_back_is_not_charged_again(world):
+    price, first, _second = world
+    one, two, three, *_ = UsageEvent.objects.filter(organization_id=first.pk).order_by("occurred_at")
+
+    def give_back(event):
+        posting = {"reason": "sorry", "actor": "t", "at": timezone.now()}
+        refund_charge(organization_id=first.pk, entry_id=event.entry_id, amount=event.charge, **posting)
+
+    give_back(one)
+    rerating = tried(price)
+    assert rerating.expected == 7 and not rerating.events.filter(event_id=one.pk).exists()
+    give_back(two)
+    apply_rerating(rerating_id=rerating.pk, actor=ME, at=START)
+    assert work_off_reratings() == 7
+    assert balances(first) == [10 - 4 * ONE / 2]
+    give_back(UsageEvent.objects.get(corrects_id=three.pk))
+    reverse_rerating(rerating_id=rerating.pk, actor=ME, at=START)
+    work_off_reratings()
+    assert balances(first) == [10 - 3 * ONE]
+    assert set(rerating.events.filter(status="refused").values_list("event_id", flat=True)) == {two.pk, three.pk}
+    rerating.refresh_from_db()
+    assert rerating.status == "reversed"
 
 
 def test_an_event_counts_on_the_meters_of_the_tier_of_its_time_not_of_today():
