@@ -147,7 +147,10 @@ def _changes(rerating: Rerating, organization_id: UUID, card: PriceCard) -> Iter
         )
         found.append(row)
         yield row
-    ReratedEvent.objects.bulk_create(found, batch_size=_CHUNK)
+        if len(found) >= _CHUNK:
+            ReratedEvent.objects.bulk_create(found)
+            found = []
+    ReratedEvent.objects.bulk_create(found)
 
 
 def _organizations(rerating: Rerating) -> list[UUID]:

@@ -89,6 +89,20 @@ def test_trying_tells_what_would_change_and_moves_nothing(world):
     assert (balances(first, second), figures(), LedgerEntry.objects.count()) == before
 
 
+def test_a_trial_keeps_no_more_than_a_handful_of_events_in_memory(world, monkeypatch):
+    price, *_ = world
+    keep, sizes = ReratedEvent.objects.bulk_create, []
+
+    def noting(rows):
+        sizes.append(len(rows))
+        return keep(rows)
+
+    monkeypatch.setattr(services, "_CHUNK", 2)
+    monkeypatch.setattr(ReratedEvent.objects, "bulk_create", noting)
+    assert (tried(price).expected, ReratedEvent.objects.count()) == (8, 8)
+    assert max(sizes) == 2
+
+
 def test_applying_charges_each_event_anew_and_reversing_is_exact(world):
     price, first, second = world
     before, was = balances(first, second), figures()
