@@ -25,9 +25,7 @@ def recommendations_found(data: Facts) -> Words:
     """How many, and what the best of them saves."""
     count = int(data.get("count", 1))
     title = ngettext("A new recommendation", "%(count)s new recommendations", count) % {"count": count}
-    saving = readable(Decimal(data.get("saving", "0")))
-    return Words(
-        title,
-        _("The best of them would have saved %(saving)s in the last thirty days.") % {"saving": saving},
-        reverse("recommendations"),
-    )
+    if data.get("saving") is None:  # the plan shows tips without figures
+        return Words(title, _("Your usage of the last thirty days has shown it."), reverse("recommendations"))
+    words = _("The best of them would have saved %(saving)s in the last thirty days.")
+    return Words(title, words % {"saving": readable(Decimal(data["saving"]))}, reverse("recommendations"))

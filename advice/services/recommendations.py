@@ -20,6 +20,7 @@ from openrouter.models import RoutingRule
 from outbox.services import publish
 from outbox.taskruns import apart
 from tiers.errors import NoTier
+from tiers.permits import included
 
 ENTITLEMENT, WITH_FIGURES = "recommendations", "recommendations"
 BY_A_RULE = (Finding.CHEAPER_MODEL, Finding.FREE_MODEL, Finding.OUTPUT_LIMIT)
@@ -140,10 +141,16 @@ def _keep(organization_id: UUID, found: Iterable[Found], at: datetime) -> list[R
 
 def _tell_of_new(organization_id: UUID, new: list[Recommendation], at: datetime) -> None:
     best = max(new, key=lambda row: row.saving)
+    has_figures = bool(included(organization_id, ENTITLEMENT, [WITH_FIGURES]))
     publish(
         type="recommendations.found",
         organization_id=organization_id,
-        data={"count": len(new), "saving": best.saving, "kind": best.kind, "recommendation_id": best.pk},
+        data={
+            "count": len(new),
+            "saving": best.saving if has_figures else None,
+            "kind": best.kind,
+            "recommendation_id": best.pk,
+        },
         actor="savings review",
         at=at,
     )

@@ -13,6 +13,7 @@ from advice.errors import NotApplicable, RecommendationDecided
 from advice.findings.answers import limit_for
 from advice.findings.prefixes import Group, saved_by
 from advice.models import Finding, Recommendation, RecommendationReview
+from advice.notices import recommendations_found
 from core.ids import uuid7
 from credits.services import grant_credits
 from metering.models import LanguageModel, UsageEvent
@@ -339,6 +340,19 @@ def test_a_tier_with_tips_shows_no_figures_and_follows_nothing(world):
     }
     page = sign_in(world.customer.memberships.get().user).get("/recommendations/").content.decode()
     assert "Your plan shows tips" in page and "Follow it" not in page and "a month" not in page
+
+
+def test_the_news_of_a_find_tells_a_tier_with_tips_no_figures(world):
+    world.put_on("free")
+    for model in (DomainEvent, Recommendation):
+        model.objects.filter(organization_id=world.customer.pk).delete()
+    services.review_usage(organization_id=world.customer.pk, at=AT)
+    told = DomainEvent.objects.get(type="recommendations.found", organization=world.customer)
+    assert told.data["saving"] is None and told.data["count"] > 0
+    dispatch_events(at=AT + timedelta(hours=1))
+    notice = Notice.objects.get(organization=world.customer, type="recommendations.found")
+    words = recommendations_found(notice.data)
+    assert words.title and "$" not in words.title + words.text
 
 
 def test_the_api_lists_decides_and_refuses_strangers(world):
