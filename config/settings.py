@@ -8,6 +8,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from config.openapi.components import COMPONENTS as _OPENAPI_COMPONENTS
+from config.openapi.enums import NAMES as _OPENAPI_ENUMS
 from config.startup import refusal_of
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -256,19 +257,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "APPEND_COMPONENTS": _OPENAPI_COMPONENTS,
-    "ENUM_NAME_OVERRIDES": {
-        "EntryKind": "credits.models.EntryKind.choices",
-        "LotKind": "credits.models.LotKind.choices",
-        "UsageKind": "metering.models.Kind.choices",
-        "StatementStatus": ["open", "final"],
-        "CouponKind": "coupons.models.Kind.choices",
-        "SubscriptionStatus": "tiers.models.SubscriptionStatus.choices",
-        "TierChangeKind": "tiers.models.ChangeKind.choices",
-        "TierChangeStatus": "tiers.models.ChangeStatus.choices",
-        "TierSwitchStatus": "tiers.serializers.SWITCH_STATUSES",
-        "DiscountTarget": "coupons.models.AppliesTo.choices",
-        "WebhookMessageState": "outbox.webhooks.models.State.choices",
-    },
+    "ENUM_NAME_OVERRIDES": _OPENAPI_ENUMS,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.openapi.gateway.add_gateway",
