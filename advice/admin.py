@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.operators import operator
 from advice.findings.words import title_of
-from advice.models import Recommendation, RecommendationReview, WhatIfRun
+from advice.models import Recommendation, RecommendationReview, WhatIfRun, WrittenAdvice
 from advice.services import start_what_if
 from advice.what_if.forms import WhatIfForm, first_values
 from advice.what_if.reading import Asked
@@ -184,3 +184,23 @@ class RecommendationReviewAdmin(ReadOnlyAdmin):
     search_fields = ["=organization__id", "organization__name"]
     list_select_related = ["organization"]
     ordering = ["-computed_at"]
+
+
+@admin.register(WrittenAdvice)
+class WrittenAdviceAdmin(ReadOnlyAdmin):
+    """What customers had written, from which figures, and what it cost the platform."""
+
+    list_display = [
+        "created_at",
+        "organization",
+        "state",
+        "model",
+        "prompt_tokens",
+        "completion_tokens",
+        "cost",
+        "error",
+    ]
+    list_filter = ["state"]
+    search_fields = ["=organization__id", "organization__name", "requested_by"]
+    list_select_related = ["organization"]
+    ordering = ["-created_at"]

@@ -39,3 +39,42 @@ class NotApplicable(DomainError):
     code = "recommendation_not_applicable"
     status = 409
     title = "The gateway cannot carry this recommendation out."
+
+
+class UnknownWrittenAdvice(NotFound):
+    """No such written advice of this organization."""
+
+    code = "unknown_written_advice"
+    title = "There is no such written advice."
+
+
+class AdviceNotConfigured(DomainError):
+    """The operator has set up no key for calls of the platform itself."""
+
+    code = "advice_not_configured"
+    status = 409
+    title = "Written advice is not set up here: the operator has configured no provider key for it."
+
+
+class NothingToAdviseOn(DomainError):
+    """There are no figures to write from."""
+
+    code = "nothing_to_advise_on"
+    status = 409
+    title = "Nothing was used on the last thirty whole days."
+
+
+class AdviceBeingWritten(DomainError):
+    """One at a time; ``advice_id`` says which."""
+
+    code = "advice_being_written"
+    status = 409
+    title = "Advice is being written already."
+
+
+class AdviceTooSoon(DomainError):
+    """The figures are those of the last advice, or enough was asked for today; ``again_at`` says when it may be."""
+
+    code = "advice_too_soon"
+    status = 409
+    title = "The figures have not changed since the last advice."

@@ -144,3 +144,52 @@ class RecommendationReview(models.Model):
 
     def __str__(self) -> str:
         return f"review of {self.organization_id} at {self.computed_at:%Y-%m-%d}"
+
+
+class WritingState(models.TextChoices):
+    """What became of a request for written advice."""
+
+    ASKED = "asked"
+    WRITTEN = "written"
+    FAILED = "failed"
+
+
+class WrittenAdvice(models.Model):
+    """Advice that a language model writes from an organization's figures, at the platform's cost."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="written_advice")
+    state = models.CharField(max_length=7, choices=WritingState, default=WritingState.ASKED)
+    figures = models.JSONField()  # all that the model is given; see advice.written.figures
+    fingerprint = models.CharField(max_length=64)  # of the figures
+    requested_by = models.CharField(max_length=120)
+    created_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_until = models.DateTimeField(null=True)  # a worker that is not done by then has died
+    finished_at = models.DateTimeField(null=True)
+    text = models.TextField(blank=True)  # plain; a stranger's words, never markup
+    model = models.CharField(max_length=160, blank=True)  # that answered
+    prompt_tokens = models.PositiveIntegerField(default=0)
+    completion_tokens = models.PositiveIntegerField(default=0)
+    cost = MoneyField(null=True)  # USD, ours; null: not known
+    error = models.CharField(max_length=300, blank=True)  # for operators
+
+    class Meta:
+        verbose_name_plural = "written advice"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization"], condition=models.Q(state="asked"), name="written_advice_one_open"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["organization", "-created_at"], name="written_advice_of_org"),
+            models.Index(fields=["created_at"], condition=models.Q(state="asked"), name="written_advice_open"),
+        ]
+
+    def __str__(self) -> str:
+        return f"written advice of {self.created_at:%Y-%m-%d}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is still to be written."""
+        return self.state == WritingState.ASKED

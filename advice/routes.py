@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from advice.findings.viewsets import RecommendationViewSet
 from advice.viewsets import WhatIfViewSet
+from advice.written.viewsets import WrittenAdviceViewSet
 
 
 def _decision(name: str) -> URLPattern:
@@ -16,5 +17,15 @@ urlpatterns = [
     path("metering/what-if/<uuid:pk>", WhatIfViewSet.as_view({"get": "retrieve"}), name="metering-what-if"),
     path("recommendations", RecommendationViewSet.as_view({"get": "list"}), name="recommendation-list"),
     path("recommendations/<uuid:pk>", RecommendationViewSet.as_view({"get": "retrieve"}), name="recommendation-detail"),
+    path(
+        "recommendations/advice",
+        WrittenAdviceViewSet.as_view({"get": "list", "post": "create"}),
+        name="recommendation-advice-list",
+    ),
+    path(
+        "recommendations/advice/<uuid:pk>",
+        WrittenAdviceViewSet.as_view({"get": "retrieve"}),
+        name="recommendation-advice-detail",
+    ),
     *map(_decision, ("dismiss", "reopen", "apply", "withdraw")),
 ]

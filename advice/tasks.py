@@ -22,3 +22,9 @@ def forget_what_ifs() -> int:
 def review_usage() -> int:
     """Look for ways to spend less in the usage of organizations whose turn it is; how many."""
     return services.review_due(at=timezone.now())
+
+
+@shared_task(time_limit=900)
+def write_advice() -> int:
+    """Have the advice written that was asked for; how many requests were dealt with."""
+    return services.write_advice()

@@ -43,7 +43,10 @@ _GROUPS = {
         "ReportSubscription",
         "Report",
     ),
-    "Advice and corrections": ("WhatIfRun", "Recommendation", "RecommendationReview", "Rerating"),
+    "Advice and corrections": (
+        *("WhatIfRun", "Recommendation", "RecommendationReview", "WrittenAdvice"),
+        "Rerating",
+    ),
     "Provider": (
         "ProviderAccount",
         "ByokCredential",

@@ -58,6 +58,7 @@ app.conf.beat_schedule = {
     "verify customers' own keys": {"task": "openrouter.tasks.verify_own_keys", "schedule": 86_400},
     "work off what-ifs": {"task": "advice.tasks.work_off_what_ifs", "schedule": 5, "options": {"expires": 5}},
     "charge anew": {"task": "metering.tasks.rerate", "schedule": 10},
+    "write advice": {"task": "advice.tasks.write_advice", "schedule": 5, "options": {"expires": 5}},
     "look for savings": {"task": "advice.tasks.review_usage", "schedule": 300},
     "forget old what-ifs": {"task": "advice.tasks.forget_what_ifs", "schedule": crontab(hour="3", minute="50")},
 }

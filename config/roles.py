@@ -94,6 +94,7 @@ RULES: dict[str, Rule] = {
     "advice.WhatIfRun": READ,  # "view" also asks
     "advice.Recommendation": READ,
     "advice.RecommendationReview": READ,
+    "advice.WrittenAdvice": READ,
     # jobs and audit trail
     "outbox.DomainEvent": Rule(("view", "retry"), ("view", "retry")),
     "outbox.EmailDelivery": READ,

@@ -283,6 +283,7 @@ OPENROUTER_API_KEY = env("OPENROUTER_API_KEY", default="")
 OPENROUTER_SANDBOX_URL = env("OPENROUTER_SANDBOX_URL", default="").rstrip("/")
 OPENROUTER_SANDBOX_MANAGEMENT_KEY = env("OPENROUTER_SANDBOX_MANAGEMENT_KEY", default="")
 OPENROUTER_SANDBOX_API_KEY = env("OPENROUTER_SANDBOX_API_KEY", default="")
+ADVICE_MODEL = env("ADVICE_MODEL", default="openai/gpt-4o-mini")  # writes advice from figures, at our cost
 
 # ---------------------------------------------------------------- payments
 # Who collects from live organizations: manual (an operator marks payments as paid), stripe, or sandbox (test cards).
@@ -315,8 +316,7 @@ GATEWAY_STREAM_SECONDS = env.float("GATEWAY_STREAM_SECONDS", default=3600)
 GATEWAY_DRAIN_SECONDS = env.float("GATEWAY_DRAIN_SECONDS", default=600)  # of a stream whose client has left
 GATEWAY_ATTEMPTS = env.int("GATEWAY_ATTEMPTS", default=3)
 GATEWAY_RETRY_SECONDS = env.float("GATEWAY_RETRY_SECONDS", default=10)  # no further try begins later
-# The longest answer, in tokens, of a request that names none.
-GATEWAY_DEFAULT_OUTPUT_TOKENS = env.int("GATEWAY_DEFAULT_OUTPUT_TOKENS", default=16_384)
+GATEWAY_DEFAULT_OUTPUT_TOKENS = env.int("GATEWAY_DEFAULT_OUTPUT_TOKENS", default=16_384)  # where a call names none
 # How often a process counts the prompt of a call of one model, for estimates to learn from, in seconds; 0: every one.
 GATEWAY_MEASURE_SECONDS = env.float("GATEWAY_MEASURE_SECONDS", default=0.25)
 # How long the provider's record of a call may take to appear before other evidence decides.

@@ -22,6 +22,11 @@ class Upstream:
         """Whether keys can be made and read there."""
         return bool(self.base_url and self.management_key)
 
+    @property
+    def can_be_asked(self) -> bool:
+        """Whether calls of our own can be made there."""
+        return bool(self.base_url and self.api_key)
+
 
 def upstream_for(mode: str) -> Upstream:
     """The provider account behind ``mode``; it may be unconfigured (see ``is_manageable``)."""

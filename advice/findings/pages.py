@@ -17,6 +17,7 @@ from advice import services
 from advice.errors import UnknownRecommendation
 from advice.findings.reading import advice_for, has_figures, level_of, review_of
 from advice.models import RecommendationState
+from advice.written.reading import written_for
 from core.errors import DomainError
 
 _TABS = (RecommendationState.OPEN, RecommendationState.APPLIED, RecommendationState.DISMISSED)
@@ -39,6 +40,7 @@ def recommendations(request: PageRequest) -> HttpResponse:
         "tabs": _tabs(state, counts),
         "advice": [each for each in found if each.row.state == state],
         "with_figures": has_figures(level),
+        "written": written_for(request.organization),
         "may_decide": request.principal.has_scope(MANAGE),
     }
     return render(request, "advice/recommendations.html", context)

@@ -9,9 +9,11 @@ from advice.services.recommendations import (
     withdraw_recommendation,
 )
 from advice.services.what_if import forget_what_ifs, start_what_if, work_off_what_ifs
+from advice.services.written import ask_for_advice, write_advice
 
 __all__ = [
     "apply_recommendation",
+    "ask_for_advice",
     "dismiss_recommendation",
     "forget_what_ifs",
     "reopen_recommendation",
@@ -20,4 +22,5 @@ __all__ = [
     "start_what_if",
     "withdraw_recommendation",
     "work_off_what_ifs",
+    "write_advice",
 ]

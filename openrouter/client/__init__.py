@@ -1,6 +1,7 @@
 """OpenRouter's management API: keys, credits, activity, models, single generations. The hot path has its own client."""
 
 from openrouter.client.api import OpenRouterClient, client_for
+from openrouter.client.chat import Answer, Question, ask_model
 from openrouter.client.errors import (
     ProviderAnswerInvalid,
     ProviderAnswerLost,
@@ -17,6 +18,7 @@ from openrouter.client.records import ActivityRow, Credits, FreeQuota, Generatio
 
 __all__ = [
     "ActivityRow",
+    "Answer",
     "Credits",
     "FreeQuota",
     "Generation",
@@ -34,5 +36,7 @@ __all__ = [
     "ProviderUnauthorized",
     "ProviderUnavailable",
     "ProviderUnreachable",
+    "Question",
+    "ask_model",
     "client_for",
 ]

@@ -25,6 +25,7 @@ from openrouter.gateway.access import SHARED, hash_of_key
 from openrouter.models import Attempt, KeyReading
 from openrouter.recovery.settling import settle_by_shares
 from openrouter.recovery.unresolved import Unresolved
+from openrouter.services.own_calls import own_calls_running
 from openrouter.upstreams import upstreams
 from outbox.services import publish
 
@@ -136,7 +137,7 @@ def _booked(key_hash: str) -> Decimal:
 
 def _is_quiet(key_hash: str, calls: set[UUID]) -> bool:
     running = Hold.objects.open().filter(purpose=HoldPurpose.GATEWAY, context__key_hash=key_hash)
-    if running.exclude(id__in=calls).exists():
+    if running.exclude(id__in=calls).exists() or own_calls_running(key_hash):
         return False
     lag = timedelta(seconds=settings.GATEWAY_PROVIDER_LAG_SECONDS)
     if not lag:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from accounts.models import Organization, User
 from accounts.principal import Actor
 from accounts.services.teams import create_team, fill_team
-from advice.models import Finding, Recommendation, RecommendationReview
+from advice.models import Finding, Recommendation, RecommendationReview, WrittenAdvice
 from advice.services import start_what_if
 from advice.what_if.change import Change
 from advice.what_if.reading import Asked
@@ -119,6 +119,17 @@ def _advise(customer: Organization, number: int) -> None:
         computed_at=now,
     )
     RecommendationReview.objects.create(organization=customer, starts_at=now, ends_at=now, computed_at=now)
+    WrittenAdvice.objects.create(
+        organization=customer,
+        state="written",
+        figures={},
+        fingerprint="",
+        requested_by=f"Person {number}",
+        finished_at=now,
+        text="Use the smaller model.",
+        model="vendor/one",
+        cost=usd("0.0004"),
+    )
     price = ModelPrice.objects.order_by("pk").first()
     again = {"pricing": price.pricing, "starts_at": now - timedelta(days=1), "ends_at": now}
     try_rerating(price_id=price.pk, reason="Typing error", actor=Actor(f"Person {number}"), at=now, **again)

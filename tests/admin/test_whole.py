@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 
 # Written by services and by the database alone: nobody adds, changes or deletes their rows here.
 RECORDS = {
+    "advice": {"Recommendation", "RecommendationReview", "WrittenAdvice"},
     "billing": {
         *("Customer", "CustomerMeter", "MeterCredit", "Product", "Benefit", "Order", "CustomerSubscription"),
         *("Checkout", "Charge", "Refund"),
@@ -223,6 +224,7 @@ def test_every_model_with_money_is_named_a_record_or_written_by_a_service():
         "Coupon",  # create_coupon, change_limits, deactivate_coupon
         "CouponBatch",  # generate_batch, deactivate_batch
         "Budget",  # update_budget, delete_budget
+        "WhatIfRun",  # start_what_if
         "Rerating",  # try_rerating, apply_rerating, reverse_rerating
         "Meter",  # create_meter, update_meter
         "LanguageModel",  # set_price, follow_provider

@@ -12,7 +12,7 @@ from accounts.models import Organization
 from accounts.principal import Actor
 from accounts.services import add_member, create_team, fill_team, invite
 from accounts.services.invitations import Inviter
-from advice.models import Finding, Recommendation
+from advice.models import Finding, Recommendation, WrittenAdvice
 from advice.services import start_what_if
 from advice.what_if.change import Change
 from advice.what_if.reading import Asked
@@ -85,6 +85,14 @@ def _furnish_advice(organization: Organization, now) -> None:
         evidence=evidence,
         found_at=now,
         computed_at=now,
+    )
+    WrittenAdvice.objects.create(
+        organization=organization,
+        state="failed",
+        figures={},
+        fingerprint="",
+        requested_by=f"person of {organization.name}",
+        finished_at=now,
     )
 
 

@@ -1,0 +1,1 @@
+"""Advice that a language model writes from an organization's figures."""
