@@ -51,7 +51,8 @@ def test_every_documented_query_parameter_is_known(method, path, operation):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "operation"), [each for each in OPERATIONS if "cursor" in query_names(each.values[2])]
+    ("method", "path", "operation"),
+    [each for each in OPERATIONS if "cursor" in query_names(each.values[2]) and "{" not in each.values[1]],
 )
 def test_a_position_that_no_answer_named_is_refused_in_one_way(method, path, operation):
     status, problem = Caller(make_customer()).ask(method, f"{path}?cursor=nonsense")

@@ -81,7 +81,7 @@ def floats(value):
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)
 def test_no_amount_is_a_float(path, method, operation):
-    if ours(operation):
+    if ours(operation) or path.endswith("/estimates/accuracy"):  # shares of calls: nothing is added to them
         return
     for _, content in contents(operation):
         assert not list(floats(content.get("examples"))), content

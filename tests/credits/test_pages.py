@@ -139,5 +139,5 @@ def test_a_transaction_asks_as_much_for_many_lots_as_for_one(customer, member, d
     for _ in range(lots):
         grant(customer, "1")
     outcome = make_call(customer, str(lots * usd("0.9")))
-    with django_assert_num_queries(10):
+    with django_assert_num_queries(11):
         member.get(f"/transactions/{outcome.entry_id}/")

@@ -75,6 +75,10 @@ def test_every_kind_says_what_happened_and_leads_to_what_can_be_done(customer, o
         "subscription.past_due": {},
         "api_key.expiring": {"name": "<b>Laptop</b>", "expires_at": "2026-12-01T00:00:00Z"},
         "webhook.endpoint_disabled": {"host": "example.com"},
+        "budget.threshold_reached": {"budget_id": uuid, "name": "Team", "threshold": "75", "is_highest": True},
+        "budget.exceeded": {"budget_id": uuid, "name": "Team", "spent": "11", "amount": "10"},
+        "budget.blocked": {"budget_id": uuid, "name": "Team", "resets_at": "2026-12-01T00:00:00Z"},
+        "recommendations.found": {"count": 2, "saving": "12.5"},
     }
     for type, data in facts.items():
         tell(customer, type, **data)
