@@ -122,7 +122,7 @@ def _furnish_team(organization: Organization, key, now) -> None:
 
 
 def ids_of(organization: Organization) -> set[UUID]:
-    """Ids of every row that belongs to the organization, in every table that names one."""
+    """Ids of what belongs to the organization: the first and the last row of every table that names one."""
     return {organization.id}.union(*(_ids(model, organization) for model in _models()))
 
 
@@ -139,8 +139,8 @@ def _ids(model, organization) -> set[UUID]:
         return set()
     if owner in ("endpoint", "subscription"):
         owner = f"{owner}__organization"
-    value = organization.id
-    return {key for key in model._base_manager.filter(**{owner: value}).values_list("pk", flat=True) if key}
+    keys = model._base_manager.filter(**{owner: organization.id}).order_by("pk").values_list("pk", flat=True)
+    return {key for key in (keys.first(), keys.last()) if key}
 
 
 def _has(model, name: str) -> bool:
