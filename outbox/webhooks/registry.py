@@ -49,9 +49,7 @@ _NATIVE = (
     NewsType("credits.expired", "Credit has expired unspent", _fields(*_FIGURES)),
     NewsType("hold.expired", "A hold was neither settled nor released in time", _fields(*_FIGURES)),
     NewsType("usage.recorded", "A use was recorded (one message for each)", _fields(*_USAGE)),
-    NewsType(
-        "budget.threshold_reached", "Usage has come to a threshold of a budget", _fields(*_BUDGET, "threshold")
-    ),
+    NewsType("budget.threshold_reached", "Usage has come to a threshold of a budget", _fields(*_BUDGET, "threshold")),
     NewsType("budget.exceeded", "More was used than a budget has", _fields(*_BUDGET)),
     NewsType("budget.blocked", "A budget has refused a call", _fields(*_BUDGET)),
     NewsType("tier.changed", "Another tier is in force", _fields(*_TIER)),
