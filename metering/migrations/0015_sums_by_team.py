@@ -76,6 +76,7 @@ def take_back(apps: Any, schema_editor: Any) -> None:
         cursor.execute("DROP INDEX IF EXISTS usage_tag_day_incomplete")
         for table, old, columns, new, _columns in _KEYS:
             _add_up(cursor, table, columns)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table whose rows are still to be checked cannot change
             cursor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {new}")
             cursor.execute(f"ALTER TABLE {table} ADD CONSTRAINT {old} UNIQUE {_kind_of(columns)}({', '.join(columns)})")
         for statements in _TAKEN_BACK:
