@@ -3,6 +3,7 @@
 What is counted is kept with the call's event as numbers by class of content; the text is not.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -26,7 +27,7 @@ class Measuring:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._next: dict[str, float] = {}
+        self._last: dict[str, float] = {}
 
     def take(self, call: Call) -> None:
         """Note the makeup of the call's prompt, if it is its turn and all that will be billed can be counted."""
@@ -42,11 +43,11 @@ class Measuring:
 
     def _is_due(self, model: str) -> bool:
         now = self._clock()
-        if now < self._next.get(model, 0.0):
+        if now - self._last.get(model, -math.inf) < settings.GATEWAY_MEASURE_SECONDS:
             return False
-        if len(self._next) >= _MODELS_KEPT:
-            self._next.clear()
-        self._next[model] = now + settings.GATEWAY_MEASURE_SECONDS
+        if len(self._last) >= _MODELS_KEPT:
+            self._last.clear()
+        self._last[model] = now
         return True
 
 
