@@ -27,6 +27,7 @@ from reports.models import Recipient, Report, ReportSubscription
 from reports.periods import due_at, period_of
 from tests.api.caller import Caller
 from tests.builders import make_customer, make_record, make_user, sign_in, usd
+from tiers.querysets import forget_terms
 from tiers.services import create_tier, subscribe
 
 pytestmark = pytest.mark.django_db
@@ -230,6 +231,7 @@ def test_what_the_tier_does_not_include_is_refused_and_passed_over(world):
     )
     wanted, as_csv = world.want(), world.want(format="csv")
     subscribe(organization_id=world.customer.id, tier_slug=csv_only.slug, at=WEDNESDAY)
+    forget_terms()
     assert services.write_due_reports(at=MONDAY_AT_SEVEN) == 1
     assert Report.objects.get().subscription == as_csv
     wanted.refresh_from_db()
@@ -237,7 +239,8 @@ def test_what_the_tier_does_not_include_is_refused_and_passed_over(world):
     file = file_of_report(str(Report.objects.get().id))
     rows = list(csv.DictReader(io.StringIO(file.content.decode())))
     assert (file.name, rows[0]["section"], rows[0]["charge"]) == ("report-weekly-2026-03-23.csv", "total", "0")
-    subscribe(organization_id=world.customer.id, tier_slug=small.slug, at=WEDNESDAY)
+    subscribe(organization_id=world.customer.id, tier_slug=small.slug, at=MONDAY_AT_SEVEN)
+    forget_terms()  # as a commit does
     body = {"cadence": "monthly", "member_ids": [str(world.boss.id)]}
     status, problem = Caller(world.customer).ask("POST", "report-subscriptions", body)
     assert (status, problem["entitlement"]) == (403, "scheduled_reports")
