@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from accounts.services import lock_organization
 from credits.models import LotKind
 from credits.services import grant_credits
 from outbox.services import publish
@@ -13,7 +14,7 @@ from tiers.models import ChangeStatus, Subscription, SubscriptionStatus, TierCha
 from tiers.services.allocation import allocate_period
 from tiers.services.applying import apply_change
 from tiers.services.pending import conclude
-from tiers.services.rows import SYSTEM, lock_organization
+from tiers.services.rows import SYSTEM
 from tiers.services.turning import fall_to_default, mark_paid, mark_past_due
 
 

@@ -11,7 +11,12 @@ from accounts.services.keys import (
     update_api_key,
 )
 from accounts.services.members import add_member, change_role, leave, remove_member, transfer_ownership
-from accounts.services.organizations import create_organization, set_suspended, update_organization
+from accounts.services.organizations import (
+    create_organization,
+    lock_organization,
+    set_suspended,
+    update_organization,
+)
 from accounts.services.teams import archive_team, create_team, fill_team, place_member, update_team
 
 __all__ = [
@@ -27,6 +32,7 @@ __all__ = [
     "fill_team",
     "invite",
     "leave",
+    "lock_organization",
     "place_member",
     "remove_member",
     "resend_invitation",

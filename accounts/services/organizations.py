@@ -59,6 +59,18 @@ def update_organization(
     return both.get(id=organization_id)
 
 
+def lock_organization(organization_id: UUID) -> Organization:
+    """Let one decision about an organization be made at a time, until the transaction ends.
+
+    Not a full lock of the row: whatever only refers to the organization (usage, entries) goes on. It comes before the
+    locks of other rows and of the wallet. Raises NotFound.
+    """
+    organization = Organization.objects.select_for_update(no_key=True).filter(pk=organization_id).first()
+    if organization is None:
+        raise NotFound()
+    return organization
+
+
 @transaction.atomic
 def set_suspended(*, organization_id: UUID, suspended: bool, reason: str, actor: Actor, at: datetime) -> None:
     """Stop an organization and its twin, or let them go on: their keys are refused within a second."""

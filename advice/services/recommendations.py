@@ -9,11 +9,12 @@ from django.db import transaction
 from accounts.entitlements import require
 from accounts.models import Organization
 from accounts.principal import Actor
+from accounts.services import lock_organization
 from advice.errors import NotApplicable, RecommendationDecided, UnknownRecommendation
 from advice.findings.found import WINDOW, Found
 from advice.findings.review import review
 from advice.models import Finding, Recommendation, RecommendationReview, RecommendationState
-from advice.services.rules import follow, lock_rules, take_out
+from advice.services.rules import follow, take_out
 from core.money import to_wire
 from metering.models import UsageDay
 from openrouter.models import RoutingRule
@@ -88,7 +89,7 @@ def apply_recommendation(
     """
     require(organization_id, ENTITLEMENT, WITH_FIGURES)
     with transaction.atomic():
-        lock_rules(organization_id)
+        lock_organization(organization_id)
         row = _decide(recommendation_id, organization_id, actor, at, of=_STATE.OPEN, to=_STATE.APPLIED)
         if row.kind not in BY_A_RULE:
             raise NotApplicable()
@@ -102,7 +103,7 @@ def withdraw_recommendation(
 ) -> Recommendation:
     """Undo :func:`apply_recommendation`: calls are routed as before. Raises RecommendationDecided."""
     with transaction.atomic():
-        lock_rules(organization_id)
+        lock_organization(organization_id)
         row = _decide(recommendation_id, organization_id, actor, at, of=_STATE.APPLIED, to=_STATE.OPEN)
         rule_id, row.rule_id = row.rule_id, None
         row.save(update_fields=["rule_id"])

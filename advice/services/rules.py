@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from accounts.models import Organization
 from advice.errors import NotApplicable
 from advice.models import Finding, Recommendation
 from openrouter.gateway.routing import Rules, read_rules
@@ -15,13 +14,8 @@ from tiers.querysets import terms_for
 _REPLACING = (Finding.CHEAPER_MODEL, Finding.FREE_MODEL)
 
 
-def lock_rules(organization_id: UUID) -> None:
-    """Let nobody else follow or withdraw anything of the organization until the transaction ends."""
-    Organization.objects.select_for_update(no_key=True).filter(pk=organization_id).first()
-
-
 def follow(row: Recommendation, at: datetime) -> RoutingRule:
-    """The organization's rule for the model, with what the recommendation says; ``lock_rules`` comes before.
+    """The organization's rule for the model, with what the recommendation says; ``lock_organization`` comes before.
 
     Where a rule for more than this organization applies now, the new one keeps what it says of everything else. Raises
     NotApplicable, InvalidRoutingRule.

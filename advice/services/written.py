@@ -10,6 +10,7 @@ from django.utils import timezone
 from accounts.entitlements import require
 from accounts.models import Organization
 from accounts.principal import Actor
+from accounts.services import lock_organization
 from advice.errors import AdviceBeingWritten, AdviceNotConfigured, AdviceTooSoon, NothingToAdviseOn
 from advice.models import WritingState, WrittenAdvice
 from advice.written.figures import figures_of, fingerprint_of
@@ -41,7 +42,7 @@ def ask_for_advice(*, organization_id: UUID, actor: Actor, at: datetime) -> Writ
         raise NothingToAdviseOn()
     fingerprint = fingerprint_of(figures)
     with transaction.atomic():
-        Organization.objects.select_for_update(no_key=True).get(pk=organization_id)  # one decision at a time
+        lock_organization(organization_id)
         _refuse_too_many(organization_id, fingerprint, at)
         return WrittenAdvice.objects.create(
             organization_id=organization_id,

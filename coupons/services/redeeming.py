@@ -6,9 +6,9 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from accounts.models import Organization
 from accounts.principal import Actor
-from core.errors import DomainError, KeyReused, NotFound
+from accounts.services import lock_organization
+from core.errors import DomainError, KeyReused
 from core.ids import uuid7
 from coupons.codes import canonical_code
 from coupons.effects import give
@@ -54,14 +54,6 @@ def redeem_coupon(
     redemption.save(force_insert=True)
     _tell(redemption, actor, at)
     return redemption
-
-
-def lock_organization(organization_id: UUID) -> Organization:
-    """One redemption of an organization at a time. Rows that refer to it can be written meanwhile."""
-    organization = Organization.objects.select_for_update(no_key=True).filter(pk=organization_id).first()
-    if organization is None:
-        raise NotFound()
-    return organization
 
 
 def take_use(coupon: Coupon, at: datetime) -> bool:

@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.models import Organization
 from accounts.principal import Actor
+from accounts.services import lock_organization
 from core.errors import InvalidRequest, NotFound
 from core.ids import uuid7
 from core.jsonio import dumps_text
@@ -48,9 +48,7 @@ def create_endpoint(*, organization_id: UUID, wish: Wish, actor: Actor, at: date
 
     The caller has checked that the types exist. Raises UrlRefused, InvalidRequest, TooManyEndpoints, NotFound.
     """
-    organization = Organization.objects.select_for_update(no_key=True).filter(id=organization_id).first()
-    if organization is None:
-        raise NotFound()
+    organization = lock_organization(organization_id)
     if WebhookEndpoint.objects.of(organization_id).count() >= MOST_ENDPOINTS:
         raise TooManyEndpoints(most=MOST_ENDPOINTS)
     endpoint = WebhookEndpoint(organization=organization, url="", events=[], secret=new_secret(), created_at=at)

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from accounts.models import Organization
+from accounts.services import lock_organization
 from outbox.services import publish
 from payments.errors import UnknownPaymentMethod
 from payments.models import AutoTopUp, PaymentMethod
@@ -20,7 +21,7 @@ def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, act
 
     A rule for automatic top-ups that a declined card had paused goes on; one that a dispute stopped does not.
     """
-    lock_owner(organization_id)
+    lock_organization(organization_id)
     _kept(organization_id, provider).update(is_default=False)
     method, is_new = PaymentMethod.objects.update_or_create(
         organization_id=organization_id,
@@ -44,7 +45,7 @@ def save_method(*, organization_id: UUID, provider: str, facts: MethodFacts, act
 @transaction.atomic
 def set_default_method(*, organization_id: UUID, method_id: UUID, actor: str, at: datetime) -> PaymentMethod:
     """Charge this one from now on. Raises UnknownPaymentMethod."""
-    lock_owner(organization_id)
+    lock_organization(organization_id)
     method = _one(organization_id, method_id)
     if not method.is_default:
         _kept(organization_id, method.provider).update(is_default=False)
@@ -59,7 +60,7 @@ def set_default_method(*, organization_id: UUID, method_id: UUID, actor: str, at
 @transaction.atomic
 def remove_method(*, organization_id: UUID, method_id: UUID, actor: str, at: datetime) -> None:
     """Never charge it again; the newest other one becomes the default. Raises UnknownPaymentMethod."""
-    lock_owner(organization_id)
+    lock_organization(organization_id)
     method = _one(organization_id, method_id)
     was_default = method.is_default
     method.is_default, method.removed_at = False, at
@@ -96,14 +97,6 @@ def customer_of(organization_id: UUID, provider: str) -> str:
     """Whom the provider keeps the organization's methods for; empty when it does not know it yet."""
     known = PaymentMethod.objects.filter(organization_id=organization_id, provider=provider).exclude(customer="")
     return known.order_by("-created_at").values_list("customer", flat=True).first() or ""
-
-
-def lock_owner(organization_id: UUID) -> Organization:
-    """One change of an organization's methods and top-ups at a time, until the transaction ends.
-
-    Locked before the rule for top-ups and before the wallet; not a full lock, so whatever only refers to it goes on.
-    """
-    return Organization.objects.select_for_update(no_key=True).get(pk=organization_id)
 
 
 def _resume_top_ups(organization_id: UUID) -> None:

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet, Sum
 
 from accounts.models import Organization
+from accounts.services import lock_organization
 from core.errors import InvalidRequest
 from core.money import ZERO
 from core.periods import calendar_month
@@ -19,7 +20,7 @@ from payments.errors import NoAutoTopUp, NoPaymentMethod
 from payments.models import AutoTopUp, Collection, Payment, Purpose, Status
 from payments.money import CENT
 from payments.providers import provider_name_for
-from payments.services.methods import default_method, lock_owner
+from payments.services.methods import default_method
 from payments.services.requests import request_payment
 
 SMALLEST = Decimal(1)
@@ -90,7 +91,7 @@ def evaluate_top_up(*, organization_id: UUID, at: datetime) -> Payment | None:
     a top-up that costs nothing moves the wallet at once. The next top-up can come when this one has been paid: until
     then the shortage is the same.
     """
-    owner = lock_owner(organization_id)
+    owner = lock_organization(organization_id)
     rule = _rule(organization_id)
     if owner.is_suspended or rule is None or not rule.is_enabled or rule.paused_at:
         return None

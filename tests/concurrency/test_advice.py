@@ -71,7 +71,7 @@ def slow(read):
 
 
 def test_control_without_the_lock_two_rules_are_written(organization, monkeypatch):
-    monkeypatch.setattr("advice.services.recommendations.lock_rules", lambda _: None)
+    monkeypatch.setattr("advice.services.recommendations.lock_organization", lambda _: None)
     monkeypatch.setattr(rules, "terms_for", slow(rules.terms_for))
     assert follow_at_once(organization)["Recommendation"] == 3
     assert RoutingRule.objects.count() > 1

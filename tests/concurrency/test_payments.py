@@ -157,7 +157,7 @@ def test_control_without_the_rules_lock_it_is_topped_up_often(short, monkeypatch
         sleep(0.1)
         return found
 
-    monkeypatch.setattr(top_ups, "lock_owner", lambda organization_id: Organization.objects.get(pk=organization_id))
+    monkeypatch.setattr(top_ups, "lock_organization", lambda wanted: Organization.objects.get(pk=wanted))
     monkeypatch.setattr(top_ups, "_rule", unlocked)
     monkeypatch.setattr(QuerySet, "exists", slow)
     # The key of a top-up counts shortages: without the lock all of them count the same one, so it is made different.
@@ -231,6 +231,6 @@ def test_a_top_up_and_a_new_card_at_once_do_not_stand_in_each_others_way(at_its_
 
 
 def test_control_without_the_owners_lock_first_one_of_them_is_killed(at_its_boundary, monkeypatch):
-    monkeypatch.setattr(top_ups, "lock_owner", lambda organization_id: Organization.objects.get(pk=organization_id))
+    monkeypatch.setattr(top_ups, "lock_organization", lambda wanted: Organization.objects.get(pk=wanted))
     results = top_up_while_a_card_is_saved(at_its_boundary, monkeypatch)
     assert [type(each) for each in results].count(OperationalError) == 1

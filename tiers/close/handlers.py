@@ -3,13 +3,13 @@
 from datetime import datetime
 from uuid import UUID
 
+from accounts.services import lock_organization
 from credits.models import LotKind
 from credits.services import grant_credits
 from payments.models import Payment, Purpose
 from payments.models import Status as PaymentStatus
 from payments.registry import locks_first, on_settled
 from tiers.close.rollover import ACTOR
-from tiers.services import lock_organization
 
 
 @locks_first(Purpose.OVERAGE)

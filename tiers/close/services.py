@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from accounts.services import lock_organization
 from core.errors import NotFound
 from credits.upkeep import before_movements
 from tiers.close.batch import close_batch
@@ -16,7 +17,7 @@ from tiers.close.due import find_due, forget_due
 from tiers.close.models import PeriodClose
 from tiers.close.waiting import finish_waiting
 from tiers.models import Subscription
-from tiers.services import lock_organization, open_subscription
+from tiers.services import open_subscription
 
 log = structlog.get_logger(__name__)
 

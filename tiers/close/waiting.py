@@ -5,12 +5,12 @@ from uuid import UUID
 
 from django.db import transaction
 
+from accounts.services import lock_organization
 from credits.endings import read_endings, sweep_wallets
 from outbox.taskruns import apart
 from tiers.close.batch import give, settle_rollover
 from tiers.close.models import PeriodClose
 from tiers.close.rollover import rollover_item, rule_of
-from tiers.services import lock_organization
 
 
 def finish_waiting(organization_id: UUID, at: datetime) -> int:

@@ -5,7 +5,7 @@ from tiers.services.catalogue import create_tier, new_version, withdraw_version
 from tiers.services.lending import extend_free, grant_tier
 from tiers.services.moving import Move, move_to_newest, preview_move
 from tiers.services.paying import begin_period, collect_now
-from tiers.services.rows import lock_organization, open_subscription
+from tiers.services.rows import open_subscription
 from tiers.services.subscriptions import (
     cancel_subscription,
     grant_welcome_credit,
@@ -33,7 +33,6 @@ __all__ = [
     "grant_tier",
     "grant_welcome_credit",
     "had_trial",
-    "lock_organization",
     "mark_paid",
     "mark_past_due",
     "move_to_newest",

@@ -10,7 +10,8 @@ from django.db import transaction
 
 from accounts.models import Organization
 from accounts.principal import Actor
-from core.errors import InvalidRequest, NotFound
+from accounts.services import lock_organization
+from core.errors import InvalidRequest
 from core.periods import period_bounds
 from credits.models import CreditAccount
 from credits.services import set_overage_limit
@@ -23,17 +24,6 @@ from tiers.options import options_of
 from tiers.querysets import forget_terms
 
 SYSTEM = Actor("system")
-
-
-def lock_organization(organization_id: UUID) -> Organization:
-    """Let one change of an organization's subscription happen at a time, until the transaction ends.
-
-    Not a full lock of the row: whatever only refers to the organization (usage, entries) goes on. Raises NotFound.
-    """
-    organization = Organization.objects.select_for_update(no_key=True).filter(id=organization_id).first()
-    if organization is None:
-        raise NotFound()
-    return organization
 
 
 def lock_up_to_date(organization_id: UUID, at: datetime) -> Organization:
