@@ -1,8 +1,8 @@
 """Races of merchants' sales with real connections, each beside a control that shows the race when its guard is off."""
 
-import time
 from collections import Counter
 from contextlib import suppress
+from threading import Event
 
 import pytest
 from django.db import connection, transaction
@@ -39,7 +39,7 @@ from tests.billing.selling import (
     use,
 )
 from tests.builders import NOON, make_organization
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import PATIENCE, Meeting, run_parallel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,12 +56,13 @@ def sale():
     return merchant, meter, plan, make_buyer(merchant)
 
 
-def look(model):
-    """A read of the row instead of its lock, after which everybody has read before anybody writes."""
+def look(model, everybody=None):
+    """A read of the row instead of its lock; ``everybody`` has read before anybody goes on."""
 
     def read(key, **_):
         row = model.objects.get(**({"client_secret": key} if model is Checkout else {"pk": key}))
-        time.sleep(0.3)
+        if everybody:
+            everybody.wait()
         return row
 
     return read
@@ -104,16 +105,15 @@ def test_a_new_customer_who_pays_at_six_tills_gets_all_six_things_at_once(sale):
 
 def test_control_without_the_lock_the_database_still_refuses_a_second_charge(sale, monkeypatch):
     *_, plan, ada = sale
-    monkeypatch.setattr("billing.services.checkouts.lock_checkout", look(Checkout))
+    monkeypatch.setattr("billing.services.checkouts.lock_checkout", look(Checkout, Meeting(4)))
     secret = open_checkout(ada, plan).client_secret
-    tally = race([lambda: confirm(secret)] * 4)
-    assert tally["IntegrityError"] >= 1  # refused too late to be told why
+    assert race([lambda: confirm(secret)] * 4) == {"Checkout": 1, "IntegrityError": 3}  # too late to be told why
     assert Charge.objects.count() == Order.objects.count() == 1
 
 
 def test_control_without_lock_and_constraint_a_customer_is_charged_often(sale, monkeypatch):
     *_, plan, ada = sale
-    monkeypatch.setattr("billing.services.checkouts.lock_checkout", look(Checkout))
+    monkeypatch.setattr("billing.services.checkouts.lock_checkout", look(Checkout, Meeting(4)))
     secret = open_checkout(ada, plan).client_secret
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX charge_of_checkout_once")
@@ -181,17 +181,29 @@ def unlocked(monkeypatch):
     monkeypatch.setattr("billing.services.changing.lock_customer", look(Customer))
 
 
-def test_control_without_the_lock_the_database_still_refuses_a_second_bill(sale, unlocked):
+def close_together(monkeypatch):
+    """Four find a period to close before one of them closes it."""
+    everybody, close = Meeting(4), closing.close_period
+
+    def close_with_others(*arguments, **options):
+        everybody.wait()
+        return close(*arguments, **options)
+
+    monkeypatch.setattr(closing, "close_period", close_with_others)
+
+
+def test_control_without_the_lock_the_database_still_refuses_a_second_bill(sale, unlocked, monkeypatch):
     *_, plan, ada = sale
     subscription = subscribe(ada, plan)
-    tally = race([renew(subscription)] * 4)
-    assert tally["IntegrityError"] >= 1
+    close_together(monkeypatch)
+    assert race([renew(subscription)] * 4) == {"int": 1, "IntegrityError": 3}
     assert len(orders_of(ada)) == 2
 
 
 def test_control_without_lock_and_constraint_a_period_is_billed_often(sale, unlocked, monkeypatch):
     *_, plan, ada = sale
     subscription = subscribe(ada, plan)
+    close_together(monkeypatch)
     with connection.cursor() as cursor:
         cursor.execute("DROP INDEX order_of_period_once")
         cursor.execute("ALTER TABLE billing_order DROP CONSTRAINT order_invoice_once")
@@ -242,14 +254,22 @@ def test_control_without_the_lock_a_revoked_subscription_lives_on(sale, unlocked
     *_, plan, ada = sale
     subscription = subscribe(ada, plan)
 
+    found, revoked = Event(), Event()
+
     def dawdle(*arguments, **options):
-        time.sleep(0.6)
+        found.set()
+        assert revoked.wait(PATIENCE)
         return close(*arguments, **options)
+
+    def revoke_meanwhile():
+        assert found.wait(PATIENCE)
+        revoke(subscription)()
+        revoked.set()
 
     close = closing.close_period
     monkeypatch.setattr(closing, "close_period", dawdle)
     monkeypatch.setattr("billing.services.changing.close_customer", lambda **_: 0)
-    run_parallel([renew(subscription), revoke(subscription)])
+    assert run_parallel([renew(subscription), revoke_meanwhile]) == [1, None]
     subscription.refresh_from_db()
     assert subscription.status == "active"  # the renewal wrote back what it had read
 
@@ -262,14 +282,19 @@ def test_a_change_that_is_not_committed_yet_keeps_its_notice(sale):
     StateNotice.objects.all().delete()
     services.note_usage(organization_id=ada.organization_id, customer_ids=[ada.id], at=NOON)
 
+    changed, looked = Event(), Event()
+
     def change():
         with transaction.atomic():
             services.note_usage(organization_id=ada.organization_id, customer_ids=[ada.id], at=after(seconds=5))
-            time.sleep(0.5)
+            changed.set()
+            assert looked.wait(PATIENCE)
 
     def tell():
-        time.sleep(0.2)
-        return services.tell_states(at=after(seconds=60))
+        assert changed.wait(PATIENCE)
+        told_of = services.tell_states(at=after(seconds=60))
+        looked.set()
+        return told_of
 
-    assert run_parallel([change, tell])[1] == 0
+    assert run_parallel([change, tell]) == [None, 0]
     assert services.tell_states(at=after(seconds=60)) == 1
