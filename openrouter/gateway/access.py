@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from core.sqlcalls import Query, Row, run
-from openrouter.fields import decrypt_secret
+from openrouter.fields import UndecryptableSecret, decrypt_secret
 from openrouter.gateway.memo import Memo
 from openrouter.models import AccountStatus
 from openrouter.upstreams import upstream_for
@@ -22,6 +22,7 @@ class Key:
     kind: str
     secret: str = field(repr=False)
     hash: str
+    trouble: str = ""  # why what is stored cannot be read; nothing is called with such a key, nor with another instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,10 @@ def _ours(status: str | None, secret: str, key_hash: str, shared: str) -> Key | 
 
 
 def _key(kind: str, stored: str, key_hash: str) -> Key:
-    secret = decrypt_secret(stored)
+    try:
+        secret = decrypt_secret(stored)
+    except UndecryptableSecret as error:
+        return Key(kind, "", key_hash, str(error))
     return Key(kind, secret, key_hash or hash_of_key(secret))
 
 

@@ -14,7 +14,7 @@ from metering.call_request import candidates_of, require_input
 from metering.price_book import book, card_for_async
 from openrouter.gateway.access import OWN, Access, Key, access
 from openrouter.gateway.call import Call, Candidate, Route
-from openrouter.gateway.errors import CallRefused
+from openrouter.gateway.errors import NO_ACCESS, CallRefused, UnreadableKey
 from openrouter.gateway.fingerprint import fingerprint_of
 from openrouter.gateway.lookups import Lookups
 from openrouter.gateway.parse import RequestBody, flag
@@ -127,14 +127,14 @@ async def _follow_rule(
 
 
 def _choose_key(keys: Access, terms: TierTerms) -> Key:
-    """The customer's own key where the tier allows it, else ours."""
-    if keys.own is not None and terms.byok_allowed and keys.base_url:
-        return keys.own
-    if keys.ours is None or not keys.base_url:
-        raise CallRefused(
-            503, "This organization has no access to the model provider at the moment.", "provider_account_unavailable"
-        )
-    return keys.ours
+    """The customer's own key where the tier allows it, else ours. One that cannot be read is not replaced by the other:
+    whoever pays for the call would change."""
+    key = keys.own if keys.own is not None and terms.byok_allowed else keys.ours
+    if key is None or not keys.base_url:
+        raise CallRefused(503, NO_ACCESS, "provider_account_unavailable")
+    if key.trouble:
+        raise UnreadableKey(key.kind, key.hash, key.trouble, is_own=key.kind == OWN)
+    return key
 
 
 def may_use(candidate: Candidate, principal: Principal, terms: TierTerms) -> bool:

@@ -16,7 +16,7 @@ from openrouter.gateway.budgets import look_at_budgets
 from openrouter.gateway.call import Route
 from openrouter.gateway.calls import run_call
 from openrouter.gateway.ending import give_tokens_back
-from openrouter.gateway.errors import CallRefused, internal_error, invalid, refusal_of
+from openrouter.gateway.errors import CallRefused, UnreadableKey, internal_error, invalid, refusal_of
 from openrouter.gateway.estimate import estimate
 from openrouter.gateway.holding import place_hold
 from openrouter.gateway.limits import take_limits
@@ -95,7 +95,16 @@ class GatewayApp:
         await asyncio.shield(self.gateway.spawn(self._guarded(exchange, once)))
 
     async def _carry_out(self, exchange: Exchange, principal: Principal, route: Route) -> None:
-        call = await admit(exchange, principal, route, self.gateway.lookups)
+        try:
+            call = await admit(exchange, principal, route, self.gateway.lookups)
+        except UnreadableKey as refusal:
+            self.gateway.alert(
+                "gateway.provider_account_problem",
+                organization_id=principal.organization_id,
+                key_hash=refusal.hash,
+                data={"reason": refusal.trouble, "key": refusal.kind},
+            )
+            raise
         await look_at_budgets(call, self.gateway.lookups)
         await look_at_meters(call, self.gateway.lookups)
         estimate(call)

@@ -50,7 +50,12 @@ async def settle_failure(gateway: Gateway, call: Call, verdict: Verdict, decisio
     give_tokens_back(decision, 0)
     call.status = "error"
     if verdict.alert:
-        gateway.alert("gateway.provider_account_problem", call, {"reason": verdict.alert, "key": call.key.kind})
+        gateway.alert(
+            "gateway.provider_account_problem",
+            organization_id=call.ticket.organization_id,
+            key_hash=call.key.hash,
+            data={"reason": verdict.alert, "key": call.key.kind},
+        )
     if verdict.may_be_billed:
         resolve_later(gateway, call)
         return

@@ -12,8 +12,9 @@ from core.jsonio import dumps, wire_form
 
 Header = tuple[bytes, bytes]
 
-# The client library must not send this call again by itself: it may have been carried out.
+# The client library must not send this call again by itself: it may have been carried out, or can only fail again.
 DO_NOT_RETRY: Header = (b"x-should-retry", b"false")
+NO_ACCESS = "This organization has no access to the model provider at the moment."
 
 
 class CallRefused(Exception):
@@ -53,6 +54,23 @@ class CallRefused(Exception):
     def body(self) -> bytes:
         """The answer's body."""
         return dumps({"error": self.document()})
+
+
+class UnreadableKey(CallRefused):
+    """The stored provider key of a call cannot be read: its encryption key is gone, or the row was altered.
+
+    ``kind`` and ``hash`` name the key, ``trouble`` says why, for the operator alone. Asking again is of no use.
+    """
+
+    def __init__(self, kind: str, hash: str, trouble: str, *, is_own: bool) -> None:
+        words, type = (NO_ACCESS, "provider_account_unavailable")
+        if is_own:
+            words = (
+                "The OpenRouter key stored for this organization cannot be read any more. Enter it again, or remove it."
+            )
+            type = "own_key_unreadable"
+        super().__init__(503, words, type, headers=(DO_NOT_RETRY,))
+        self.kind, self.hash, self.trouble = kind, hash, trouble
 
 
 def refusal_of(error: DomainError) -> CallRefused:

@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from datetime import timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
 from asgiref.sync import sync_to_async
@@ -161,19 +162,24 @@ class Gateway:
         elif not settled.result().is_known:
             status = settled.result().status
             log.error("gateway.settlement_refused", call=str(call.id), status=status)
-            self.alert("gateway.settlement_refused", call, {"call": str(call.id), "status": status})
+            self.alert(
+                "gateway.settlement_refused",
+                organization_id=call.ticket.organization_id,
+                key_hash=call.key.hash,
+                data={"call": str(call.id), "status": status},
+            )
 
     # ------------------------------------------------------------ telling the operator
 
-    def alert(self, type: str, call: Call, data: dict[str, Any]) -> None:
-        """Publish news for the operator, the same at most once a minute."""
-        now, what = time.monotonic(), f"{type} {call.key.hash} {data.get('reason')}"
+    def alert(self, type: str, *, organization_id: UUID, key_hash: str, data: dict[str, Any]) -> None:
+        """Publish news of a provider key for the operator, the same at most once a minute."""
+        now, what = time.monotonic(), f"{type} {organization_id} {key_hash} {data.get('reason')}"
         if now - self._alerted.get(what, -_ALERT_EVERY) < _ALERT_EVERY:
             return
         if len(self._alerted) > 10_000:
             self._alerted.clear()
         self._alerted[what] = now
-        self.spawn(sync_to_async(_publish, thread_sensitive=False)(type, call, data))
+        self.spawn(sync_to_async(_publish, thread_sensitive=False)(type, organization_id, data))
 
     # ------------------------------------------------------------ the end
 
@@ -203,8 +209,8 @@ def _ending(call: Call, resolved_by: str) -> Ending:
     )
 
 
-def _publish(type: str, call: Call, data: dict[str, Any]) -> None:
+def _publish(type: str, organization_id: UUID, data: dict[str, Any]) -> None:
     try:
-        publish(type=type, organization_id=call.ticket.organization_id, data=data, actor="gateway")
+        publish(type=type, organization_id=organization_id, data=data, actor="gateway")
     finally:
         connection.close()

@@ -69,11 +69,11 @@ def _record(call: Unresolved) -> Generation | None:
 
 
 def _secret(call: Unresolved) -> str | None:
-    """The key that the call was made with, while we still have it; None asks with the management key."""
+    """The key that the call was made with, while we have it and can read it; None asks with the management key."""
     access = read_access((call.ticket.organization_id, call.ticket.mode))
     for key in (access.ours, access.own):
         if key is not None and key.hash == call.ticket.key_hash:
-            return key.secret
+            return key.secret or None
     return None
 
 

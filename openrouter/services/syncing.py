@@ -19,6 +19,7 @@ from openrouter.client import (
     client_for,
 )
 from openrouter.errors import AccountBusy, AccountNotActive, NoProviderAccount, ProviderNotAvailable
+from openrouter.fields import UndecryptableSecret
 from openrouter.models import AccountStatus, ProviderAccount, ProviderBalance, RetiredKey
 from openrouter.services.claims import claim_account, fail_claim, finish_claim
 from openrouter.services.figures import absorb_key, figures_of, lose_key
@@ -70,8 +71,8 @@ def _free_quota(client: OpenRouterClient, account: ProviderAccount) -> dict[str,
     """Today's calls of free models, which only the key itself is told."""
     try:
         quota: FreeQuota | None = client.own_key(account.secret).free_quota
-    except ProviderUnauthorized:
-        return {}  # disabled or expired; its figures say so
+    except (ProviderUnauthorized, UndecryptableSecret):
+        return {}  # disabled or expired, as its figures say; or not ours to read any more, as its calls say
     return {} if quota is None else {"free_requests_limit": quota.limit, "free_requests_used": quota.used}
 
 

@@ -3,11 +3,14 @@
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from openrouter.gateway.access import access
 from openrouter.models import ByokCredential
+from outbox.models import DomainEvent
 from sandbox.books import hash_of
+from tests.openrouter.gateway.conftest import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -95,3 +98,25 @@ def test_a_credential_at_the_provider_under_our_key_costs_its_fee(customer, sand
     assert event.charge == event.provider_cost == Decimal(made["cost"])
     assert event.byok_cost == Decimal(made["upstream_cost"]) > 0
     assert buyer.account.balance == 10 - event.charge
+
+
+def test_a_key_that_cannot_be_read_is_refused_told_to_the_operator_and_replaced_by_no_other(owner, sandbox):
+    buyer = owner(credit="10")
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE openrouter_byokcredential SET secret = 'f1.00000000.gone'")
+    access.clear()
+    before = len(sandbox.requests())
+    refusal = buyer.chat()
+    assert (refusal.status, refusal.error["type"]) == (503, "own_key_unreadable")
+    assert refusal.headers["x-should-retry"] == "false" and "00000000" not in refusal.body.decode()
+    told = DomainEvent.objects.filter(organization=buyer.organization, type="gateway.provider_account_problem")
+    wait_for(told.exists)
+    assert told.get().data["key"] == "own" and "FIELD_ENCRYPTION_KEYS" in told.get().data["reason"]
+    ByokCredential.objects.filter(organization=buyer.organization).delete()
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE openrouter_provideraccount SET secret = 'f1.00000000.gone'")
+    access.clear()
+    refusal = buyer.chat()
+    assert (refusal.status, refusal.error["type"]) == (503, "provider_account_unavailable")
+    assert len(sandbox.requests()) == before
+    assert (buyer.account.balance, buyer.account.held, buyer.holds, buyer.events) == (10, 0, [], [])
