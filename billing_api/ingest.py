@@ -98,7 +98,7 @@ def _wrong(key: str, value: Any) -> str | None:
     if kind is int:
         return None if -_LARGEST_INTEGER <= value < _LARGEST_INTEGER else "Integers have at most 64 bits."
     if kind is Decimal:
-        return None if _is_a_double(value) else "The number is too large."
+        return None if _is_a_double(value) else "The number is too large or too small."
     return _SIMPLE
 
 

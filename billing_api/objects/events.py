@@ -16,6 +16,7 @@ from core.times import wire_time
 from metering.models import UsageEvent, UsageKey
 
 Row = Mapping[str, Any]  # the columns of COLUMNS
+_INTEGERS = 2**63  # what is larger was sent as a float: integers beyond are refused
 COLUMNS = (
     *("id", "occurred_at", "received_at", "name", "customer_id", "external_customer_id", "metadata"),
     *("source", "kind", "external_id", "parent_id"),
@@ -74,12 +75,18 @@ def _noted_metadata(row: Row) -> dict[str, Any]:
 
 
 def _shown_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    """The metadata; the amount of a cost leaves as text."""
+    """The metadata; the amount of a cost leaves as text, and a number too large for an integer as the float it was."""
+    if any(map(_is_beyond_integers, metadata.values())):
+        metadata = {key: float(each) if _is_beyond_integers(each) else each for key, each in metadata.items()}
     cost = metadata.get("_cost")
     if not isinstance(cost, dict) or isinstance(cost.get("amount"), str):
         return metadata
     amount = Decimal(repr(cost.get("amount", 0)))
     return {**metadata, "_cost": {"currency": "usd", **cost, "amount": f"{amount:f}"}}
+
+
+def _is_beyond_integers(value: Any) -> bool:
+    return type(value) is int and not -_INTEGERS <= value < _INTEGERS
 
 
 class _Customers:

@@ -9,7 +9,6 @@ from typing import Any
 from core.money import ZERO
 
 AVERAGE_PLACES = Decimal(1).scaleb(-18)
-_exact = Context(prec=200)
 _adding = Context(prec=1000)  # from the smallest to the largest number of an event, without rounding
 
 
@@ -47,7 +46,8 @@ def average(total: Decimal, count: int) -> Decimal:
     """``total / count``, rounded half to even at 18 decimal places; 0 of nothing."""
     if not count:
         return ZERO
-    return _exact.divide(total, Decimal(count)).quantize(AVERAGE_PLACES, rounding=ROUND_HALF_EVEN, context=_exact)
+    exact = Context(prec=max(200, total.adjusted() + 50))  # room for the places behind numbers of any size
+    return exact.divide(total, Decimal(count)).quantize(AVERAGE_PLACES, rounding=ROUND_HALF_EVEN, context=exact)
 
 
 def add_up(parts: Iterable[Sums]) -> Sums:

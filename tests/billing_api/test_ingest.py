@@ -245,3 +245,24 @@ def test_a_backslash_before_u0000_is_text(wire, merchant):
     assert stored(merchant).get().name == "a\\u0000"
     for name in ("a\0", "a\\\0"):
         assert places(ingest(wire, {**EVENT, "name": name})) == [["body"]]
+
+
+def test_numbers_as_large_as_a_double_are_aggregated_and_shown_as_they_were_sent(wire, merchant):
+    everything = {"conjunction": "and", "clauses": []}
+    for function in ("sum", "avg", "min", "max"):
+        aggregation = {"func": function, "property": "x"}
+        wire.post("meters/", {"name": function, "filter": everything, "aggregation": aggregation})
+    customer = wire.post("customers/", {"email": "ada@example.com", "external_id": "user_42"}).json()["id"]
+    body = json.dumps({"events": [with_metadata(x=0)] * 3}).replace('"x": 0', '"x": {}')
+    for number in ("1e307", "-2.5e-7", "1e300"):
+        body = body.replace("{}", number, 1)
+    assert wire.post("events/ingest", body).json()["inserted"] == 3
+    shown = wire.get("events/?source=user").json()["items"]
+    assert sorted(event["metadata"]["x"] for event in shown) == [-2.5e-7, 1e300, 1e307]
+    assert {type(event["metadata"]["x"]) for event in shown} == {float}
+    state = wire.get(f"customers/{customer}/state").json()
+    found = {meter["meter"]["name"]: float(meter["consumed_units"]) for meter in state["active_meters"]}
+    total = 1e307 + 1e300
+    assert found == {"sum": total, "avg": pytest.approx(total / 3), "min": -2.5e-7, "max": 1e307}
+    answer = wire.get("customer-meters/?external_customer_id=user_42")
+    assert {float(each["balance"]) for each in answer.json()["items"] if each["meter"]["name"] == "max"} == {-1e307}
