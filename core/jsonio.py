@@ -1,6 +1,7 @@
 """JSON in and out without floats: numbers are read as Decimal, Decimals are written as strings."""
 
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,20 @@ def _refuse_constant(name: str) -> Any:
 def loads(text: bytes | str) -> Any:
     """Parse JSON; every number with a point or an exponent becomes an exact Decimal."""
     return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+
+
+# Pairs of UTF-16 surrogates, and escaped backslashes, are passed over; what is left is half a pair.
+_HALVES = re.compile(
+    rb"(\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
+
+
+def with_whole_characters(text: bytes) -> bytes:
+    """JSON with U+FFFD in place of every half of a character.
+
+    Halves are legal in JSON, and what text has that was cut anywhere; neither decoder nor database take them.
+    """
+    return _HALVES.sub(lambda found: found[1] or rb"\ufffd", text)
 
 
 def _encode_other(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """Production starts whole or says in one message why not."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -144,3 +145,11 @@ def test_an_issuer_of_sign_ins_is_asked_over_https_or_on_this_machine_while_deve
 def test_test_cards_never_buy_calls_that_cost_money(production, upstream):
     [line] = refusal(PAYMENT_PROVIDER="sandbox", **upstream)
     assert line.startswith("  PAYMENT_PROVIDER is 'sandbox': its test cards would buy calls that cost money.")
+
+
+def test_the_example_file_names_every_setting():
+    source = (ROOT / "config" / "settings.py").read_text(encoding="utf-8")
+    read = set(re.findall(r"""\b(?:env(?:\.\w+)?|_required)\(\s*"([A-Z_]+)\"""", source))
+    listed = set(re.findall(r"^# ?([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    assert "GATEWAY_ATTEMPTS" in read
+    assert read - listed == set()

@@ -1,6 +1,6 @@
 """OpenRouter's management API: keys, credits, activity, models, single generations. The hot path has its own client."""
 
-from openrouter.client.api import OpenRouterClient, client_for
+from openrouter.client.api import OpenRouterClient, client_for, reader_for
 from openrouter.client.chat import Answer, Question, ask_model
 from openrouter.client.errors import (
     ProviderAnswerInvalid,
@@ -39,4 +39,5 @@ __all__ = [
     "Question",
     "ask_model",
     "client_for",
+    "reader_for",
 ]

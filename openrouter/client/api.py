@@ -142,6 +142,12 @@ def client_for(where: Upstream | str) -> OpenRouterClient:
     return OpenRouterClient(upstream.base_url, upstream.management_key)
 
 
+def reader_for(where: Upstream | str) -> OpenRouterClient:
+    """The same for what an inference key may read too, without a management key. Raises ProviderNotConfigured."""
+    upstream = upstream_for(where) if isinstance(where, str) else where
+    return OpenRouterClient(upstream.base_url, upstream.management_key or upstream.api_key)
+
+
 def _data(document: Any) -> Any:
     if not isinstance(document, dict) or "data" not in document:
         raise ProviderAnswerInvalid("The answer has no data.")

@@ -161,6 +161,8 @@ def read_generation(data: Any) -> Generation:
     data = _object(data)
     cost = _amount_or_none(data, "total_cost")
     if cost is None:
+        cost = _amount_or_none(data, "usage")
+    if cost is None:
         raise ProviderAnswerInvalid("The generation lacks total_cost.")
     return Generation(
         id=_text(data, "id"),

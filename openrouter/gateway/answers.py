@@ -6,7 +6,12 @@ from typing import Any
 
 import msgspec
 
+from core.jsonio import with_whole_characters
 from metering.rating import TokenUsage
+
+# No call costs a billion, or has a million million tokens: such a figure is an error, not a bill.
+_MOST_USD = Decimal(10) ** 9
+_MOST_TOKENS = 10**12
 
 
 class _PromptDetails(msgspec.Struct):
@@ -60,14 +65,20 @@ class Usage(msgspec.Struct):
         )
 
     @property
+    def billed(self) -> Decimal | None:
+        """``cost``, where it is an amount that can have been billed."""
+        return self.cost if _is_amount(self.cost) else None
+
+    @property
     def upstream_cost(self) -> Decimal:
         """What the customer's own provider bills, with BYOK."""
-        details = self.cost_details
-        return details.upstream_inference_cost or Decimal(0) if details else Decimal(0)
+        cost = self.cost_details.upstream_inference_cost if self.cost_details else None
+        return cost if cost is not None and _is_amount(cost) else Decimal(0)
 
 
 class _Choice(msgspec.Struct):
     finish_reason: str | None = None
+    error: Any = None
 
 
 class Answer(msgspec.Struct):
@@ -86,6 +97,16 @@ class Answer(msgspec.Struct):
         """Why the (last) answer ended."""
         return next((choice.finish_reason for choice in reversed(self.choices or []) if choice.finish_reason), None)
 
+    @property
+    def explains_an_error(self) -> bool:
+        """Whether there are words about an error in it, which may say too much."""
+        return bool(self.error) or any(choice.error for choice in self.choices or [])
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it ends in an error, as a whole or in one of its choices."""
+        return self.explains_an_error or any(choice.finish_reason == "error" for choice in self.choices or [])
+
 
 _decode = msgspec.json.Decoder(Answer).decode
 
@@ -97,7 +118,8 @@ def read_answer(data: bytes) -> Answer | None:
     except msgspec.ValidationError:
         return _read_leniently(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        whole = with_whole_characters(data)
+        return None if whole == data else read_answer(whole)
 
 
 def _read_leniently(data: bytes) -> Answer | None:
@@ -135,7 +157,16 @@ def _set(target: Any, name: str, raw: msgspec.Raw, kind: Any) -> None:
 
 
 def _count(value: int | None) -> int:
-    return max(value or 0, 0)
+    return min(max(value or 0, 0), _MOST_TOKENS)
+
+
+def _is_amount(cost: Decimal | None) -> bool:
+    return cost is not None and cost.is_finite() and 0 <= cost < _MOST_USD
+
+
+def _text(value: str | None) -> str:
+    """Without the one character that the database cannot hold."""
+    return value.replace("\0", "") if value else ""
 
 
 @dataclass(slots=True)
@@ -152,12 +183,18 @@ class Reading:
     cache_hit: bool = False
 
     def take(self, answer: Answer) -> None:
-        """Add what a body or chunk says; usage is read before anything else is looked at."""
+        """Add what a body or chunk says; usage is read before anything else is looked at.
+
+        What was counted before an answer failed is not its bill. The id in the headers is the provider's handle, the
+        one in the body stands in for it.
+        """
         if answer.usage is not None:
             self.usage = answer.usage
-        self.generation_id = answer.id or self.generation_id
-        self.model = answer.model or self.model
-        self.provider = answer.provider or self.provider
+        elif answer.has_failed:
+            self.usage = None
+        self.generation_id = self.generation_id or _text(answer.id)
+        self.model = _text(answer.model) or self.model
+        self.provider = _text(answer.provider) or self.provider
         self.service_tier = answer.service_tier or self.service_tier
-        self.finish_reason = answer.finish_reason or self.finish_reason
+        self.finish_reason = _text(answer.finish_reason) or self.finish_reason
         self.error = answer.error or self.error

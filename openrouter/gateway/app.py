@@ -15,7 +15,7 @@ from openrouter.gateway.admission import admit, authenticate
 from openrouter.gateway.budgets import look_at_budgets
 from openrouter.gateway.call import Route
 from openrouter.gateway.calls import run_call
-from openrouter.gateway.ending import give_tokens_back
+from openrouter.gateway.ending import give_tokens_back, resolve_later
 from openrouter.gateway.errors import CallRefused, UnreadableKey, internal_error, invalid, refusal_of
 from openrouter.gateway.estimate import estimate
 from openrouter.gateway.holding import place_hold
@@ -115,7 +115,11 @@ class GatewayApp:
             give_tokens_back(decision, 0)
             raise
         self.gateway.measuring.take(call)
-        await (run_stream if call.ticket.streams else run_call)(self.gateway, exchange, call, decision)
+        try:
+            await (run_stream if call.ticket.streams else run_call)(self.gateway, exchange, call, decision)
+        except Exception:
+            resolve_later(self.gateway, call)  # of a call that is in the books already, nothing becomes of this
+            raise
 
     async def close(self) -> None:
         """Finish and stop."""

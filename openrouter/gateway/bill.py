@@ -48,14 +48,24 @@ def bill_from_answer(ticket: Ticket, reading: Reading, price: BookPrice | None) 
     if ticket.key_kind == OWN:
         return Bill(tokens, ZERO, "provider", price, own_cost=_own_cost(usage))
     rated = _rated(ticket, reading, tokens, price)
-    if usage.cost is not None and usage.cost.is_finite() and usage.cost >= 0:
+    if usage.billed is not None:
         is_byok = bool(usage.is_byok)
         own = usage.upstream_cost if is_byok else ZERO
-        return Bill(tokens, usage.cost, "provider", price, rated, own_cost=own, on_own_credential=is_byok)
-    measured = usage.prompt_tokens is not None and (usage.completion_tokens is not None or price_is_input_only(price))
-    if measured and rated is not None and not rated.unpriced and not usage.is_byok:
-        return Bill(tokens, rated.cost, "computed", price, rated)
-    return None
+        return Bill(tokens, usage.billed, "provider", price, rated, own_cost=own, on_own_credential=is_byok)
+    if rated is None or rated.unpriced or usage.is_byok or not _tells_all(reading, usage, price):
+        return None
+    return Bill(tokens, rated.cost, "computed", price, rated)
+
+
+def _tells_all(reading: Reading, usage: Usage, price: BookPrice | None) -> bool:
+    """Whether the counts are the bill. The provider may not bill tokens of an answer that failed, or that is empty and
+    does not say why."""
+    if usage.prompt_tokens is None:
+        return False
+    if price_is_input_only(price):
+        return True
+    is_insured = reading.finish_reason == "error" or (not usage.completion_tokens and not reading.finish_reason)
+    return usage.completion_tokens is not None and not is_insured
 
 
 def bill_from_generation(ticket: Ticket, made: Generation, price: BookPrice | None) -> Bill:
@@ -185,5 +195,4 @@ def _rated(ticket: Ticket, reading: Reading, tokens: TokenUsage, price: BookPric
 
 
 def _own_cost(usage: Usage) -> Decimal:
-    paid = usage.cost if usage.cost is not None and usage.cost >= 0 else ZERO
-    return paid + (usage.upstream_cost if usage.is_byok else ZERO)
+    return (usage.billed or ZERO) + (usage.upstream_cost if usage.is_byok else ZERO)

@@ -6,13 +6,13 @@ import aiohttp
 from django.conf import settings
 
 from accounts.ratelimits import Decision
-from openrouter.gateway.answers import read_answer
+from openrouter.gateway.answers import Answer, read_answer
 from openrouter.gateway.call import Call
 from openrouter.gateway.ending import settle_answer, settle_failure
 from openrouter.gateway.headers import call_headers, charge_headers
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.upstream import UpstreamFailed
-from openrouter.gateway.verdicts import broken_answer, judge_reported, no_answer
+from openrouter.gateway.verdicts import Verdict, broken_answer, judge_reported, no_answer, shown_answer
 from openrouter.gateway.wire import Exchange
 
 
@@ -25,6 +25,13 @@ async def run_call(gateway: Gateway, exchange: Exchange, call: Call, decision: D
         await settle_failure(gateway, call, failure.verdict, decision)
         await exchange.refuse(failure.verdict.refusal, call_headers(call, decision))
         return
+    await answer_whole(gateway, exchange, call, decision, body, content_type)
+
+
+async def answer_whole(
+    gateway: Gateway, exchange: Exchange, call: Call, decision: Decision | None, body: bytes, content_type: bytes
+) -> None:
+    """Settle by an answer that was read, and send it."""
     exchange.is_final = True
     settled = await settle_answer(gateway, call, decision)
     headers = [
@@ -51,26 +58,39 @@ async def _ask(gateway: Gateway, exchange: Exchange, call: Call) -> tuple[bytes,
     except (aiohttp.ClientError, OSError):
         raise _lost(call, "no_answer") from None
     call.tries[-1].end()
-    _read(call, response, body)
-    return body, response.headers.get("Content-Type", "application/json").encode("latin-1", "replace")
+    return read_whole(call, response, body)
 
 
-def _read(call: Call, response: aiohttp.ClientResponse, body: bytes) -> None:
-    """Take in what the answer says. Raises UpstreamFailed for a failure in the clothes of a success."""
+def read_whole(call: Call, response: aiohttp.ClientResponse, body: bytes) -> tuple[bytes, bytes]:
+    """Take in what an answer says; its body as the customer may see it, and its type.
+
+    Raises UpstreamFailed for a failure in the clothes of a success.
+    """
     reading = call.reading
     reading.cache_hit = response.headers.get("X-OpenRouter-Cache-Status", "").upper() == "HIT"
     answer = read_answer(body)
-    if answer is None:
-        call.tries[-1].error_type = "broken_answer"
-        raise UpstreamFailed(broken_answer())
-    reading.take(answer)
-    if answer.error and not answer.choices:
-        verdict = judge_reported(answer.error, own_key=call.uses_own_key)
+    if answer is not None:
+        reading.take(answer)
+    if verdict := _failure_of(call, answer):
         call.tries[-1].error_type = verdict.error_type
         raise UpstreamFailed(verdict)
     call.answered_by_last_try()
     if reading.finish_reason == "error":
         call.status = "partial"
+    if answer is not None and answer.explains_an_error:
+        body = shown_answer(body, own_key=call.uses_own_key)
+    return body, response.headers.get("Content-Type", "application/json").encode("latin-1", "replace")
+
+
+def _failure_of(call: Call, answer: Answer | None) -> Verdict | None:
+    """Why an answer with status 200 is none; None when it is one."""
+    if answer is None:
+        return broken_answer()
+    if answer.choices:
+        return None
+    if answer.error:
+        return judge_reported(answer.error, own_key=call.uses_own_key)
+    return broken_answer() if call.ticket.streams else None  # in place of a stream only an answer with choices will do
 
 
 def _lost(call: Call, reason: str) -> UpstreamFailed:

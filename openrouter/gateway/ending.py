@@ -57,7 +57,11 @@ async def settle_failure(gateway: Gateway, call: Call, verdict: Verdict, decisio
             data={"reason": verdict.alert, "key": call.key.kind},
         )
     if verdict.may_be_billed:
-        resolve_later(gateway, call)
+        if call.reading.usage is None:
+            resolve_later(gateway, call)
+            return
+        call.reading.finish_reason = "error"
+        await settle_answer(gateway, call, None)  # the error came with its bill
         return
     await _wait_briefly(gateway, gateway.fail(call))
 

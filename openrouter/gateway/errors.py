@@ -104,4 +104,9 @@ def invalid(message: str, param: str | None = None) -> CallRefused:
 
 def internal_error() -> CallRefused:
     """A fault of ours; the log has the rest."""
-    return CallRefused(500, "The gateway failed to handle this call. Nothing was charged.", "internal_error")
+    return CallRefused(
+        500,
+        "The gateway failed to handle this call. It is charged only if the provider has billed it.",
+        "internal_error",
+        headers=(DO_NOT_RETRY,),
+    )

@@ -18,8 +18,8 @@ def call_headers(call: Call, decision: Decision | None) -> list[Header]:
     ]
     if call.limit_remaining is not None:
         headers.append((b"x-farebox-budget-remaining", to_wire(call.limit_remaining).encode()))
-    if call.reading.generation_id:
-        headers.append((b"x-generation-id", call.reading.generation_id.encode("latin-1", "replace")))
+    if (generation_id := call.reading.generation_id).isascii() and generation_id.isprintable() and generation_id:
+        headers.append((b"x-generation-id", generation_id.encode()))
     if decision is not None:
         headers += [(_wire_name(name), value.encode()) for name, value in rate_limit_headers(decision).items()]
     return headers

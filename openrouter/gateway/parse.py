@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from core.jsonio import with_whole_characters
 from openrouter.gateway.errors import CallRefused, invalid
 
 Members = dict[str, msgspec.Raw]
@@ -19,14 +20,23 @@ class RequestBody:
 
     def __init__(self, raw: bytes) -> None:
         try:
-            # Both readings take the last of repeated members, and only one of each goes upstream.
-            self._members: Members = _split(raw)
-            self.data: dict[str, Any] = _decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise invalid(f"The request body is not a JSON object: {error}") from None
+            self._read(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._read_again(with_whole_characters(raw))
         except RecursionError:
             raise invalid("The request body is nested too deeply.") from None
+
+    def _read(self, raw: bytes) -> None:
+        # Both readings take the last of repeated members, and only one of each goes upstream.
+        self._members: Members = _split(raw)
+        self.data: dict[str, Any] = _decode(raw)
         self.raw = raw
+
+    def _read_again(self, raw: bytes) -> None:
+        try:
+            self._read(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise invalid(f"The request body is not a JSON object: {error}") from None
 
     def set(self, name: str, value: Any) -> None:
         """Replace or add a member."""

@@ -7,6 +7,8 @@ with a word that may matter are parsed.
 import re
 from collections.abc import Callable
 
+import msgspec
+
 # Two line ends in a row; each of them LF, CR LF or CR, and CR LF is never taken for two.
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
@@ -47,6 +49,12 @@ class EventStream:
         if len(self._pending) > LARGEST_EVENT:
             raise EventTooLarge
         return self._read(data[:end])
+
+    def end(self) -> bytes:
+        """What is left to pass on when the answer has ended: a last event counts although no blank line follows it."""
+        last, self._pending = self._pending.rstrip(b"\r\n") + b"\n\n", b""
+        text = None if self.done else _data_of(last)
+        return b"" if text is None or not _is_whole(text) else self._read(last)
 
     def _read(self, events: bytes) -> bytes:
         """Look at the events that may matter; all others pass unseen."""
@@ -106,3 +114,11 @@ def _data_of(event: bytes) -> bytes | None:
     """The data of an event; None for comments and empty events."""
     lines = [line[5:].removeprefix(b" ") for line in _LINE_END.split(event) if line.startswith(b"data:")]
     return b"\n".join(lines) if lines else None
+
+
+def _is_whole(text: bytes) -> bool:
+    """Whether the data of an event is not the first part of some."""
+    try:
+        return text == _DONE or msgspec.json.decode(text) is not None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False

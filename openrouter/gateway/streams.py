@@ -6,6 +6,7 @@ they are counted.
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -16,15 +17,17 @@ from accounts.ratelimits import Decision
 from core.money import to_wire
 from openrouter.gateway.answers import read_answer
 from openrouter.gateway.call import Call
+from openrouter.gateway.calls import answer_whole, read_whole
 from openrouter.gateway.ending import PENDING, Settled, give_tokens_back, resolve_later, settle_answer, settle_failure
 from openrouter.gateway.headers import call_headers
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.sse import EventStream, EventTooLarge
 from openrouter.gateway.upstream import UpstreamFailed
-from openrouter.gateway.verdicts import Verdict, broken_answer, judge_reported, no_answer, shown_error
+from openrouter.gateway.verdicts import judge_reported, no_answer, shown_answer
 from openrouter.gateway.wire import Exchange, Header
 
 _encode = msgspec.json.Encoder().encode
+_LINGER = 1.0  # seconds between an answer's end mark and the end of its connection
 
 
 async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision: Decision | None) -> None:
@@ -39,7 +42,7 @@ async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision:
     call.reading.cache_hit = response.headers.get("X-OpenRouter-Cache-Status", "").upper() == "HIT"
     content_type = response.headers.get("Content-Type", "")
     if content_type.startswith("application/json"):
-        await _failed_before_the_stream(gateway, exchange, call, response, decision)
+        await _answered_whole(gateway, exchange, call, response, decision)
         return
     headers: list[Header] = [
         (b"content-type", content_type.encode("latin-1", "replace") or b"text/event-stream"),
@@ -53,31 +56,33 @@ async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision:
     await relay(gateway, exchange, call, response, decision).run()
 
 
-async def _failed_before_the_stream(
+async def _answered_whole(
     gateway: Gateway, exchange: Exchange, call: Call, response: aiohttp.ClientResponse, decision: Decision | None
 ) -> None:
-    """An answer in JSON where a stream was asked for: an error with status 200."""
+    """JSON where a stream was asked for: an error with status 200, or the answer in one piece."""
     try:
-        verdict = _verdict_of(call, await response.read())
+        body, content_type = await _read_json(call, response)
+    except UpstreamFailed as failure:
+        call.tries[-1].error_type = failure.verdict.error_type
+        exchange.is_final = True
+        await settle_failure(gateway, call, failure.verdict, decision)
+        await exchange.refuse(failure.verdict.refusal, call_headers(call, decision))
+        return
+    await answer_whole(gateway, exchange, call, decision, body, content_type)
+
+
+async def _read_json(call: Call, response: aiohttp.ClientResponse) -> tuple[bytes, bytes]:
+    try:
+        async with asyncio.timeout(settings.GATEWAY_CALL_SECONDS):
+            body = await response.read()
     except TimeoutError:
-        verdict = no_answer("timeout")
+        raise UpstreamFailed(no_answer("timeout")) from None
     except (aiohttp.ClientError, OSError):
-        verdict = no_answer("no_answer")
+        raise UpstreamFailed(no_answer("no_answer")) from None
     finally:
         response.release()
-    call.tries[-1].end()
-    call.tries[-1].error_type = verdict.error_type
-    exchange.is_final = True
-    await settle_failure(gateway, call, verdict, decision)
-    await exchange.refuse(verdict.refusal, call_headers(call, decision))
-
-
-def _verdict_of(call: Call, body: bytes) -> Verdict:
-    answer = read_answer(body)
-    if answer is None:
-        return broken_answer()
-    call.reading.take(answer)
-    return judge_reported(answer.error, own_key=call.uses_own_key)
+        call.tries[-1].end()
+    return read_whole(call, response, body)
 
 
 class _Relay:
@@ -98,7 +103,7 @@ class _Relay:
         self.decision = decision
         self.abandoned = False  # closed by us, because the client left
         self.failure = ""  # why the answer broke off: "timeout" or "no_answer"
-        self._limit_of_draining: asyncio.TimerHandle | None = None
+        self._limits: list[asyncio.TimerHandle] = []
 
     async def run(self) -> None:
         """Relay everything, then settle."""
@@ -120,8 +125,8 @@ class _Relay:
         finally:
             noting.cancel()
             self.response.close() if self.failure else self.response.release()
-            if self._limit_of_draining is not None:
-                self._limit_of_draining.cancel()
+            for limit in self._limits:
+                limit.cancel()
         self.call.tries[-1].end()
         try:
             await self.conclude()
@@ -143,9 +148,12 @@ class _Relay:
     def _client_left(self, watcher: "asyncio.Task[None]") -> None:
         if not watcher.cancelled() and self.exchange.gone:
             self.call.client_left = True
-            loop = asyncio.get_running_loop()
-            self._limit_of_draining = loop.call_later(settings.GATEWAY_DRAIN_SECONDS, self._abandon)
+            self._limit(settings.GATEWAY_DRAIN_SECONDS, self._abandon)
             self._leave_or_drain()
+
+    def _limit(self, seconds: float, give_up: Callable[[], None]) -> None:
+        """Wait for the rest of the answer for so long at most."""
+        self._limits.append(asyncio.get_running_loop().call_later(seconds, give_up))
 
     def _leave_or_drain(self) -> None:
         """Nobody listens any more: stop a provider that can be stopped, else hear it out for its usage."""
@@ -166,8 +174,12 @@ class _EventRelay(_Relay):
         self.events = EventStream(self._on_event)
 
     async def take(self, chunk: bytes) -> None:
-        """Pass on what is complete."""
-        if out := self.events.feed(chunk):
+        """Pass on what is complete; after the end mark nothing is waited for that the client would wait for too."""
+        was_done = self.events.done
+        out = self.events.feed(chunk)
+        if self.events.done and not was_done:
+            self._limit(_LINGER, self.response.close)
+        if out:
             await self.exchange.write(out)
 
     def _on_event(self, data: bytes) -> bytes | None:
@@ -176,16 +188,15 @@ class _EventRelay(_Relay):
         if answer is None:
             return None
         self.call.reading.take(answer)
-        if not answer.error:
-            return None
-        document = msgspec.json.decode(data)
-        document["error"] = shown_error(answer.error, own_key=self.call.uses_own_key)
-        document.pop("user_id", None)
-        return _encode(document)
+        return shown_answer(data, own_key=self.call.uses_own_key) if answer.explains_an_error else None
 
     async def conclude(self) -> None:
         """Settle by what was read; keep the end mark back until that is done."""
         call, reading = self.call, self.call.reading
+        if not self.failure and (rest := self.events.end()):
+            await self.exchange.write(rest)
+        if not (self.events.done or reading.finish_reason):
+            reading.usage = None  # of a part of the answer
         is_whole = self.events.done or (reading.usage is not None and not self.failure)
         attempt = call.tries[-1]
         if is_whole:

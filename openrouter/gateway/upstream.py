@@ -28,6 +28,7 @@ _PASSED_ON = (
 # The provider's response cache must not answer one customer with what another asked.
 _CACHE = (b"x-openrouter-cache", "X-OpenRouter-Cache")
 _LARGEST_ERROR = 256 * 1024
+_ERROR_SECONDS = 15.0  # for its body; the status alone decides without it
 _FIRST_PAUSE = 0.25
 _CONNECTIONS_KEPT_SECONDS = 15.0
 
@@ -90,6 +91,7 @@ class Upstream:
     async def _try(
         self, url: URL, headers: CIMultiDict[str], body: bytes, call: Call, attempt: Try
     ) -> aiohttp.ClientResponse | Verdict:
+        call.reading.generation_id = ""
         try:
             response = await self.session.post(
                 url, data=body, headers=headers, allow_redirects=False, timeout=_patience()
@@ -132,12 +134,17 @@ def _pause_before_next(verdict: Verdict, tries: int) -> float | None:
 
 
 async def _read_error(response: aiohttp.ClientResponse) -> bytes:
+    """The body, which may come in pieces; what there is of it when it breaks off."""
+    body = b""
     try:
-        return await response.content.read(_LARGEST_ERROR)
+        async with asyncio.timeout(_ERROR_SECONDS):
+            while len(body) < _LARGEST_ERROR and (piece := await response.content.readany()):
+                body += piece
     except (aiohttp.ClientError, OSError, TimeoutError):
-        return b""
+        response.close()
     finally:
         response.release()
+    return body[:_LARGEST_ERROR]
 
 
 def _patience() -> aiohttp.ClientTimeout:

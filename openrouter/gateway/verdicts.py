@@ -1,12 +1,16 @@
 """What an upstream error means: for the customer, for a second try, for the money, for the operator. One table."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
+from core.jsonio import with_whole_characters
 from core.redaction import redact
 from openrouter.gateway.errors import DO_NOT_RETRY, CallRefused
 
@@ -15,6 +19,7 @@ _LONGEST_MESSAGE = 500
 # What the customer may see of ``error.metadata``; the provider's raw text is not among it.
 _SHOWN = ("provider_name", "reasons", "flagged_input", "model_slug")
 _LONGEST_RETRY_AFTER = 3600.0
+_IN_FLIGHT = {"openrouter_in_flight_budget", "in_flight_budget_exhausted"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ _RULES: dict[int, Rule] = {
     529: Rule(529, "upstream_overloaded", tries=_ANY),
 }
 _OTHER_CLIENT_ERROR = Rule(400, "invalid_request")
+_ELSEWHERE = Rule(502, "upstream_error")  # a redirect: nobody there has served anything
 _OTHER = Rule(502, "upstream_error", may_be_billed=True)
 _ACCOUNT = Rule(503, "provider_account_unavailable")
 _OWN_KEY = Rule(403, "own_key_refused")
@@ -72,10 +78,13 @@ def judge(status: int, body: bytes, retry_after: str, *, own_key: bool) -> Verdi
     error_type = str(metadata.get("error_type") or "")[:60]
     limit_source = str(metadata.get("limit_source") or "")
     seconds = _seconds(retry_after)
+    if seconds is None and isinstance(availability, Mapping):
+        seconds = _seconds(availability.get("retry_after"))
     rule, alert, tries = _rule_of(status, limit_source), "", None
     if rule is _ACCOUNT:
         # Only the in-flight budget frees itself: the same call may pass after the delay.
-        tries = _ANY if metadata.get("reason") == "in_flight_budget_exhausted" and seconds is not None else 1
+        frees_itself = _IN_FLIGHT & {limit_source, str(metadata.get("reason") or "")}
+        tries = _ANY if frees_itself and seconds is not None else 1
         if own_key:
             rule = _OWN_KEY
         else:
@@ -103,6 +112,7 @@ def judge_reported(error: Any, *, own_key: bool) -> Verdict:
     """The same for an error inside an answer with status 200. Whether it was billed the answer does not tell."""
     error = error if isinstance(error, Mapping) else {"message": str(error)}
     code = error.get("code")
+    code = int(code) if isinstance(code, str) and code.isdecimal() and len(code) == 3 else code
     status = code if isinstance(code, int) and 400 <= code < 600 else 502
     verdict = judge(status, msgspec.json.encode({"error": error}), "", own_key=own_key)
     refusal = verdict.refusal
@@ -136,13 +146,26 @@ def broken_answer() -> Verdict:
 
 
 def shown_error(error: Any, *, own_key: bool) -> dict[str, Any]:
-    """An error in the middle of a stream as the customer sees it."""
+    """An error within an answer as the customer sees it."""
     verdict = judge_reported(error, own_key=own_key)
     document = verdict.refusal.document()
     code = error.get("code") if isinstance(error, Mapping) else None
     if isinstance(code, str | int):
         document["code"] = code  # the provider's own, whatever its kind
     return document
+
+
+def shown_answer(data: bytes, *, own_key: bool) -> bytes:
+    """An answer, or a piece of a stream, whose errors hold only what the customer may see."""
+    document = msgspec.json.decode(with_whole_characters(data).decode(errors="replace"))
+    document.pop("user_id", None)
+    if document.get("error"):
+        document["error"] = shown_error(document["error"], own_key=own_key)
+    choices = document.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("error"):
+            choice["error"] = shown_error(choice["error"], own_key=own_key)
+    return msgspec.json.encode(document)
 
 
 def _rule_of(status: int, limit_source: str) -> Rule:
@@ -153,6 +176,8 @@ def _rule_of(status: int, limit_source: str) -> Rule:
     known = _RULES.get(status)
     if known is not None:
         return known
+    if 300 <= status < 400:
+        return _ELSEWHERE
     return _OTHER_CLIENT_ERROR if 400 <= status < 500 else _OTHER
 
 
@@ -191,5 +216,17 @@ def _shown(metadata: Mapping[str, Any], error_type: str) -> dict[str, Any]:
     return shown
 
 
-def _seconds(retry_after: str) -> float | None:
-    return min(float(retry_after), _LONGEST_RETRY_AFTER) if retry_after.isdecimal() else None
+def _seconds(retry_after: Any) -> float | None:
+    """Seconds to wait, from a number or from text: a number or, as HTTP allows too, a date."""
+    try:
+        seconds = float(retry_after)
+    except (TypeError, ValueError):
+        seconds = _until(retry_after) if isinstance(retry_after, str) else math.nan
+    return min(seconds, _LONGEST_RETRY_AFTER) if seconds >= 0 else None
+
+
+def _until(date: str) -> float:
+    try:
+        return max((parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (TypeError, ValueError):  # no date, or one without its zone
+        return math.nan

@@ -7,8 +7,9 @@ import structlog
 from django.conf import settings
 
 from core.money import ZERO
-from openrouter.client import Generation, ProviderError, ProviderNotFound, client_for
+from openrouter.client import Generation, ProviderError, ProviderNotFound, reader_for
 from openrouter.gateway.access import OWN, read_access
+from openrouter.recovery.replacing import replace_busy_keys
 from openrouter.recovery.settling import settle_by_record, settle_by_shares, settle_for_nothing
 from openrouter.recovery.totals import resolve_by_totals
 from openrouter.recovery.unresolved import Unresolved, postpone, unresolved_calls, write_notes
@@ -36,6 +37,7 @@ def recover_calls(*, at: datetime, at_once: bool = False) -> Recovery:
     ripe = [call for call in left if call.age(at) >= horizon and call.ticket.key_kind != OWN]
     unripe = [call for call in left if call not in ripe]
     waiting = unripe + [call for call in resolve_by_totals(ripe) if not _give_up(call, at)]
+    replace_busy_keys(waiting, at=at)
     for call in waiting:
         postpone(call, at)
     write_notes(waiting)
@@ -60,7 +62,7 @@ def _resolve(call: Unresolved, at: datetime) -> bool:
 def _record(call: Unresolved) -> Generation | None:
     secret = _secret(call)
     try:
-        return client_for(call.ticket.mode).generation(call.traces.generation, secret=secret)
+        return reader_for(call.ticket.mode).generation(call.traces.generation, secret=secret)
     except ProviderNotFound:
         return None
     except ProviderError as error:

@@ -18,15 +18,15 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from core.ids import first_uuid7_at
-from core.money import ZERO, quantize
+from core.money import USD_STEP, ZERO, quantize
 from credits.models import Hold, HoldPurpose
-from openrouter.client import ProviderError, client_for
+from openrouter.client import ProviderError, ProviderNotFound, client_for, reader_for
 from openrouter.gateway.access import SHARED, hash_of_key
-from openrouter.models import Attempt, KeyReading
+from openrouter.models import Attempt, KeyReading, RetiredKey
 from openrouter.recovery.settling import settle_by_shares
 from openrouter.recovery.unresolved import Unresolved
 from openrouter.services.own_calls import own_calls_running
-from openrouter.upstreams import upstreams
+from openrouter.upstreams import Upstream, upstream_for, upstreams
 from outbox.services import publish
 
 log = structlog.get_logger(__name__)
@@ -60,14 +60,14 @@ def resolve_by_totals(calls: Sequence[Unresolved]) -> list[Unresolved]:
 def _resolve(mode: str, key_hash: str, calls: list[Unresolved]) -> bool:
     is_shared = any(call.ticket.key_kind == SHARED for call in calls)
     reading = read_quiet_key(mode, key_hash, besides={call.hold.id for call in calls}, needs_base=is_shared)
-    if reading is None or reading.unexplained < 0:
+    if reading is None or reading.unexplained < -_rounding(key_hash):
         return False
-    shares = share_out(reading.unexplained, [call.ticket.cost_bound for call in calls])
+    shares = share_out(max(reading.unexplained, ZERO), [call.ticket.cost_bound for call in calls])
     if not settle_by_shares(list(zip(calls, shares, strict=True)), RESOLVED_BY):
         return False
     booked = reading.booked + sum(shares, ZERO)
     _keep(key_hash, reading.usage, booked)
-    if rest := reading.unexplained - sum(shares, ZERO):
+    if (rest := reading.unexplained - sum(shares, ZERO)) > 0:
         log.error("recovery.unexplained_rest", key=key_hash[:12], amount=str(rest))
         publish(
             type="reconciliation.drift",
@@ -88,17 +88,30 @@ def read_quiet_key(mode: str, key_hash: str, *, besides: Iterable[UUID], needs_b
         return None
     calls = set(besides)
     before = _booked(key_hash)
-    if not _is_quiet(key_hash, calls):
+    if not is_quiet(key_hash, calls):
         return None
     try:
-        usage = quantize(client_for(mode).get_key(key_hash).usage)
+        usage = quantize(_usage_of(key_hash, upstream_for(mode)))
     except ProviderError as error:
         log.warning("recovery.key_unreadable", key=key_hash[:12], reason=str(error))
         return None
-    if not _is_quiet(key_hash, calls) or _booked(key_hash) != before:
+    if not is_quiet(key_hash, calls) or _booked(key_hash) != before:
         return None
     earlier = base.usage - base.booked if base is not None else ZERO
     return Reading(usage, before, usage - before - earlier)
+
+
+def _usage_of(key_hash: str, upstream: Upstream) -> Decimal:
+    """What the provider says of a key; of a deleted one what it said last. Raises ProviderError."""
+    if upstream.can_be_asked and hash_of_key(upstream.api_key) == key_hash:  # also without a management key
+        return reader_for(upstream).own_key(upstream.api_key).usage
+    try:
+        return client_for(upstream).get_key(key_hash).usage
+    except ProviderNotFound:
+        retired = RetiredKey.objects.filter(hash=key_hash).first()
+        if retired is None or retired.usage is None:
+            raise
+        return retired.usage
 
 
 def take_first_readings(*, at: datetime) -> int:
@@ -106,7 +119,7 @@ def take_first_readings(*, at: datetime) -> int:
     taken = 0
     for upstream in upstreams():
         key_hash = hash_of_key(upstream.api_key) if upstream.api_key else ""
-        if not key_hash or not upstream.is_manageable or KeyReading.objects.filter(pk=key_hash).exists():
+        if not key_hash or not upstream.can_be_asked or KeyReading.objects.filter(pk=key_hash).exists():
             continue
         reading = read_quiet_key(upstream.modes[0], key_hash, besides=(), needs_base=False)
         if reading is not None:
@@ -135,7 +148,13 @@ def _booked(key_hash: str) -> Decimal:
     return Attempt.objects.filter(key_hash=key_hash).aggregate(total=Coalesce(Sum("cost"), ZERO))["total"]
 
 
-def _is_quiet(key_hash: str, calls: set[UUID]) -> bool:
+def _rounding(key_hash: str) -> Decimal:
+    """The most by which our sum can be above the provider's although no call differs: each cost of ours was rounded."""
+    return Attempt.objects.filter(key_hash=key_hash, cost__isnull=False).count() * USD_STEP / 2
+
+
+def is_quiet(key_hash: str, calls: set[UUID]) -> bool:
+    """Whether no other call than ``calls`` is running with the key, or has ended within the provider's lag."""
     running = Hold.objects.open().filter(purpose=HoldPurpose.GATEWAY, context__key_hash=key_hash)
     if running.exclude(id__in=calls).exists() or own_calls_running(key_hash):
         return False

@@ -7,10 +7,13 @@ import pytest
 from django.utils import timezone
 
 from core.money import quantize
+from openrouter.gateway.access import access
 from openrouter.gateway.processes import is_gone, this_process
-from openrouter.models import KeyReading
+from openrouter.models import AccountStatus, KeyReading, ProviderAccount
 from openrouter.recovery import recover_calls
-from openrouter.recovery.totals import share_out
+from openrouter.recovery.totals import share_out, take_first_readings
+from openrouter.services import advance_account
+from outbox.models import DomainEvent
 from tests.openrouter.gateway.conftest import MARKUP, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -113,6 +116,57 @@ def test_a_key_with_a_running_call_tells_nothing_yet(customer):
     recover()
     assert buyer.account.held == 0
     assert sum(event.provider_cost for event in buyer.events) == buyer.billed
+
+
+def test_a_key_that_is_never_quiet_is_replaced_and_then_tells(customer, sandbox):
+    buyer = customer()
+    buyer.chat("sandbox/fault-reset-after")
+    running = buyer.open_stream("sandbox/slow-uncancellable", "[[tokens=100 delay=0.03]]")
+    running.getresponse().read(10)
+    account = ProviderAccount.objects.get(organization=buyer.organization)
+    recover(timedelta(minutes=10))
+    account.refresh_from_db()
+    assert account.owed == "none", "it may still become quiet by itself"
+    recover(timedelta(minutes=16))
+    recover(timedelta(minutes=17))
+    account.refresh_from_db()
+    assert account.owed == "create"
+    assert advance_account(account_id=account.pk, at=timezone.now())
+    access.clear()
+    account.refresh_from_db()
+    assert account.hash != buyer.key_hash
+    running.close()
+    wait_for(lambda: buyer.holds[1].status == "settled", 15)
+    another = buyer.open_stream("sandbox/slow-uncancellable", "[[tokens=100 delay=0.03]]")
+    another.getresponse().read(10)
+    recover()
+    lost, first, second = buyer.holds
+    assert (lost.status, first.status, second.status) == ("settled", "settled", "open")
+    another.close()
+    wait_for(lambda: buyer.account.held == 0, 15)
+    assert sum(event.provider_cost for event in buyer.events[:2]) == buyer.billed
+    assert (
+        DomainEvent.objects.filter(
+            organization_id=buyer.organization.pk, type="openrouter.account.rotation_requested", actor_label="recovery"
+        ).count()
+        == 1
+    )
+
+
+def test_without_a_management_key_records_and_the_shared_keys_total_are_read_with_that_key(customer, sandbox, settings):
+    settings.OPENROUTER_MANAGEMENT_KEY = settings.OPENROUTER_SANDBOX_MANAGEMENT_KEY = ""
+    buyer = customer()
+    ProviderAccount.objects.filter(organization=buyer.organization).update(status=AccountStatus.PENDING)
+    access.clear()
+    buyer.key_string = sandbox.settings.api_key
+    before = buyer.billed
+    KeyReading.objects.filter(pk=buyer.key_hash).delete()
+    assert take_first_readings(at=timezone.now()) == 1
+    buyer.chat("sandbox/fault-reset-after")
+    assert [hold.context["key_kind"] for hold in buyer.holds] == ["shared"]
+    recover()
+    assert buyer.event.provider_cost == buyer.billed - before > 0
+    assert (buyer.account.held, buyer.event.metadata["resolved_by"]) == (0, "provider total")
 
 
 def test_recovering_twice_charges_once(customer):

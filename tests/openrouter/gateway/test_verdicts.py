@@ -32,7 +32,7 @@ def verdict(status, error=None, retry_after="", own_key=False):
         (507, {}, 502, 1, True),
         (524, {}, 524, 1, True),
         (529, {}, 529, 99, False),
-        (302, {}, 502, 1, True),
+        (302, {}, 502, 1, False),
     ],
 )
 def test_the_table(status, metadata, shown, tries, billed):
