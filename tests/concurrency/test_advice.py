@@ -1,6 +1,5 @@
 """Recommendations followed at once with real connections, beside a control with the lock off."""
 
-import time
 from collections import Counter
 
 import pytest
@@ -11,7 +10,7 @@ from advice.models import Confidence, Finding, Recommendation
 from advice.services import rules
 from openrouter.models import RoutingRule
 from tests.builders import NOON, make_organization
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import Meeting, run_parallel
 from tests.metering.reporting import make_model
 from tiers.services import create_tier, subscribe
 
@@ -60,18 +59,15 @@ def test_what_is_followed_at_once_makes_one_rule_and_one_model_answers(organizat
     assert Recommendation.objects.filter(state="applied", rule_id=rule.pk).count() == 2
 
 
-def slow(read):
-    """As long between reading the rules and writing one as it may take."""
+def test_control_without_the_lock_three_rules_are_written(organization, monkeypatch):
+    """Everybody has read the rules before anybody writes one."""
+    everybody, plain = Meeting(3), rules.terms_for
 
-    def answer(organization_id):
-        time.sleep(0.3)
-        return read(organization_id)
+    def terms_for(organization_id):
+        everybody.wait()
+        return plain(organization_id)
 
-    return answer
-
-
-def test_control_without_the_lock_two_rules_are_written(organization, monkeypatch):
     monkeypatch.setattr("advice.services.recommendations.lock_organization", lambda _: None)
-    monkeypatch.setattr(rules, "terms_for", slow(rules.terms_for))
-    assert follow_at_once(organization)["Recommendation"] == 3
-    assert RoutingRule.objects.count() > 1
+    monkeypatch.setattr(rules, "terms_for", terms_for)
+    assert follow_at_once(organization) == {"Recommendation": 3}
+    assert RoutingRule.objects.count() == 3

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from datetime import timedelta
+from threading import Event
 from time import sleep
 
 import pytest
 from django.db import OperationalError
-from django.db.models import QuerySet
 
 from accounts.models import Organization
 from credits.models import LedgerEntry
@@ -15,7 +15,7 @@ from payments import registry, services
 from payments.models import Discount, IncomingEvent, Payment
 from payments.services import incoming, settling, top_ups
 from tests.builders import NOON, make_funded, make_organization, usd
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import PATIENCE, Meeting, run_parallel, wait_until_waited_for
 from tests.payments.building import ask_for, balance_of, with_card
 from tests.payments.signing import SECRET, send_standard
 from tiers.close.due import forget_due
@@ -41,6 +41,13 @@ def heard(monkeypatch):
     return told
 
 
+def look(model, key, everybody):
+    """A read of the row instead of its lock, and everybody has read before anybody goes on."""
+    row = model.objects.get(pk=key)
+    everybody.wait()
+    return row
+
+
 def mark(payment):
     return lambda: services.mark_paid(payment_id=payment.pk, actor="ada", reason="transfer", at=NOON)
 
@@ -53,8 +60,9 @@ def test_a_payment_that_many_mark_as_paid_ends_once(heard):
 
 
 def test_control_without_the_payments_lock_it_ends_often(heard, monkeypatch):
-    monkeypatch.setattr(settling, "locked_payment", lambda id, owner=None: Payment.objects.get(pk=id))
     payment = ask_for(make_organization(), "10", purpose="switch")
+    monkeypatch.setattr(settling, "locked_payment", lambda id, owner=None: look(Payment, id, everybody))
+    everybody = Meeting(N)
     run_parallel([mark(payment)] * N)
     assert len(heard) > 1
 
@@ -101,7 +109,8 @@ def test_control_without_the_events_lock_it_is_carried_out_often(sender, monkeyp
     assert len(carried_out) == 1
 
     carried_out.clear()
-    monkeypatch.setattr(incoming, "lock_event", lambda id: IncomingEvent.objects.get(pk=id))
+    everybody = Meeting(N)
+    monkeypatch.setattr(incoming, "lock_event", lambda id: look(IncomingEvent, id, everybody))
     other = make_organization()
     run_parallel([lambda: send_standard(order(other, "ord_2"), id="msg_2")] * N)
     assert len(carried_out) > 1
@@ -147,24 +156,23 @@ def test_one_shortage_seen_by_many_workers_is_topped_up_once(short):
 
 
 def test_control_without_the_rules_lock_it_is_topped_up_often(short, monkeypatch):
-    plain = QuerySet.exists
+    everybody, numbers = Meeting(4), iter(range(1000))
 
     def unlocked(organization_id):
         return top_ups.AutoTopUp.objects.filter(organization_id=organization_id).first()
 
-    def slow(self):
-        found = plain(self)
-        sleep(0.1)
-        return found
+    def within_cap(rule, at):
+        """The last look at what there is: everybody takes it before anybody asks for a payment."""
+        everybody.wait()
+        return True
 
     monkeypatch.setattr(top_ups, "lock_organization", lambda wanted: Organization.objects.get(pk=wanted))
     monkeypatch.setattr(top_ups, "_rule", unlocked)
-    monkeypatch.setattr(QuerySet, "exists", slow)
+    monkeypatch.setattr(top_ups, "_within_cap", within_cap)
     # The key of a top-up counts shortages: without the lock all of them count the same one, so it is made different.
-    numbers = iter(range(1000))
     monkeypatch.setattr(top_ups, "_key", lambda rule, at: f"top-up:{next(numbers)}")
     run_parallel([lambda: services.evaluate_top_up(organization_id=short.pk, at=NOON)] * 4)
-    assert Payment.objects.count() > 1
+    assert Payment.objects.count() == 4
 
 
 def test_one_due_charge_is_made_by_one_of_many_workers(short, monkeypatch):
@@ -210,16 +218,17 @@ def at_its_boundary(short):
 
 def top_up_while_a_card_is_saved(organization, monkeypatch):
     """The rule is looked at for a moment; in that moment its owner saves a card."""
-    plain = top_ups._within_cap
+    plain, looking = top_ups._within_cap, Event()
 
-    def slow(rule, at):
-        sleep(0.4)
+    def within_cap(rule, at):
+        looking.set()
+        wait_until_waited_for()
         return plain(rule, at)
 
-    monkeypatch.setattr(top_ups, "_within_cap", slow)
+    monkeypatch.setattr(top_ups, "_within_cap", within_cap)
 
     def save():
-        sleep(0.1)
+        assert looking.wait(PATIENCE)
         return with_card(organization, "test_card_later")
 
     return run_parallel([lambda: services.evaluate_top_up(organization_id=organization.pk, at=NOON), save])

@@ -12,7 +12,7 @@ from metering.errors import AlreadyCorrected
 from metering.models import UsageEvent, UsageHour, UsageKey
 from metering.services import correct_event, rebuild_rollups, record_usage, void_event
 from tests.builders import NOON, make_funded, make_organization, make_record, usd
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import rewritten_functions, run_parallel
 from tests.metering.sums import counted, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,26 +38,24 @@ def test_the_same_event_from_eight_connections_counts_once():
 
 @pytest.fixture
 def ids_unguarded():
-    """Look an id up before writing it, instead of letting the unique index decide."""
-    name = "metering_take_keys(metering_report[],bigint)"
+    """Look an id up before writing it, instead of letting the unique index decide; all eight look before one writes."""
+    looking = (
+        "WHERE tests_meet() AND e.external_id IS NOT NULL AND NOT EXISTS"
+        " (SELECT 1 FROM metering_usagekey k WHERE k.external_id = e.external_id)"
+    )
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_get_functiondef(%s::regprocedure)", [name])
-        definition = cursor.fetchone()[0]
         cursor.execute("ALTER TABLE metering_usagekey DROP CONSTRAINT metering_usagekey_pkey")
-        looking = definition.replace("WHERE e.external_id IS NOT NULL", "WHERE NOT pg_sleep(0.3) IS NULL AND NOT EXISTS"
-            " (SELECT 1 FROM metering_usagekey k WHERE k.external_id = e.external_id)")  # fmt: skip
-        assert looking != definition
-        cursor.execute(looking)
-    yield
+    take = "metering_take_keys(metering_report[],bigint)"
+    with rewritten_functions((take, "WHERE e.external_id IS NOT NULL", looking), parties=8):
+        yield
     UsageKey.objects.all().delete()
     with connection.cursor() as cursor:
-        cursor.execute(definition)
         cursor.execute("ALTER TABLE metering_usagekey ADD PRIMARY KEY (organization_id, external_id)")
 
 
 def test_control_without_the_unique_index_the_same_event_counts_more_than_once(ids_unguarded):
-    eight_times(make_funded("100"))
-    assert UsageEvent.objects.count() > 1
+    assert eight_times(make_funded("100")) == {"recorded": 8}
+    assert UsageEvent.objects.count() == 8
 
 
 def test_overlapping_batches_in_opposite_order_neither_deadlock_nor_count_twice():

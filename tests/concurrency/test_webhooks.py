@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from outbox.models import WebhookDelivery, WebhookEndpoint, WebhookMessage
 from outbox.webhooks import claims, sending
 from outbox.webhooks.services import disable_endpoint
 from tests.builders import make_customer
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import PATIENCE, Meeting, run_parallel, wait_until
 from tests.outbox.webhooks import receiver as acts
 from tests.outbox.webhooks.conftest import BOSS, make_endpoint, send, tell
 from tests.outbox.webhooks.conftest import nothing_leaves_by_itself as nothing_leaves_by_itself
@@ -46,6 +45,7 @@ def test_senders_at_once_send_every_message_once(receiver):
 
 def test_without_the_claims_the_same_senders_would_send_messages_twice(receiver, monkeypatch):
     told(receiver, 8)
+    everybody = Meeting(4)
 
     def all_lanes(*, at, limit, without=()):
         """What ``claim_lanes`` finds, taken by nobody."""
@@ -56,6 +56,7 @@ def test_without_the_claims_the_same_senders_would_send_messages_twice(receiver,
         """What ``claim_message`` finds, without a lock and without a lease."""
         endpoint = WebhookEndpoint.objects.get(id=endpoint_id)
         message = WebhookMessage.objects.due(at).in_order().filter(endpoint=endpoint).first()
+        everybody.wait()
         if message is None:
             return None
         message.lease, message.attempts = claims.uuid7(), message.attempts + 1
@@ -117,13 +118,13 @@ def test_a_sender_killed_between_the_answer_and_its_note_leaves_the_message_to_t
         acts.respond(200)(handler)
 
     receiver.answers = [kill]
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    while len(receiver.ids) < 1:
-        time.sleep(0.05)
+    assert process.wait(PATIENCE) == -signal.SIGKILL
+    wait_until(lambda: receiver.ids)
     message = WebhookMessage.objects.get()
     assert (message.state, message.attempts, WebhookDelivery.objects.count()) == ("waiting", 1, 0)
-    assert send(timedelta(seconds=30)) == (0, 0)  # the dead sender's lease
-    assert send(claims.LEASE + timedelta(seconds=1)) == (1, 0)
+    second = timedelta(seconds=1)
+    assert sending.send_webhooks(clock=lambda: message.due_at - second) == sending.Tally(0)  # the dead sender's lease
+    assert sending.send_webhooks(clock=lambda: message.due_at + second) == sending.Tally(1)
     assert receiver.ids == [str(event.id)] * 2
     assert receiver.requests[0].body == receiver.requests[1].body
     delivery = WebhookDelivery.objects.get()
