@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LAST_FOLDER = Path(".venv") / "data-folder"  # in which ./run notes the folder that it was last started on
 
 
 def load_local_environment() -> None:
@@ -17,6 +18,8 @@ def load_local_environment() -> None:
     """
     for name, value in read_env_file(env_file()).items():
         os.environ.setdefault(name, value)
+    if not os.environ.get("DATA_DIR") and not os.environ.get("DATABASE_URL") and (elsewhere := running_elsewhere()):
+        os.environ["DATA_DIR"] = str(elsewhere)
     data_dir = data_folder(os.environ)
     if "DATA_DIR" in os.environ:
         os.environ["DATA_DIR"] = str(data_dir)
@@ -49,6 +52,16 @@ def read_env_file(path: Path | None) -> dict[str, str]:
 def data_folder(environment: "os._Environ[str] | dict[str, str]") -> Path:
     """Where everything that is not code lives; a relative ``DATA_DIR`` starts at the project folder."""
     return ROOT / (environment.get("DATA_DIR") or "var")
+
+
+def running_elsewhere() -> Path | None:
+    """The data folder of a ``./run`` of this project that was told another one than ``var``; None without such."""
+    try:
+        folder = Path((ROOT / LAST_FOLDER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    is_usual = (ROOT / "var" / "run.json").exists() or not (folder / "run.json").exists()
+    return None if is_usual else folder
 
 
 def running_environment(data_dir: Path) -> dict[str, str]:

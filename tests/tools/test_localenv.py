@@ -4,6 +4,7 @@ import stat
 
 import pytest
 
+from config import local
 from config.local import load_local_environment, read_env_file
 from tools.launcher.localenv import SECRETS, ensure_secrets
 
@@ -67,3 +68,27 @@ def test_production_without_files_is_left_as_it_is(tmp_path, monkeypatch):
     before = dict(os.environ)
     load_local_environment()
     assert dict(os.environ) == before
+
+
+def test_commands_find_a_start_on_another_folder_by_themselves(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "run.json").write_text(json.dumps({"environment": {"DATABASE_URL": "there"}}))
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / local.LAST_FOLDER).write_text(str(elsewhere))
+    monkeypatch.setattr(local, "ROOT", tmp_path)
+
+    def found(**environment):
+        monkeypatch.setattr(os, "environ", {"ENV_FILE": "", **environment})
+        load_local_environment()
+        return os.environ.get("DATA_DIR"), os.environ.get("DATABASE_URL")
+
+    assert found() == (str(elsewhere), "there")
+    assert found(DATABASE_URL="named") == (None, "named")
+    assert found(DATA_DIR=str(tmp_path)) == (str(tmp_path), None)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "run.json").write_text(json.dumps({"environment": {"DATABASE_URL": "here"}}))
+    assert found() == (None, "here")
+    (tmp_path / "var" / "run.json").unlink()
+    (elsewhere / "run.json").unlink()
+    assert found() == (None, None)

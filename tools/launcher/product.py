@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from config.local import LAST_FOLDER
 from tools.launcher import staticfiles
 from tools.launcher.console import Failure, say, step
 from tools.launcher.databases import Place, start_databases
@@ -10,7 +11,7 @@ from tools.launcher.environment import Environment
 from tools.launcher.foreground import run_quietly
 from tools.launcher.localenv import local_settings
 from tools.launcher.ports import HOST, free_port, is_free, port_of
-from tools.launcher.runnote import RunNote
+from tools.launcher.runnote import RunNote, write_private
 from tools.launcher.servers import answers, sandbox, sandbox_settings, web, worker
 from tools.launcher.signals import Stopped, StopSignals
 from tools.launcher.supervisor import Supervisor
@@ -90,6 +91,7 @@ class _Product:
         names = [name for name in self.settings if name.startswith("OPENROUTER_")]
         names += ["DATABASE_URL", "REDIS_URL", "DATA_DIR", "PORT"]
         self.note.announce({name: self.settings[name] for name in names})
+        write_private(self.root / LAST_FOLDER, str(self.note.data_dir))
 
     def _prepare(self) -> None:
         with step("Tables"):
