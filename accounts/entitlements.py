@@ -13,6 +13,7 @@ from core.errors import DomainError
 
 EXPORTS, API_ACCESS, TEAMS = "exports", "api_access", "teams"
 DASHBOARDS, SCHEDULED_REPORTS = "dashboards", "scheduled_reports"
+TOKEN_PREVIEW, COST_TRACKING = "token_preview", "cost_tracking"
 
 Guard = Callable[[UUID, str, str | None], None]
 _guards: list[Guard] = []

@@ -44,6 +44,14 @@ class ChargeGivenBack(DomainError):
     title = "Something of this charge was given back: whoever was given it would pay it again."
 
 
+class TooManyGroups(DomainError):
+    """An answer is made in memory; one of more than ``most`` rows is to be asked in parts."""
+
+    code = "too_many_rows"
+    status = 422
+    title = "This answer has too many rows. Ask for fewer days, or by fewer things."
+
+
 class UnknownModel(DomainError):
     """Tokens of a model without a price: an unknown price is never free."""
 

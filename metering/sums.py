@@ -11,6 +11,7 @@ from django.db.models import F, Q, QuerySet, Sum
 from django.db.models.functions import TruncDay, TruncHour, TruncMonth
 
 from core.errors import InvalidRequest
+from metering.errors import TooManyGroups
 from metering.models import UsageDay, UsageHour, UsageTagDay
 
 HOUR = timedelta(hours=1)
@@ -65,21 +66,28 @@ def _midnight(moment: datetime) -> datetime:
 
 
 def usage_sums(
-    organization_id: UUID, span: Span, *, by: Sequence[str] = (), only: Mapping[str, Any] | None = None
+    organization_id: UUID,
+    span: Span,
+    *,
+    by: Sequence[str] = (),
+    only: Mapping[str, Any] | None = None,
+    most: int | None = None,
 ) -> list[Row]:
     """Sums over ``span`` by the dimensions ``by``, of the usage that ``only`` describes; in no order.
 
-    Whole days come from the daily sums, the hours around them from the hourly ones.
+    Whole days come from the daily sums, the hours around them from the hourly ones. Raises TooManyGroups for more than
+    ``most`` rows.
     """
     wanted = {"organization_id": organization_id, **(only or {})}
     hours = UsageHour.objects.filter(hour__gte=span.start, hour__lt=span.end, **wanted)
     days = span.whole_days()
     if days is None:
-        return _add_up(_grouped(hours, by, SUMS), by, SUMS)
+        return _add_up(_grouped(hours, by, SUMS, most), by, SUMS)
     first, after = days
     within = Q(hour__gte=datetime.combine(first, time.min, UTC), hour__lt=datetime.combine(after, time.min, UTC))
     whole = UsageDay.objects.filter(day__gte=first, day__lt=after, **wanted)
-    return _add_up([*_grouped(whole, by, SUMS), *_grouped(hours.exclude(within), by, SUMS)], by, SUMS)
+    parts = _grouped(whole, by, SUMS, most), _grouped(hours.exclude(within), by, SUMS, most)
+    return _add_up([*parts[0], *parts[1]], by, SUMS)
 
 
 def usage_total(organization_id: UUID, span: Span, *, only: Mapping[str, Any] | None = None) -> Row:
@@ -105,18 +113,24 @@ def usage_over_time(
 
 
 def usage_matrix(
-    organization_id: UUID, span: Span, granularity: str, *, by: Sequence[str], only: Mapping[str, Any] | None = None
+    organization_id: UUID,
+    span: Span,
+    granularity: str,
+    *,
+    by: Sequence[str],
+    only: Mapping[str, Any] | None = None,
+    most: int | None = None,
 ) -> tuple[list[datetime], list[Row]]:
     """Where each bucket of the span begins, and sums by bucket (``start``) and ``by``; only of what was used.
 
-    Raises InvalidRequest for more than MOST_BUCKETS buckets.
+    Raises InvalidRequest for more than MOST_BUCKETS buckets, TooManyGroups for more than ``most`` rows.
     """
     starts = bucket_starts(span, granularity)
     hours = UsageHour.objects.filter(
         organization_id=organization_id, hour__gte=span.start, hour__lt=span.end, **(only or {})
     )
     bucket = _TRUNCATE[granularity]("hour", tzinfo=span.zone)
-    return starts, _grouped(hours.annotate(start=bucket), ["start", *by], SUMS)
+    return starts, _grouped(hours.annotate(start=bucket), ["start", *by], SUMS, most)
 
 
 def tag_sums(organization_id: UUID, first: date, last: date, *, key: str | None = None) -> list[Row]:
@@ -127,11 +141,19 @@ def tag_sums(organization_id: UUID, first: date, last: date, *, key: str | None 
     return _grouped(rows, ["tag_key", "tag_value"], TAG_SUMS)
 
 
-def _grouped(rows: QuerySet[Any], by: Sequence[str], sums: Iterable[str]) -> list[Row]:
+def _grouped(rows: QuerySet[Any], by: Sequence[str], sums: Iterable[str], most: int | None = None) -> list[Row]:
     totals = {f"sum_{name}": Sum(F(name)) for name in sums}
     # without a dimension the database would answer one row of nulls for no rows at all
-    found = rows.values(*(by or ["organization_id"])).order_by().annotate(**totals)
+    found = bounded(rows.values(*(by or ["organization_id"])).order_by().annotate(**totals), most)
     return [{key.removeprefix("sum_"): value for key, value in row.items()} for row in found]
+
+
+def bounded(rows: QuerySet[Any], most: int | None) -> list[Any]:
+    """The rows of an answer, which are kept in memory. Raises TooManyGroups for more than ``most``."""
+    found = list(rows if most is None else rows[: most + 1])
+    if most is not None and len(found) > most:
+        raise TooManyGroups(most=most)
+    return found
 
 
 def _add_up(rows: Iterable[Row], by: Sequence[str], sums: Iterable[str]) -> list[Row]:

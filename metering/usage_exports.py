@@ -2,11 +2,14 @@
 
 from zoneinfo import ZoneInfo
 
+from django.contrib import messages
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from accounts.entitlements import EXPORTS, page_requires
+from accounts.entitlements import COST_TRACKING, EXPORTS, page_requires
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from metering.analysis import tag_keys
@@ -14,10 +17,12 @@ from metering.analytics.answering import answer
 from metering.analytics.asking import Question
 from metering.analytics.dimensions import TAG, Dimension, dimension_of
 from metering.analytics.exports import csv_of
+from metering.detail import DETAILED
+from metering.errors import TooManyGroups
 from metering.forms import UsageForm
 from metering.ranges import UTC_ZONE, span_of_day
 from metering.sums import Span
-from metering.usage_pages import days_asked, tag_asked, team_asked
+from metering.usage_pages import days_asked, grouping_asked, tag_asked, team_asked
 from metering.viewsets.analytics import csv_file, focus_file, json_file
 
 # What a line of the page is of: usage without a model has a name or a kind.
@@ -30,7 +35,10 @@ def usage_csv(request: PageRequest) -> HttpResponseBase:
     """The lines over time, as CSV."""
     page_requires(request, EXPORTS, "csv")
     question = _question(request)
-    return csv_file(csv_of(answer(question)), f"usage-{_days(question.span)}")
+    try:
+        return csv_file(csv_of(answer(question)), f"usage-{_days(question.span)}")
+    except TooManyGroups as refusal:
+        return _back(request, refusal)
 
 
 @require_safe
@@ -38,7 +46,10 @@ def usage_csv(request: PageRequest) -> HttpResponseBase:
 def usage_json(request: PageRequest) -> HttpResponse:
     """The same as JSON."""
     page_requires(request, EXPORTS, "json")
-    return json_file(answer(_question(request)))
+    try:
+        return json_file(answer(_question(request)))
+    except TooManyGroups as refusal:
+        return _back(request, refusal)
 
 
 @require_safe
@@ -46,16 +57,26 @@ def usage_json(request: PageRequest) -> HttpResponse:
 def usage_focus(request: PageRequest) -> HttpResponseBase:
     """The usage of the days with the columns of FOCUS."""
     page_requires(request, EXPORTS, "csv")
+    page_requires(request, COST_TRACKING, DETAILED)
     form = UsageForm(request.GET)
     days, _kept = days_asked(request, form)
     _team, only = team_asked(request, form)
-    return focus_file(Question(request.organization, days.span, only=only))
+    try:
+        return focus_file(Question(request.organization, days.span, only=only))
+    except TooManyGroups as refusal:
+        return _back(request, refusal)
+
+
+def _back(request: PageRequest, refusal: TooManyGroups) -> HttpResponse:
+    """To the page of usage, with the reason why there is no file."""
+    messages.error(request, refusal.detail)
+    return redirect(f"{reverse('usage')}?{request.GET.urlencode()}")
 
 
 def _question(request: PageRequest) -> Question:
     form = UsageForm(request.GET)
     days, _kept = days_asked(request, form)
-    by = form.chosen("by", "model")
+    by = grouping_asked(request, form)
     _team, only = team_asked(request, form)
     if by not in ("prompt", TAG):
         dimensions = _dimensions(*_OF_A_LINE.get(by, (by,)))

@@ -6,19 +6,21 @@ from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from accounts.entitlements import EXPORTS
+from accounts.entitlements import COST_TRACKING, DASHBOARDS, EXPORTS, NotInTier
 from accounts.models import ApiKey, Membership, Team
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
 from core.keyset import read_page
 from metering.analysis import Days, analyse, metrics, tag_keys
-from metering.analytics.dimensions import within
+from metering.analytics.dimensions import live_id, within
+from metering.detail import BREAKDOWNS, DETAILED, require_detail, shown_among
 from metering.event_search import narrowed
 from metering.forms import GROUPINGS, RANGES, EventFilterForm, UsageForm
 from metering.lab import can_be_tried
@@ -27,10 +29,11 @@ from metering.models import UsageEvent
 from metering.positions import ByTime
 from metering.price_book import card_for
 from metering.receipt import receipt_of
-from tiers.permits import first_day_kept, included
+from tiers.permits import first_day_kept, offer_of
 
 PAGE_SIZE = 50
 PROMPT_TAG = "prompt_id"
+_SHOWN = (*BREAKDOWNS, (DASHBOARDS, "personal"), (EXPORTS, "csv"), (EXPORTS, "json"))
 
 
 @require_safe
@@ -41,7 +44,9 @@ def usage(request: PageRequest) -> HttpResponse:
     days, kept = days_asked(request, form)
     offered = {each.slug: each for each in metrics()}
     metric = offered[form.chosen("metric", "spend")]
-    by = form.chosen("by", "model")
+    offer, by = offer_of(request.organization.id, _SHOWN), form.chosen("by", "model")
+    if not shown_among([by], offer):
+        _require_detail(request, [by])
     keys = tag_keys(request.organization.id, days) if by == "tag" else []
     tag = PROMPT_TAG if by == "prompt" else tag_asked(form, keys)
     team, only = team_asked(request, form)
@@ -53,11 +58,13 @@ def usage(request: PageRequest) -> HttpResponse:
         "rows": [(group, _drill(asked["by"], group.key, tag, days, team)) for group in answer.groups],
         "team": team,
         "is_tag": asked["by"] == "tag",
-        "export_formats": included(request.organization.id, EXPORTS, ["csv", "json"]),
+        "export_formats": [value for key, value in offer if key == EXPORTS],
+        "has_personal": (DASHBOARDS, "personal") in offer,
+        "is_detailed": (COST_TRACKING, DETAILED) in offer,
         "is_model": by == "model",
         "metrics": offered.values(),
         "metric": metric,
-        "groupings": GROUPINGS.items(),
+        "groupings": [(slug, GROUPINGS[slug]) for slug in shown_among(GROUPINGS, offer)],
         "by": by,
         "by_label": GROUPINGS[by],
         "tag_keys": keys,
@@ -114,7 +121,8 @@ def usage_event(request: PageRequest, event_id: UUID) -> HttpResponse:
         raise Http404("No such event.")
     keys = ApiKey.objects.filter(organization=request.organization)
     key = keys.filter(id=event.api_key_id).first() if event.api_key_id else None
-    member = Membership.objects.filter(id=event.member_id).select_related("user").first() if event.member_id else None
+    members = Membership.objects.filter(organization_id=live_id(request.organization))
+    member = members.filter(id=event.member_id).select_related("user").first() if event.member_id else None
     context = {"event": event, "receipt": receipt_of(event), "key": key, "member": member}
     return render(request, "metering/event.html", context)
 
@@ -147,6 +155,20 @@ def _frame(form: UsageForm, days: Days, kept: date | None) -> dict[str, Any]:
     }
 
 
+def grouping_asked(request: PageRequest, form: UsageForm) -> str:
+    """What the usage is asked by. Raises PermissionDenied where the tier does not show it."""
+    by = form.chosen("by", "model")
+    _require_detail(request, [by])
+    return by
+
+
+def _require_detail(request: PageRequest, names: list[str]) -> None:
+    try:
+        require_detail(request.organization.id, names)
+    except NotInTier as refusal:
+        raise PermissionDenied(refusal.detail) from None
+
+
 def tag_asked(form: UsageForm, keys: list[str]) -> str:
     """The tag that is asked for, or the first that there is."""
     asked = form.chosen("tag", "")
@@ -157,6 +179,8 @@ def team_asked(request: PageRequest, form: UsageForm) -> tuple[Team | None, dict
     """The team that is asked for, if it is the organization's, and what that says of the sums."""
     team_id: UUID | None = form.cleaned_data.get("team")
     teams = within(request.organization, team_id) if team_id else []
+    if teams:
+        _require_detail(request, ["team"])
     return (Team.objects.get(id=team_id), {"team_id__in": teams}) if team_id and teams else (None, {})
 
 

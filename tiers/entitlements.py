@@ -139,6 +139,12 @@ def features_of(entitlements: Mapping[str, Any]) -> list[Feature]:
     return known + own
 
 
+def words_of(key: str, value: str) -> str:
+    """One value of an entitlement in words."""
+    known = _BY_KEY.get(key)
+    return value if known is None else known.values.get(value, value)
+
+
 def feature_of(key: str, value: Any) -> Feature:
     """One entitlement in words."""
     known = _BY_KEY.get(key)

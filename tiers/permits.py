@@ -3,13 +3,13 @@
 What a tier says nothing of is included: an operator who names no feature denies none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
 from accounts.entitlements import NotInTier, guards_entitlements
-from tiers.entitlements import feature_of, reaches
+from tiers.entitlements import feature_of, reaches, words_of
 from tiers.errors import NoTier
 from tiers.models import Tier
 from tiers.querysets import terms_for
@@ -35,6 +35,12 @@ def included(organization_id: UUID, key: str, values: Sequence[str]) -> list[str
     if terms is None:
         return list(values)
     return [value for value in values if _includes(terms.entitlements, key, value)]
+
+
+def offer_of(organization_id: UUID, wanted: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of ``wanted`` (entitlement, value) that the tier includes: asked at once by who shows several."""
+    terms = _terms(organization_id)
+    return {each for each in wanted if terms is None or _includes(terms.entitlements, *each)}
 
 
 def first_day_kept(organization_id: UUID, today: date) -> date | None:
@@ -70,7 +76,7 @@ def _refusal(terms: TierTerms, key: str, value: str | None) -> NotInTier:
     """Names what is missing, the tier, and which tiers of the same catalogue have (more of) it."""
     present = feature_of(key, terms.entitlements.get(key))
     better = [tier for tier in _offered_beside(terms) if _has_more(tier.entitlements, terms.entitlements, key, value)]
-    what = f"{present.name}: {value.upper()}" if value else present.name
+    what = f"{present.name}: {words_of(key, value)}" if value else present.name
     words = f"{what} is not included in {terms.name}" if key != ANALYTICS_DAYS else f"{terms.name} keeps {present.text}"
     where = (
         f"; {' and '.join(tier.name for tier in better)} {'has' if len(better) == 1 else 'have'} it" if better else ""

@@ -12,9 +12,10 @@ from metering.analytics.asking import Question
 from metering.analytics.dimensions import departments_of, labels_of
 from metering.models import UsageTagDay
 from metering.ranges import UTC_ZONE
-from metering.sums import SUMS, Row, Span, bucket_starts, usage_matrix, usage_sums
+from metering.sums import SUMS, Row, Span, bounded, bucket_starts, usage_matrix, usage_sums
 
 Key = tuple[Any, ...]
+MOST_GROUPS = 50_000  # rows of one answer, which are kept in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Answer:
 
 
 def answer(question: Question, *, compare: bool = False) -> Answer:
-    """Read the sums. The number of queries does not depend on how much was used."""
+    """Read the sums. The number of queries does not depend on how much was used. Raises TooManyGroups."""
     now = _rows(question)
     before = _rows(replace(question, span=question.span.before(), granularity=None)) if compare else None
     lines = [_line(question, key, row, before) for key, row in now.items()]
@@ -111,7 +112,7 @@ def _columns(question: Question) -> list[str]:
 
 
 def _of_all(question: Question) -> list[Row]:
-    asked: dict[str, Any] = {"by": _columns(question), "only": question.only}
+    asked: dict[str, Any] = {"by": _columns(question), "only": question.only, "most": MOST_GROUPS}
     if question.granularity is None:
         return usage_sums(question.organization.id, question.span, **asked)
     return usage_matrix(question.organization.id, question.span, question.granularity, **asked)[1]
@@ -134,5 +135,5 @@ def _of_tags(question: Question) -> list[Row]:
         rows = rows.annotate(start=truncate(day, tzinfo=UTC_ZONE))
         columns = ["start", *columns]
     totals = {f"sum_{name}": Sum(F(name)) for name in SUMS}
-    found = rows.values(*(columns or ["organization_id"])).order_by().annotate(**totals)
+    found = bounded(rows.values(*(columns or ["organization_id"])).order_by().annotate(**totals), MOST_GROUPS)
     return [{key.removeprefix("sum_"): value for key, value in row.items()} for row in found]

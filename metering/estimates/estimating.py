@@ -13,8 +13,10 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
+from accounts.entitlements import TOKEN_PREVIEW, require
 from accounts.principal import Principal
 from core.errors import DomainError, InvalidRequest
+from core.money import ZERO
 from credits.balances import Balance, current_balance
 from credits.upkeep import bring_up_to_date
 from metering.bounds import Bound, CallFacts
@@ -31,9 +33,12 @@ from metering.estimates.routes import CallPlan, plan_of
 from metering.metered.calls import CallEvent, CallMeters, meters_of_call
 from metering.price_book import card_for
 from metering.sizing import CHAT, EMBEDDING, SPEECH, CallShape, Priced, Sized, affordable_answer, size_call
+from tiers.permits import included
 from tiers.querysets import terms_for
 from tiers.terms import TierTerms
 
+BASIC, FULL = "basic", "full"
+_OUTPUT = {"completion", "internal_reasoning", "audio_output"}  # classes of prices that answers are billed by
 _KINDS = {CHAT: ("chat", "completion"), EMBEDDING: ("embedding",), SPEECH: ("tts",)}
 _INPUTS = {CHAT: ("messages", "prompt"), EMBEDDING: ("input",), SPEECH: ("input",)}
 
@@ -62,6 +67,22 @@ class Estimate:
     affordable_tokens: int | None
     alternatives: list[Alternative]
     budgets: list[BudgetRoom]
+    detail: str = FULL
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it says what each part costs, and which models are cheaper."""
+        return self.detail == FULL
+
+    @property
+    def input_cost(self) -> Decimal:
+        """What the provider likely bills for what is sent, and for the call itself."""
+        return self.likely.provider_cost - self.output_cost
+
+    @property
+    def output_cost(self) -> Decimal:
+        """What the provider likely bills for the answer."""
+        return sum((line.amount for line in self.likely.lines if line.price_class in _OUTPUT), ZERO)
 
     @property
     def is_covered(self) -> bool:
@@ -77,12 +98,14 @@ def estimate_call(
     at: datetime,
     kind: str = CHAT,
     expected_tokens: int | None = None,
+    detail: str | None = None,
 ) -> Estimate:
     """What the request ``data``, decoded from ``raw``, would cost the caller's organization if it were sent now.
 
-    Raises what the gateway would refuse such a call with: InvalidRequest, NoSuchModel, ModelNotIncluded,
-    UnpriceableCall, NoTier.
+    ``detail`` is ``basic`` or ``full``; without it, as much as the tier includes. Raises NotInTier, and what the
+    gateway would refuse such a call with: InvalidRequest, NoSuchModel, ModelNotIncluded, UnpriceableCall, NoTier.
     """
+    detail = _detail(principal, detail)
     require_input(data, *_INPUTS[kind])
     bring_up_to_date([principal.organization_id], at)
     terms = terms_for(principal.organization_id)
@@ -97,7 +120,15 @@ def estimate_call(
         uses_own_key=plan.uses_own_key,
     )
     meters = meters_of_call(principal.organization_id, terms.metered_prices, event)
-    return _Estimating(principal, terms, plan, kind, data, raw, models, at, meters).run(expected_tokens)
+    return _Estimating(principal, terms, plan, kind, data, raw, models, at, meters, detail).run(expected_tokens)
+
+
+def _detail(principal: Principal, wanted: str | None) -> str:
+    """What is asked for, or the most that the tier includes. Raises NotInTier."""
+    if wanted is not None:
+        require(principal.organization_id, TOKEN_PREVIEW, wanted)
+        return wanted
+    return FULL if included(principal.organization_id, TOKEN_PREVIEW, [FULL]) else BASIC
 
 
 def _priced(name: str, principal: Principal, terms: TierTerms, at: datetime) -> Priced:
@@ -123,6 +154,7 @@ class _Estimating:
     models: list[Priced]
     at: datetime
     meters: CallMeters | None
+    detail: str
 
     def run(self, expected: int | None) -> Estimate:
         sized, candidates = self._size()
@@ -152,10 +184,11 @@ class _Estimating:
             affordable_tokens=self._affordable(sized, candidates, worst, spendable),
             alternatives=self._alternatives(prompt, sized.facts, likely, answer),
             budgets=self._budgets(candidates, likely, sized),
+            detail=self.detail,
         )
 
     def _budgets(self, candidates: list[Priced], likely: Cost, sized: Sized) -> list[BudgetRoom]:
-        """Charges count for budgets, and with the customer's own key what the provider bills."""
+        """Charges count for budgets, and with the customer's own key the provider's bill and what meters take."""
         names = frozenset(
             name for each in candidates for name in (each.name, each.price.model.id if each.price else each.name)
         )
@@ -164,8 +197,8 @@ class _Estimating:
             self.principal,
             self.data,
             names,
-            likely=likely.provider_cost if own else likely.charge,
-            worst=sized.bound.cost if own else sized.bound.amount,
+            likely=likely.provider_cost + likely.metered if own else likely.charge,
+            worst=sized.bound.cost + sized.bound.metered if own else sized.bound.amount,
             at=self.at,
         )
 
@@ -222,6 +255,8 @@ class _Estimating:
 
     def _alternatives(self, prompt: Prompt, facts: CallFacts, likely: Cost, answer: AnswerLength) -> list[Alternative]:
         price = self.models[0].price
+        if self.detail != FULL:
+            return []
         if price is None or self.kind != CHAT or self.plan.uses_own_key or price.card.is_dynamic():
             return []
         wanted = Wanted(self.data, prompt, facts, price, likely.charge, answer.likely, likely.metered)

@@ -26,6 +26,7 @@ ESTIMATE = {
     "name": "OpenAI: GPT-4o-mini",
     "price_id": "0193a1f2-7c1e-7a40-9d6b-2f1c5e8a4b10",
     "tier": "starter",
+    "detail": "full",
     "is_free": False,
     "uses_own_key": False,
     "prompt_tokens": {

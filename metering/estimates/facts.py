@@ -22,13 +22,14 @@ def facts_of(estimate: Estimate) -> dict[str, Any]:
         "name": price.model.name,
         "price_id": price.id,
         "tier": estimate.tier,
+        "detail": estimate.detail,
         "is_free": price.is_free,
         "uses_own_key": estimate.uses_own_key,
         "prompt_tokens": {**asdict(estimate.prompt), "worst": estimate.prompt_worst},
         "answer_tokens": {**asdict(estimate.answer), "worst": estimate.answer_worst},
         "cost": {
-            "likely": _cost(estimate.likely),
-            "p95": _cost(estimate.p95),
+            "likely": _cost(estimate.likely, with_lines=estimate.is_full),
+            "p95": _cost(estimate.p95, with_lines=estimate.is_full),
             "worst": {"charge": estimate.worst},
         },
         "wallet": {
@@ -43,8 +44,9 @@ def facts_of(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _cost(cost: Cost) -> dict[str, Any]:
-    lines = [{**line._asdict(), "quantity": to_wire(Decimal(line.quantity))} for line in cost.lines]
+def _cost(cost: Cost, *, with_lines: bool) -> dict[str, Any]:
+    shown = cost.lines if with_lines else ()
+    lines = [{**line._asdict(), "quantity": to_wire(Decimal(line.quantity))} for line in shown]
     parts = {"provider_cost": cost.provider_cost, "markup": cost.markup, "metered": cost.metered}
     return {**parts, "charge": cost.charge, "lines": lines}
 

@@ -7,8 +7,10 @@ from metering.estimates.accuracy import DAYS, LONGEST
 from metering.estimates.answers import ASSUMED, GIVEN, HISTORY, MODEL, NONE
 from metering.estimates.calibration import LEARNED, RATIO, VOCABULARY
 from metering.estimates.content import CLASSES
+from metering.estimates.estimating import BASIC, FULL
 from metering.sizing import CHAT, EMBEDDING, SPEECH
 
+DETAILS = [BASIC, FULL]
 _LONGEST_ANSWER = 2_000_000
 
 
@@ -19,6 +21,11 @@ class EstimateQuerySerializer(StrictSerializer):
         choices=[CHAT, EMBEDDING, SPEECH],
         default=CHAT,
         help_text="Which route the body is for: `chat` (also text completions), `embedding` or `speech`.",
+    )
+    detail = serializers.ChoiceField(
+        choices=DETAILS,
+        required=False,
+        help_text="`full`: with each line of the cost and cheaper models. As much as the tier includes unless named.",
     )
     expected_tokens = serializers.IntegerField(
         required=False,
@@ -130,6 +137,9 @@ class EstimateSerializer(serializers.Serializer):
     name = serializers.CharField()
     price_id = serializers.UUIDField()
     tier = serializers.CharField()
+    detail = serializers.ChoiceField(
+        choices=DETAILS, help_text="With `basic`, `lines` and `alternatives` are empty: `token_preview` of the tier."
+    )
     is_free = serializers.BooleanField()
     uses_own_key = serializers.BooleanField(help_text="Your own OpenRouter key pays: no credits are spent.")
     prompt_tokens = _PromptTokensSerializer()

@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.entitlements import EXPORTS, NotInTier, require
+from accounts.entitlements import COST_TRACKING, EXPORTS, NotInTier, require
 from accounts.models import Organization
 from accounts.principal import Principal
 from core.jsonio import dumps, wire_form
@@ -20,6 +20,8 @@ from metering.analytics import asking, shapes
 from metering.analytics.answering import Answer, answer
 from metering.analytics.asking import Question
 from metering.analytics.exports import FOCUS_BY, csv_of, focus_of
+from metering.detail import DETAILED, require_detail
+from metering.errors import TooManyGroups
 from metering.sums import Span
 from metering.viewsets.sums import SumsView
 
@@ -34,9 +36,11 @@ class _AnalyticsView(SumsView):
         query = shape(data=request.query_params.dict(), context=context)
         query.is_valid(raise_exception=True)
         asked = dict(query.validated_data)
+        parts = asked.pop("parts", {})
+        require_detail(organization.id, [*(each.slug for each in parts.get("by", ())), *asked["only"]])
         is_exact = "from" in request.query_params
         span = self._within_history(asked.pop("span"), organization.id, is_exact=is_exact)
-        return Question(organization, span, only=asked.pop("only"), **asked.pop("parts", {})), asked
+        return Question(organization, span, only=asked.pop("only"), **parts), asked
 
     def keeps_before(self, question: Question) -> bool:
         """Whether the tier's history reaches over the period before."""
@@ -58,11 +62,12 @@ class AnalyticsView(_AnalyticsView):
         parameters=[asking.AnalyticsSerializer],
         responses=shapes.AnalyticsAnswerSerializer,
     )
-    @refuses(NotInTier)
+    @refuses(NotInTier, TooManyGroups)
     def get(self, request: Request) -> Response:
         """Sums by model, kind, name, member, team, department, key, prompt, feature or any tag, and over time.
 
-        The last 30 days unless asked otherwise. Sums by tag are of days of UTC.
+        The last 30 days unless asked otherwise. Sums by tag are of days of UTC. By model and kind on every tier; by
+        person, key and tag where costs are tracked in detail; by team where teams have dashboards.
         """
         found, asked = self.answer_of(request, asking.AnalyticsSerializer)
         return Response(shapes.document_of(found, limit=asked["limit"]))
@@ -76,7 +81,7 @@ class AnalyticsCsvView(_AnalyticsView):
         parameters=[asking.AnalyticsExportSerializer],
         responses={(200, "text/csv"): OpenApiTypes.STR},
     )
-    @refuses(NotInTier)
+    @refuses(NotInTier, TooManyGroups)
     def get(self, request: Request) -> StreamingHttpResponse:
         """Every row with every digit, as CSV."""
         require(cast(Principal, request.auth).organization_id, EXPORTS, "csv")
@@ -92,7 +97,7 @@ class AnalyticsJsonView(_AnalyticsView):
         parameters=[asking.AnalyticsExportSerializer],
         responses=shapes.AnalyticsAnswerSerializer,
     )
-    @refuses(NotInTier)
+    @refuses(NotInTier, TooManyGroups)
     def get(self, request: Request) -> HttpResponse:
         """Every row, as a JSON file to keep."""
         require(cast(Principal, request.auth).organization_id, EXPORTS, "json")
@@ -108,13 +113,15 @@ class AnalyticsFocusView(_AnalyticsView):
         parameters=[asking.TeamRangeSerializer],
         responses={(200, "text/csv"): OpenApiTypes.STR},
     )
-    @refuses(NotInTier)
+    @refuses(NotInTier, TooManyGroups)
     def get(self, request: Request) -> StreamingHttpResponse:
         """A row for each day, model, kind, name, team and key, with the columns of FOCUS 1.2, as CSV.
 
         ``BilledCost`` of all rows adds up to the charge of the range. Columns of our own begin with ``x_``.
         """
-        require(cast(Principal, request.auth).organization_id, EXPORTS, "csv")
+        organization_id = cast(Principal, request.auth).organization_id
+        require(organization_id, EXPORTS, "csv")
+        require(organization_id, COST_TRACKING, DETAILED)
         question, _asked = self.question(request, asking.TeamRangeSerializer)
         return focus_file(question)
 

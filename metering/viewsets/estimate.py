@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.entitlements import NotInTier
 from accounts.principal import Principal
 from accounts.scopes import Scope
 from core.errors import PayloadTooLarge
@@ -60,12 +61,13 @@ class EstimateView(APIView):
         responses=EstimateSerializer,
         examples=_EXAMPLES,
     )
-    @refuses(InvalidPrice, ModelNotIncluded, NoSuchModel, UnpriceableCall)
+    @refuses(InvalidPrice, ModelNotIncluded, NoSuchModel, NotInTier, UnpriceableCall)
     def post(self, request: Request) -> Response:
         """What a call would cost if it were sent now: tokens, charge with markup, wallet afterwards, cheaper models.
 
         Send the body of the call itself. Nothing is called, charged or kept. The worst case is exactly what the gateway
-        would set aside; the other figures are estimates, and say what they rest on.
+        would set aside; the other figures are estimates, and say what they rest on. What each class of tokens costs
+        and cheaper models are for tiers with full previews; others get the same totals without them.
         """
         query = EstimateQuerySerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)

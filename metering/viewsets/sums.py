@@ -1,25 +1,27 @@
 """REST API of the meter's sums: parse, read the rollups, answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Any, cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.entitlements import NotInTier
+from accounts.entitlements import COST_TRACKING, NotInTier, require
 from accounts.models import Membership, Organization
 from accounts.principal import Principal
 from accounts.scopes import Scope
 from core.refusals import refuses
 from metering import ranges
 from metering import serializers as shapes
+from metering.detail import DETAILED, require_detail
 from metering.sums import Row, Span, tag_sums, usage_over_time, usage_sums, usage_total
 from tiers.permits import first_day_kept, refuse_history
 from tiers.querysets import terms_for
@@ -41,6 +43,7 @@ class RangeQuestion:
         query = shape(data=given, context={"zone": zone})
         query.is_valid(raise_exception=True)
         asked = {"organization_id": organization_id, **query.validated_data}
+        require_detail(organization_id, asked.get("only") or ())
         asked["span"] = self._within_history(asked["span"], organization_id, is_exact="from" in given)
         return asked
 
@@ -129,17 +132,23 @@ class ByUserView(SumsView):
     )
     @refuses(NotInTier)
     def get(self, request: Request) -> Response:
-        """Totals of each member, dearest first; usage of keys that belong to nobody under null."""
+        """Totals of each member, dearest first; usage of keys that belong to nobody under null.
+
+        For tiers that track costs in detail, as is narrowing the other sums to a member or key.
+        """
+        require(cast(Principal, request.auth).organization_id, COST_TRACKING, DETAILED)
         asked = self.asked(request)
         rows = _dearest_first(usage_sums(**asked, by=["member_id"]))
-        emails = _emails(row["member_id"] for row in rows)
+        emails = _emails(asked["organization_id"], (row["member_id"] for row in rows))
         for row in rows:
             row["email"] = emails.get(row["member_id"])
         return Response(shapes.ByUserSerializer({"span": asked["span"], "data": rows}).data)
 
 
-def _emails(member_ids: Any) -> dict[UUID, str]:
-    members = Membership.objects.filter(id__in=[member_id for member_id in member_ids if member_id])
+def _emails(organization_id: UUID, member_ids: Iterable[UUID | None]) -> dict[UUID, str]:
+    """Of the organization's own members; a test twin's are those of the live one."""
+    own = Q(organization_id=organization_id) | Q(organization__test_twin=organization_id)
+    members = Membership.objects.filter(own, id__in=[member_id for member_id in member_ids if member_id])
     return dict(members.values_list("id", "user__email"))
 
 
@@ -151,7 +160,11 @@ class ByTagView(SumsView):
     )
     @refuses(NotInTier)
     def get(self, request: Request) -> Response:
-        """Totals of each tag (of one key, when asked) over days of UTC, dearest first."""
+        """Totals of each tag (of one key, when asked) over days of UTC, dearest first.
+
+        For tiers that track costs in detail.
+        """
+        require(cast(Principal, request.auth).organization_id, COST_TRACKING, DETAILED)
         query = ranges.TagRangeSerializer(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         asked, organization_id = query.validated_data, cast(Principal, request.auth).organization_id
