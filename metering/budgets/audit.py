@@ -47,4 +47,4 @@ def _audit(budget: Budget, limit: SpendLimit) -> Iterator[Discrepancy]:
 
 def _events(budget: Budget, starts_at: datetime | None, ends_at: datetime | None) -> Decimal:
     events = events_in_scope(budget).filter(occurred_at__gte=starts_at)
-    return cost_of(events if ends_at is None else events.filter(occurred_at__lt=ends_at))
+    return cost_of(budget.organization_id, events if ends_at is None else events.filter(occurred_at__lt=ends_at))

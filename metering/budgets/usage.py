@@ -12,6 +12,7 @@ from accounts.models import ApiKey, Team
 from core.money import ZERO
 from core.sqlcalls import Query, run
 from metering.budgets.models import Budget, Scope
+from metering.metered.models import MeteredCharge
 from metering.models import UsageEvent
 
 # What live events in scope cost between instants that follow each other; whole hours come from the hourly sums.
@@ -36,10 +37,18 @@ def events_in_scope(budget: Budget) -> QuerySet[UsageEvent]:
     return events.filter(_in_scope(budget)).order_by("-occurred_at", "-id")
 
 
-def cost_of(events: QuerySet[UsageEvent]) -> Decimal:
-    """What they count for."""
+def cost_of(organization_id: UUID, events: QuerySet[UsageEvent]) -> Decimal:
+    """What they count for: charges, the bills of own providers, and what they added to the meters of the tier."""
     found: Decimal | None = events.order_by().aggregate(cost=Sum(F("charge") + F("byok_cost")))["cost"]
-    return found or ZERO
+    return (found or ZERO) + _metered(organization_id, events)
+
+
+def _metered(organization_id: UUID, events: QuerySet[UsageEvent]) -> Decimal:
+    steps = MeteredCharge.objects.filter(
+        organization_id=organization_id, event_id__in=events.order_by().values("id"), cause="use"
+    )
+    sums = steps.values("event_id").order_by().annotate(added=Sum("amount"))
+    return sum((max(row["added"], ZERO) for row in sums), ZERO)
 
 
 def _in_scope(budget: Budget) -> Q:

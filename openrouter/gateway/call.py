@@ -116,10 +116,11 @@ class Call:
 
     @property
     def limited(self) -> Decimal:
-        """What it sets aside of its limits, in USD: with the customer's own key the most that the provider may bill."""
-        if not self.uses_own_key:
+        """What it sets aside of its limits, in USD: with the customer's own key the most that the provider may bill
+        and what meters take."""
+        if not self.uses_own_key or self.bound is None:
             return self.reserved
-        return self.bound.cost if self.bound is not None else Decimal(0)
+        return self.bound.cost + self.bound.metered
 
     @property
     def spending(self) -> Spending:
