@@ -29,7 +29,7 @@ class Chart:
     """Figures by one axis. ``label`` names the whole for people who cannot see it; ``axis`` names the first column.
 
     ``kind`` is ``bar`` (columns, one on the other) or ``line``; ``unit`` is MONEY (USD) or COUNT. ``dashed`` names the
-    series that are expected, not measured.
+    series that are expected, not measured: the first one goes on in them, but in those that ``apart`` names.
     """
 
     label: str
@@ -39,6 +39,13 @@ class Chart:
     kind: str = "bar"
     unit: str = MONEY
     dashed: frozenset[str] = field(default_factory=frozenset)
+    apart: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def series(self) -> list[tuple[str, int]]:
+        """Each name with the number of its colour."""
+        own = [name for name in self.names if name not in self.dashed - self.apart]
+        return [(name, own.index(name) + 1 if name in own else 1) for name in self.names]
 
     @property
     def has_total(self) -> bool:

@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from outbox.notices.kinds import BAD, BILLING, INFO, Facts, Kind, Words, add_kind, news
+from tiers.querysets import name_of
 
 PLAN = "plan_changed"
 
@@ -24,13 +25,13 @@ def changed(data: Facts) -> Words | None:
     """To which plan; not that one began with the first."""
     if not data.get("before"):
         return None
-    return Words(_("You are on the plan “%(tier)s” now") % {"tier": data.get("tier", "")}, "", reverse("plan"))
+    return Words(_("You are on the plan “%(tier)s” now") % {"tier": name_of(data.get("tier", ""))}, "", reverse("plan"))
 
 
 @news("subscription.change_scheduled", kind=PLAN, level=INFO, icon="package")
 def scheduled(data: Facts) -> Words:
     """What comes when."""
-    facts = {"tier": data.get("next_tier", ""), "day": str(data.get("effective_at", ""))[:10]}
+    facts = {"tier": name_of(data.get("next_tier", "")), "day": str(data.get("effective_at", ""))[:10]}
     return Words(_("You move to the plan “%(tier)s” on %(day)s") % facts, "", reverse("plan"))
 
 

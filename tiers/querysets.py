@@ -27,6 +27,12 @@ def tier_of(organization_id: UUID) -> Tier:
     return tier
 
 
+def name_of(slug: str) -> str:
+    """What people call the tier; of one that is no longer offered, what it was called last."""
+    names = Tier.objects.filter(slug=slug).order_by("-version").values_list("name", flat=True)
+    return names.first() or slug
+
+
 def subscription_of(organization_id: UUID) -> Subscription | None:
     """The subscription in force, with its tiers."""
     rows = Subscription.objects.open().select_related("tier", "next_tier", "paid_tier")

@@ -1,10 +1,12 @@
 """Tags of the pages of people and organizations."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from django import template
 from django.conf import settings
+from django.forms import BoundField
 from django.template import RequestContext
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -46,6 +48,27 @@ def person_tabs(context: RequestContext) -> list[dict[str, Any]]:
 def organization_tabs(context: RequestContext) -> list[dict[str, Any]]:
     """The pages of an organization's settings."""
     return _tabs(context, [("organization_settings", _("General")), ("team", _("Members")), ("teams", _("Teams"))])
+
+
+@register.simple_tag
+def address_choices(radios: Sequence[dict[str, Any]]) -> dict[str, bool]:
+    """What can be done with a person's addresses: the only one stays, and a confirmed one needs no letter."""
+    unconfirmed = any(not radio["emailaddress"].verified for radio in radios)
+    return {"has_several": len(radios) > 1, "has_unconfirmed": unconfirmed}
+
+
+@register.filter
+def in_our_words(field: BoundField) -> str:
+    """The label of a field of the login library, in the words of all other pages."""
+    is_new = "email" not in field.form.fields  # whoever signs up has no old one
+    words = {
+        "email": _("E-mail address"),
+        "oldpassword": _("Current password"),
+        "password": _("Password"),
+        "password1": _("New password") if is_new else _("Password"),
+        "password2": _("New password, again") if is_new else _("Password, again"),
+    }
+    return words.get(field.name) or str(field.label)
 
 
 @register.filter

@@ -57,7 +57,7 @@ class WhatIfForm(forms.Form):
         decimal_places=6,
         help_text=_("Calls that would go over it are stopped."),
     )
-    window = forms.ChoiceField(required=False, label=_("Window"), choices=_WINDOWS)
+    window = forms.ChoiceField(required=False, label=_("Period"), choices=_WINDOWS)
 
     def __init__(self, *args: Any, may_use_any_tier: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -8,16 +8,18 @@ from typing import Any
 
 from django.utils.dateformat import format as date_format
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
 
 from advice.models import WhatIfRun
 from advice.what_if.change import Change
+from core import amounts
 from core.charts import Chart, ChartRow
 from core.money import to_wire
 from core.ttlcache import TtlCache
 from tiers.models import Tier
 
 _tiers: TtlCache[str, str] = TtlCache(seconds=5, size=1_000)
-_WINDOWS = {"daily": "a day", "weekly": "a week", "monthly": "a month", "total": "in all"}
+_WINDOWS = {"daily": lazy("a day"), "weekly": lazy("a week"), "monthly": lazy("a month"), "total": lazy("in all")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,8 @@ def _words(change: Change) -> Iterator[str]:
     if change.is_byok is not None:
         yield _("your own key pays") if change.is_byok else _("your credit pays")
     if change.cap is not None:
-        facts = {"amount": to_wire(change.cap), "window": _WINDOWS[change.window]}
-        yield _("a budget of $%(amount)s %(window)s") % facts
+        facts = {"amount": amounts.readable(change.cap).removesuffix(".00"), "window": _WINDOWS[change.window]}
+        yield _("a budget of %(amount)s %(window)s") % facts
 
 
 def _name_of_tier(slug: str) -> str:
@@ -144,4 +146,5 @@ def _chart(days: list[Mapping[str, Any]]) -> Chart:
         rows=rows,
         kind="line",
         dashed=frozenset([_("What if")]),
+        apart=frozenset([_("What if")]),
     )

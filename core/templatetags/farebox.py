@@ -21,6 +21,7 @@ register = template.Library()
 
 _UNITS = ((1_000_000_000, "B"), (1_000_000, "M"), (10_000, "k"))
 _BAR = 100  # units of a share bar's own coordinates
+_SECOND, _MINUTE = 1_000, 60_000  # milliseconds
 _LINES = 6  # colours of chart lines; the last is for all others
 
 
@@ -181,6 +182,27 @@ def roughly(span: timedelta) -> str:
         if hours >= 2 * size:
             return ngettext(one, many, int(hours / size)) % int(hours / size)
     return ngettext("%d minute", "%d minutes", int(hours * 60)) % int(hours * 60)
+
+
+@register.filter
+def until(at: datetime) -> str:
+    """How far off a time is, in one unit: ``45 minutes``, ``12 days``."""
+    return roughly(max(at - timezone.now(), timedelta()))
+
+
+@register.filter
+def duration(milliseconds: int | None) -> str | SafeString:
+    """``810 ms``, ``5.1 s``, ``2 min 59 s``, with every millisecond on hover; a dash where nothing was timed."""
+    if milliseconds is None:
+        return _dash()
+    exact = f"{milliseconds:,} ms"
+    if milliseconds < _SECOND:
+        return exact
+    if milliseconds < _MINUTE - _SECOND // 20:
+        text = f"{milliseconds / _SECOND:.1f} s"
+    else:
+        text = "{} min {} s".format(*divmod(round(milliseconds / _SECOND), 60))
+    return format_html('<span title="{}" class="nowrap">{}</span>', exact, text)
 
 
 @register.simple_tag

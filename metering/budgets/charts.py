@@ -33,12 +33,13 @@ def window_chart(state: BudgetState, zone: ZoneInfo) -> Chart:
         expected = state.spent if place == now_at else _expected(state, end) if place > now_at else None
         rows.append(ChartRow(_label(edges[place].astimezone(zone), state), [spent, expected, state.amount]))
     return Chart(
-        label=_("Spent in this window"),
+        label=_("Spent in this period"),
         axis=_("Hour") if state.budget.period == Period.DAILY else _("Day"),
         names=[_("Spent"), _("Expected"), _("Budget")],
         rows=rows,
         kind="line",
         dashed=frozenset([_("Expected"), _("Budget")]),
+        apart=frozenset([_("Budget")]),
     )
 
 

@@ -58,7 +58,7 @@ class BudgetChangeForm(RefusableForm):
     thresholds = forms.CharField(
         required=False,
         label=gettext_lazy("Tell at, in per cent"),
-        help_text=gettext_lazy("Separated by commas. Each is told once in each window."),
+        help_text=gettext_lazy("Separated by commas. Each is told once in each period."),
         initial=_DEFAULT,
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )

@@ -68,6 +68,12 @@ def per_cent(value: Decimal) -> str:
     return f"{Decimal(value).normalize():f}"
 
 
+@register.filter
+def whole_per_cent(value: Decimal) -> str:
+    """How much is used, cut down to whole per cent: 99 until all of it is."""
+    return f"{int(value):,}"
+
+
 def _bar(amount: Decimal, spent: Decimal, held: Decimal, tone: str, marks: "list[Decimal] | tuple[()]") -> SafeString:
     part = min(spent / amount, Decimal(1)) * _WIDTH
     reserved = min(held / amount * _WIDTH, _WIDTH - part)

@@ -3,10 +3,12 @@
 from django import template
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from core.templatetags.farebox import icon
 from metering.forms import KIND_LABELS, STATUS_LABELS
 from metering.models import Kind, UsageEvent
+from tiers.querysets import name_of
 
 register = template.Library()
 
@@ -44,7 +46,7 @@ def usage_icon(kind: str) -> SafeString:
 def status_badge(event: UsageEvent) -> SafeString | str:
     """What went wrong; nothing for success."""
     if event.voided_at:
-        return format_html('<span class="badge">{}</span>', "voided")
+        return format_html('<span class="badge">{}</span>', _("voided"))
     if event.status == "ok":
         return ""
     return format_html(
@@ -52,6 +54,12 @@ def status_badge(event: UsageEvent) -> SafeString | str:
         _STATUS_BADGES.get(event.status, "warn"),
         STATUS_LABELS.get(event.status, event.status),
     )
+
+
+@register.filter
+def tier_name(slug: str) -> str:
+    """What people call the tier."""
+    return name_of(slug)
 
 
 @register.filter

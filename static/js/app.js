@@ -147,7 +147,15 @@
     else location.reload();
   });
 
+  /* The menu scrolls by itself: the page that is read is in sight. */
+  const showPlace = () => {
+    const menu = document.querySelector(".sidebar .nav");
+    const here = menu?.querySelector("[aria-current]");
+    if (here) menu.scrollTop = Math.max(0, here.offsetTop - menu.offsetTop - menu.clientHeight / 2);
+  };
+
   noteZone();
+  showPlace();
   startLive();
   startRefusals();
 })();

@@ -1,7 +1,6 @@
 /* Draws each chart from the table behind it, so that the figures exist once and are there without a script. */
 (() => {
   "use strict";
-  const SERIES = 6;
 
   /* Custom properties keep light-dark() unresolved; a probe element resolves them. */
   const colour = (name) => {
@@ -22,6 +21,7 @@
       labels: rows.map((row) => row.cells[0].textContent.trim()),
       series: names.map((cell) => ({
         name: cell.textContent.trim(),
+        tone: `--series-${cell.dataset.series}`,
         dashed: "dashed" in cell.dataset,
         values: rows.map((row) => number(row.cells[cell.cellIndex].dataset.value)),
         texts: rows.map((row) => row.cells[cell.cellIndex].textContent.trim()),
@@ -32,12 +32,13 @@
 
   const counts = (value) => value.toLocaleString("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
-  const dollars = (value) => {
+  /* The marks of an axis all have the digits that its steps need: $0.50, $1.00, $1.50. */
+  const dollars = (value, place, marks) => {
     if (value === 0) return "$0";
-    const size = Math.abs(value);
-    const digits = size >= 1 ? 2 : Math.min(12, 1 - Math.floor(Math.log10(size)));
-    const least = size >= 1 && !Number.isInteger(value) ? 2 : 0;
-    return `${value < 0 ? "\u2212" : ""}$${size.toLocaleString("en-US", { minimumFractionDigits: least, maximumFractionDigits: digits })}`;
+    const step = Math.abs(marks.length > 1 ? marks[1].value - marks[0].value : value);
+    const digits = Number.isInteger(step) ? 0 : Math.min(12, Math.max(2, 1 - Math.floor(Math.log10(step))));
+    const least = digits <= 2 ? digits : 0;
+    return `${value < 0 ? "\u2212" : ""}$${Math.abs(value).toLocaleString("en-US", { minimumFractionDigits: least, maximumFractionDigits: digits })}`;
   };
 
   const options = (data, { isLine, unit }) => ({
@@ -121,15 +122,14 @@
     Chart.getChart(canvas)?.destroy();
     Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
     const edge = colour("--surface");
-    const tone = (index) => colour(`--series-${Math.min(index + 1, SERIES)}`);
     return new Chart(canvas, {
       type: figure.dataset.chart,
       data: {
         labels: data.labels,
-        datasets: data.series.map((each, index) => ({
+        datasets: data.series.map((each) => ({
           label: each.name,
           data: each.values,
-          ...(isLine ? line(each, tone(each.dashed ? 0 : index)) : column(tone(index), edge)),
+          ...(isLine ? line(each, colour(each.tone)) : column(colour(each.tone), edge)),
         })),
       },
       options: options(data, { isLine, unit: figure.dataset.unit }),

@@ -309,6 +309,6 @@ def test_the_page_asks_answers_and_tells_what_is_wrong(world):
     form = {"start": "2026-02-01", "end": "2026-02-28", "model": CHEAP, "cap": "0.4", "window": "daily"}
     answer = browser.post("/what-if/", form, follow=True)
     page = answer.content.decode()
-    assert answer.status_code == 200 and "Answers by other/cheap; a budget of $0.4 a day" in page
+    assert answer.status_code == 200 and "Answers by other/cheap; a budget of $0.40 a day" in page
     assert "Cheaper by" in page and "The budget would have stopped" in page and f"→ {CHEAP}" in page
     assert browser.post("/what-if/", {**form, "model": "", "cap": ""}).status_code == 400

@@ -26,6 +26,8 @@ def main(server: str = "http://127.0.0.1:8000", note: str = "var/demo.json") -> 
         member(browser, server, demo["users"][0], "dark", DESK, "-dark")
         member(browser, server, demo["users"][0], "light", PHONE, "-phone")
         guide(browser, server, demo["users"][0])
+        other_looks(browser, server, demo["users"][0])
+        large(browser, server, next(each for each in demo["users"] if each["organization"] == "Kestrel Audio"))
         operator(browser, server, demo["operator"])
         browser.close()
 
@@ -51,9 +53,23 @@ def member(browser: Browser, server: str, person: dict, theme: str, size: dict, 
             shoot(page, f"{name}{suffix}")
 
 
-# Pictures of the user guide, by name.
+# Pictures of the user guide, by name: the page, and the first of what it lists where that is meant.
+FIRST = ".row-link"
 GUIDE = {
+    "overview": "/dashboard/",
+    "usage": "/usage/",
+    "model": "/models/anthropic/claude-sonnet-4.5/",
+    "events": "/usage/events/",
+    "charge": ("/usage/events/?model=claude", FIRST),
     "models": "/models/?sort=context",
+    "estimates": "/estimates/",
+    "what-if": ("/what-if/", FIRST),
+    "budgets": "/budgets/",
+    "budget": ("/budgets/", FIRST),
+    "transactions": "/transactions/",
+    "plan": "/plan/",
+    "switch": "/plan/switch/?tier=enterprise&option=managed",
+    "statement": "/credits/statements/current/",
     "payments": "/payments/",
     "coupons": "/coupons/",
     "keys": "/keys/",
@@ -64,15 +80,22 @@ GUIDE = {
     "emails-of-person": "/accounts/email/",
     "security": "/accounts/2fa/",
     "sessions": "/accounts/sessions/",
+    "notifications": "/notifications/",
+    "emails": "/notifications/settings/",
+}
+# The same of a company whose plan has everything.
+LARGE = {
+    "teams": "/teams/",
+    "team-dashboard": ("/teams/", FIRST),
+    "reports": "/reports/",
+    "report": ("/reports/", FIRST),
 }
 
 
 def guide(browser: Browser, server: str, person: dict) -> None:
     page = open_page(browser, "light", DESK)
     sign_in(page, server, person)
-    for name, path in GUIDE.items():
-        if page.goto(server + path).ok:
-            shoot_small(page, name)
+    visit(page, server, GUIDE)
     page.goto(f"{server}/lab/")
     page.get_by_label("Prompt", exact=True).fill("Name three rivers of Portugal, with one sentence about each.")
     page.locator("[data-figure=likely]").wait_for()
@@ -84,6 +107,41 @@ def guide(browser: Browser, server: str, person: dict) -> None:
     page.get_by_role("button", name="Go on").click()
     page.get_by_label("Code").wait_for()
     shoot_small(page, "totp")
+
+
+def large(browser: Browser, server: str, person: dict) -> None:
+    """Teams, reports, and advice that a language model wrote from the company's figures."""
+    page = open_page(browser, "light", DESK)
+    sign_in(page, server, person)
+    visit(page, server, LARGE)
+    page.goto(f"{server}/recommendations/")
+    if (ask := page.get_by_role("button", name="Ask for advice")).is_visible():
+        ask.click()
+    page.locator("#written-advice details").wait_for()
+    shoot_small(page, "recommendations", height=1240)
+
+
+def other_looks(browser: Browser, server: str, person: dict) -> None:
+    """Two pages in the dark, and on a phone."""
+    for name, path, theme, size in (
+        ("usage-dark", "/usage/", "dark", DESK),
+        ("usage-phone", "/usage/", "light", PHONE),
+        ("overview-phone", "/dashboard/", "light", PHONE),
+    ):
+        page = open_page(browser, theme, size)
+        sign_in(page, server, person)
+        page.goto(server + path)
+        shoot_small(page, name, **size)
+
+
+def visit(page: Page, server: str, pages: dict) -> None:
+    for name, asked in pages.items():
+        path, link = asked if isinstance(asked, tuple) else (asked, None)
+        page.goto(server + path)
+        if link:
+            page.locator(f"main {link}").first.click()
+            page.wait_for_load_state()
+        shoot_small(page, name)
 
 
 def operator(browser: Browser, server: str, person: dict) -> None:
@@ -139,9 +197,9 @@ def shoot(page: Page, name: str, whole: bool = False) -> None:
     page.screenshot(path=FOLDER / f"{name}.png", full_page=whole)
 
 
-def shoot_small(page: Page, name: str, height: int = DESK["height"]) -> None:
+def shoot_small(page: Page, name: str, height: int = DESK["height"], width: int = DESK["width"]) -> None:
     """As WebP, a third of the size."""
-    page.set_viewport_size({**DESK, "height": height})
+    page.set_viewport_size({"width": width, "height": height})
     page.wait_for_timeout(600)
     taken = page.context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": 88})
     (FOLDER / f"guide-{name}.webp").write_bytes(base64.b64decode(taken["data"]))

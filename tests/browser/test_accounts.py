@@ -62,7 +62,7 @@ def world(sandbox, settings, db):
 
 def sign_up(page, server, email="grace@example.com"):
     page.goto(f"{server}/accounts/signup/")
-    page.get_by_label("Email").fill(email)
+    page.get_by_label("E-mail address").fill(email)
     for field in page.locator("input[type=password]").all():
         field.fill(stage.PASSWORD)
     page.get_by_role("button", name="Create the account").click()
@@ -151,7 +151,7 @@ def test_from_signing_up_to_the_explanation_with_the_keyboard_alone(world, whole
     complaints, keyboard = stage.complaints_of(page), Keyboard(page)
     page.goto(whole.url)
     keyboard.follow(page.get_by_role("link", name="Create an account"))
-    keyboard.type(page.get_by_label("Email"), "grace@example.com")
+    keyboard.type(page.get_by_label("E-mail address"), "grace@example.com")
     for field in page.locator("input[type=password]").all():
         keyboard.type(field, stage.PASSWORD)
     keyboard.enter()
@@ -219,11 +219,12 @@ def test_a_session_that_ends_while_a_prompt_runs_loses_neither_answer_nor_words(
     assert page.locator("#outcome form").count() == 0  # no login form in the place of figures
 
 
-def test_an_invited_colleague_joins_with_a_new_account(world, live_server, new_context):
+def test_an_invited_colleague_joins_with_a_new_account_both_on_phones(world, live_server, new_context):
     stage.furnish()
-    boss, guest = new_context().new_page(), new_context().new_page()
+    boss, guest = (new_context(viewport=stage.PHONE).new_page() for _ in range(2))
     complaints = stage.complaints_of(guest)
     stage.sign_in(boss, live_server.url)
+    boss.get_by_role("button", name="Menu").click()
     boss.get_by_role("link", name="Team").first.click()
     boss.get_by_label("E-mail address").fill("grace@example.com")
     boss.get_by_label(re.compile("^Viewer")).check()
@@ -235,7 +236,7 @@ def test_an_invited_colleague_joins_with_a_new_account(world, live_server, new_c
     expect(guest.get_by_role("heading", name="Join Analytical Engines")).to_be_visible()
     assert stage.violations_on(guest) == []
     guest.get_by_role("link", name="Create an account").click()
-    assert guest.get_by_label("Email").input_value() == "grace@example.com"
+    assert guest.get_by_label("E-mail address").input_value() == "grace@example.com"
     for field in guest.locator("input[type=password]").all():
         field.fill(stage.PASSWORD)
     guest.get_by_role("button", name="Create the account").click()
@@ -247,6 +248,7 @@ def test_an_invited_colleague_joins_with_a_new_account(world, live_server, new_c
     )
     guest.goto(f"{live_server.url}/team/")
     expect(guest.get_by_role("button", name="Send the invitation")).to_have_count(0)
+    guest.get_by_role("button", name="Menu").click()
     guest.locator("summary", has_text="Organization:").click()
     guest.get_by_role("button", name="grace").click()
     expect(guest.locator("summary", has_text="Organization:")).to_contain_text("grace")
