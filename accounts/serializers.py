@@ -10,7 +10,7 @@ from accounts.models import Invitation, Mode, Role
 from accounts.scopes import Scope
 from accounts.services.invitations import stands
 from accounts.services.keys import LONGEST_OVERLAP
-from core.serializers import AmountField, StrictSerializer
+from core.serializers import AmountField, IdField, StrictSerializer
 
 
 class OrganizationSerializer(serializers.Serializer):
@@ -51,7 +51,7 @@ class MemberChangeSerializer(StrictSerializer):
     """What may be changed: one or both."""
 
     role = serializers.ChoiceField(choices=Role.choices, required=False)
-    team_id = serializers.UUIDField(required=False, allow_null=True, help_text="Null: in no team.")
+    team_id = IdField(required=False, allow_null=True, help_text="Null: in no team.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Nothing to change is a mistake."""
@@ -76,9 +76,7 @@ class TeamRequestSerializer(StrictSerializer):
     """A team to make, or what is to change of one."""
 
     name = serializers.CharField(max_length=80)
-    department_id = serializers.UUIDField(
-        required=False, allow_null=True, help_text="A team that stands in no other itself."
-    )
+    department_id = IdField(required=False, allow_null=True, help_text="A team that stands in no other itself.")
 
 
 class InvitationSerializer(serializers.Serializer):
@@ -151,8 +149,8 @@ class KeyTermsSerializer(StrictSerializer):
     tokens_per_minute = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=_LARGEST_LIMIT)
     spend_limit = AmountField(required=False, allow_null=True, allow_zero=True)
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
-    member_id = serializers.UUIDField(required=False, allow_null=True)
-    team_id = serializers.UUIDField(required=False, allow_null=True)
+    member_id = IdField(required=False, allow_null=True)
+    team_id = IdField(required=False, allow_null=True)
 
 
 class ApiKeyRequestSerializer(KeyTermsSerializer):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -16,9 +16,33 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
+# Beyond every float: written out in full, such a number would fill the memory.
+_LARGEST_EXPONENT = 400
+
+
+def _exact(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        number = Decimal("Infinity")
+    if not number.is_finite() or abs(number.adjusted()) > _LARGEST_EXPONENT:
+        raise ValueError("a number is out of range")
+    return number
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+
+
 def loads(text: bytes | str) -> Any:
-    """Parse JSON; every number with a point or an exponent becomes an exact Decimal."""
-    return json.loads(text, parse_float=Decimal, parse_constant=_refuse_constant)
+    """Parse JSON; every number with a point or an exponent becomes an exact Decimal.
+
+    Raises ValueError also for a number beyond 1e±400, and for half a character (``"\\ud800"``): it can be neither
+    stored nor answered.
+    """
+    value = json.loads(text, parse_float=_exact, parse_constant=_refuse_constant)
+    if _SURROGATE.search(text if isinstance(text, str) else text.decode(json.detect_encoding(text))):
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    return value
 
 
 # Pairs of UTF-16 surrogates, and escaped backslashes, are passed over; what is left is half a pair.

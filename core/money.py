@@ -4,6 +4,7 @@ A provider price is an exact multiple of 1e-12, so 12 places hold the smallest t
 An amount is computed exactly and rounded once, half to even, when it is posted (:func:`quantize`).
 """
 
+import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any
 
@@ -18,6 +19,10 @@ ZERO = Decimal(0)
 # Enough digits that no intermediate product of a price, a count and a percentage is ever rounded.
 EXACT = Context(prec=100)
 _POSTING = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+# What JSON has, with an optional plus. Python itself also reads ``1_000`` and digits of other scripts.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(NaN|Infinity)", re.ASCII)
 
 
 class InvalidAmount(ValueError):
@@ -46,18 +51,20 @@ def parse_money(value: Any) -> Decimal:
     """
     if isinstance(value, float | bool) or not isinstance(value, str | int | Decimal):
         raise InvalidAmount('Send the amount as a decimal string, for example "10.00".')
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        raise InvalidAmount("This is not a decimal number.")
     try:
         amount = Decimal(value)
-    except InvalidOperation:
+    except InvalidOperation:  # an exponent of twenty digits
         raise InvalidAmount("This is not a decimal number.") from None
     _refuse_unstorable(amount)
-    return amount
+    return amount or ZERO  # a zero may have an exponent that no database takes
 
 
 def _refuse_unstorable(amount: Decimal) -> None:
     if not amount.is_finite():
         raise InvalidAmount("The amount must be finite.")
-    if abs(amount) >= USD_LIMIT:
+    if amount.copy_abs() >= USD_LIMIT:
         raise InvalidAmount(f"The amount must be below {USD_LIMIT}.")
     if amount != quantize(amount):
         raise InvalidAmount(f"The amount has more than {USD_PLACES} decimal places.")

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -32,6 +33,16 @@ class AmountField(serializers.Field):
     def to_representation(self, value: Decimal) -> str:
         """Plain decimal text."""
         return to_wire(value)
+
+
+class IdField(serializers.UUIDField):
+    """An id as text; a number or ``true`` is none, though Python would make one of it."""
+
+    def to_internal_value(self, data: Any) -> UUID:
+        """The id, or a field error."""
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
 
 
 class StrictSerializer(serializers.Serializer):

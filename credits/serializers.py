@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from core.serializers import AmountField, StrictSerializer
+from core.serializers import AmountField, IdField, StrictSerializer
 from credits.models import EntryKind, Hold, LotKind
 from credits.services.holds import caller_key
 
@@ -109,7 +109,7 @@ class DeductSerializer(_Movement):
 class RefundSerializer(_Movement):
     """Give a charge back."""
 
-    entry_id = serializers.UUIDField()
+    entry_id = IdField()
     amount = AmountField(required=False, help_text="Default: all that is left of the charge.")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from core.serializers import StrictSerializer
+from core.serializers import IdField, StrictSerializer
 from reports.models import Cadence, Format, Report, ReportSubscription
 
 
@@ -44,14 +44,14 @@ class ReportRequestSerializer(StrictSerializer):
 
     cadence = serializers.ChoiceField(choices=Cadence.choices)
     format = serializers.ChoiceField(choices=Format.choices, default=Format.PDF)
-    team_id = serializers.UUIDField(required=False, allow_null=True)
-    member_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=200)
+    team_id = IdField(required=False, allow_null=True)
+    member_ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=200)
 
 
 class ReportRecipientsSerializer(StrictSerializer):
     """Who is to get it."""
 
-    member_ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=200)
+    member_ids = serializers.ListField(child=IdField(), allow_empty=False, max_length=200)
 
 
 class ReportSerializer(serializers.Serializer):

@@ -3,11 +3,16 @@
 import asyncio
 from functools import wraps
 
+import hypothesis
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import TransactionTestCase
 
 from tests.emptying import empty_database
+
+# How long a busy machine takes to make up an example says nothing about the product.
+hypothesis.settings.register_profile("farebox", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("farebox")
 
 
 @pytest.fixture(autouse=True, scope="session")

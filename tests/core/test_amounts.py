@@ -3,6 +3,7 @@ from decimal import Decimal
 import pytest
 
 from core.amounts import full, is_exact, readable, signed, split
+from core.money import InvalidAmount, parse_money, to_wire
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,15 @@ from core.amounts import full, is_exact, readable, signed, split
 )
 def test_an_amount_is_readable_at_every_size(amount, text):
     assert readable(Decimal(amount)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["1_000", "１２", "٣", "1e999999999", "1e-999999999", "1e99999999999999999999", "", "0x1"]
+)
+def test_an_amount_is_written_in_plain_digits_and_fits(text):
+    with pytest.raises(InvalidAmount):
+        parse_money(text)
+    assert (to_wire(parse_money(" +1.5e2 ")), to_wire(parse_money("0e-999999999"))) == ("150", "0")
 
 
 def test_the_full_amount_keeps_every_stored_digit():

@@ -34,6 +34,15 @@ def test_everything_else_becomes_what_json_has():
     assert loads(dumps(wire_form(value))) == wire_form(value)
 
 
+@pytest.mark.parametrize(
+    "text", ['"\\ud800"', '{"\\uDFFF": 1}', b'"\xed\xa0\x80"', "1e401", "-1e-999999999", "0e99999999999999999999"]
+)
+def test_what_can_be_neither_stored_nor_answered_is_no_json(text):
+    with pytest.raises(ValueError, match=r"range|surrogate|utf-8"):
+        loads(text)
+    assert loads('"\\ud83d\\ude00"') == "😀"
+
+
 def test_numbers_are_read_exactly():
     assert loads('{"a": 0.1, "b": 1e-12, "c": 3}') == {"a": Decimal("0.1"), "b": Decimal("1E-12"), "c": 3}
 

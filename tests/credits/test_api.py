@@ -103,6 +103,8 @@ def test_allocate_deduct_refund_and_read_it_back(caller):
         ("Infinity", "invalid_amount"),
         ("1000000000000", "invalid_amount"),
         ("ten", "invalid_amount"),
+        ("1_0", "invalid_amount"),
+        ("1e999999999", "invalid_amount"),
         (True, "invalid_amount"),
         ([1], "invalid_amount"),
         (None, "null"),
@@ -124,6 +126,8 @@ def test_a_json_number_is_taken_exactly_and_never_as_a_float(caller):
     [
         '{"amount": NaN, "reason": "x"}',
         '{"amount": 1e400, "reason": "x"}',
+        '{"amount": 1e999999999, "reason": "x"}',
+        '{"amount": "1", "reason": "x", "allow_overage": "\\ud800"}',
         "{",
         "[]",
         '"x"',
@@ -137,6 +141,12 @@ def test_malformed_bodies_are_refused_and_move_nothing(caller, body):
     assert status == 400
     assert problem["code"] in ("malformed_json", "invalid_request")
     assert LedgerEntry.objects.count() == 1
+
+
+@pytest.mark.parametrize("entry_id", [True, 0, 9223372036854775808, "0", [], None])
+def test_an_id_is_text(caller, entry_id):
+    status, problem = caller.post("refund", {"entry_id": entry_id, "reason": "x"})
+    assert (status, [error["field"] for error in problem["errors"]]) == (400, ["entry_id"])
 
 
 def test_a_deduction_that_is_not_covered_is_a_402_with_the_figures(caller):
