@@ -11,6 +11,7 @@ from core.money import MoneyField
 class ReratingStatus(models.TextChoices):
     """Where a re-rating is."""
 
+    TRYING = "trying"
     TRIED = "tried"  # nothing has moved
     APPLYING = "applying"
     APPLIED = "applied"
@@ -27,8 +28,11 @@ class Rerating(models.Model):
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     reason = models.CharField(max_length=300)  # on the ledger of everybody it concerns
-    status = models.CharField(max_length=9, choices=ReratingStatus, default=ReratingStatus.TRIED)
+    status = models.CharField(max_length=9, choices=ReratingStatus, default=ReratingStatus.TRYING)
     report = models.JSONField(default=list)  # of the trial: a row for each organization, the largest difference first
+    to_examine = models.BigIntegerField(default=0)  # events that the trial looks at, about
+    examined = models.BigIntegerField(default=0)  # of them so far
+    tried_to = models.UUIDField(null=True)  # the last organization that was looked through
     expected = models.BigIntegerField(default=0)  # events that would change
     difference = MoneyField(default=0)  # USD that all of them would be charged more, below zero less
     created_by = models.CharField(max_length=120)

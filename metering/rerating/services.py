@@ -5,29 +5,27 @@ posted, the sums follow. Its row says what became of it in the same transaction,
 where it stopped, and running twice changes nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from accounts.models import Organization
 from accounts.principal import Actor
 from core.errors import DomainError, InvalidRequest, NotFound
-from core.money import ZERO, to_wire
-from credits.models import LedgerEntry
 from metering.errors import ChargeGivenBack, ReratingNotReady
-from metering.models import ModelPrice, UsageDay, UsageEvent
+from metering.models import ModelPrice, UsageEvent
 from metering.prices import PriceCard
 from metering.rerating.models import ReratedEvent, ReratedStatus, Rerating, ReratingStatus
-from metering.rerating.rating import RATED, record_as_it_was, record_at, rerated
+from metering.rerating.rating import record_as_it_was, record_at
+from metering.rerating.trying import given_back, try_next, usage_of
 from metering.services.corrections import correct_event
 from outbox.services import publish
+from outbox.taskruns import apart
 
-_CHUNK = 500
+AT_ONCE = 20_000  # events of a trial; more are a worker's
 _STATUS = ReratingStatus
 
 
@@ -42,6 +40,9 @@ def try_rerating(
     at: datetime,
 ) -> Rerating:
     """Compute what charging anew would change, organization by organization; nothing moves.
+
+    Up to AT_ONCE events are looked through before this answers; more are a worker's (:func:`work_off_reratings`), and
+    the row says how far it is.
 
     Only events whose cost was computed from the price row ``price_id`` are concerned: a provider's bill does not rest
     on our list. Nor are those of whose charge something was given back: it would be charged again.
@@ -65,9 +66,12 @@ def try_rerating(
         created_by=actor.label[:120],
         created_at=at,
     )
+    rerating.to_examine = usage_of(rerating)
     with transaction.atomic():
-        rerating.save()
-        _list_events(rerating, card)
+        rerating.save(force_insert=True)
+        if rerating.to_examine <= AT_ONCE:
+            _finish_trying(rerating.pk)
+    rerating.refresh_from_db()
     return rerating
 
 
@@ -76,7 +80,7 @@ def apply_rerating(*, rerating_id: UUID, actor: Actor, at: datetime) -> Rerating
     """Have a tried one carried out, in ``actor``'s name. Raises ReratingNotReady."""
     rerating = _lock(rerating_id)
     if rerating.status != _STATUS.TRIED:
-        raise ReratingNotReady(f"It is {rerating.status}: what was tried is applied once.")
+        raise ReratingNotReady(f"It is {rerating.status}: what was tried to the end is applied once.")
     rerating.status, rerating.applied_by, rerating.applied_at = _STATUS.APPLYING, actor.label[:120], at
     try:
         with transaction.atomic():
@@ -100,94 +104,30 @@ def reverse_rerating(*, rerating_id: UUID, actor: Actor, at: datetime) -> Rerati
 
 
 def work_off_reratings(*, limit: int = 5_000) -> int:
-    """Charge up to ``limit`` events of running re-ratings anew, or as they were; how many."""
+    """Go on with trials, and charge up to ``limit`` events of running re-ratings anew, or as they were; how many.
+
+    One that fails keeps no other waiting: it is tried again by the next run.
+    """
     done = 0
+    for rerating_id in (
+        Rerating.objects.filter(status=_STATUS.TRYING).order_by("created_at").values_list("pk", flat=True)
+    ):
+        with apart("rerating.stopped", rerating_id):
+            done += _finish_trying(rerating_id)
     for rerating in Rerating.objects.filter(status__in=(_STATUS.APPLYING, _STATUS.REVERSING)).order_by("created_at"):
-        while done < limit and _one(rerating):
-            done += 1
-        _finish(rerating)
+        with apart("rerating.stopped", rerating.pk):
+            while done < limit and _one(rerating):
+                done += 1
+            _finish(rerating)
     return done
 
 
-# ---------------------------------------------------------------- trying
-
-
-def _list_events(rerating: Rerating, card: PriceCard) -> None:
-    rows: list[dict[str, Any]] = []
-    names = dict(Organization.objects.filter(id__in=_organizations(rerating)).values_list("id", "name"))
-    for organization_id in sorted(names):
-        row: dict[str, Any] = {"events": 0, "before": ZERO, "after": ZERO}
-        for each in _changes(rerating, organization_id, card):
-            row["events"] += 1
-            row["before"] += each.before
-            row["after"] += each.after
-        if row["events"]:
-            rows.append({"organization_id": organization_id, "name": names[organization_id], **row})
-    rows.sort(key=lambda row: (-abs(row["after"] - row["before"]), row["name"]))
-    rerating.report = [_wire(row) for row in rows]
-    rerating.expected = sum(row["events"] for row in rows)
-    rerating.difference = sum((row["after"] - row["before"] for row in rows), ZERO)
-    rerating.save(update_fields=["report", "expected", "difference"])
-
-
-def _changes(rerating: Rerating, organization_id: UUID, card: PriceCard) -> Iterator[ReratedEvent]:
-    """The events of an organization that would cost something else, kept as they are found."""
-    found: list[ReratedEvent] = []
-    for event in _events(rerating, organization_id).iterator(chunk_size=_CHUNK):
-        answer = rerated(event, card)
-        if answer is None or (answer[1].charge, answer[1].cost) == (event.charge, event.provider_cost):
-            continue
-        row = ReratedEvent(
-            rerating=rerating,
-            organization_id=organization_id,
-            event_id=event.id,
-            occurred_at=event.occurred_at,
-            before=event.charge,
-            after=answer[1].charge,
-        )
-        found.append(row)
-        yield row
-        if len(found) >= _CHUNK:
-            ReratedEvent.objects.bulk_create(found)
-            found = []
-    ReratedEvent.objects.bulk_create(found)
-
-
-def _organizations(rerating: Rerating) -> list[UUID]:
-    days = UsageDay.objects.filter(
-        model=rerating.price.model_id, day__gte=rerating.starts_at.date(), day__lte=rerating.ends_at.date()
-    )
-    return list(days.values_list("organization_id", flat=True).distinct())
-
-
-def _events(rerating: Rerating, organization_id: UUID) -> Any:
-    return (
-        UsageEvent.objects.filter(
-            organization_id=organization_id,
-            occurred_at__gte=rerating.starts_at,
-            occurred_at__lt=rerating.ends_at,
-            price_id=rerating.price_id,
-            cost_source__in=RATED,
-            voided_at__isnull=True,
-        )
-        .exclude(Exists(_given_back(OuterRef("entry_id"))))
-        .order_by("occurred_at", "id")
-    )
-
-
-def _given_back(entry_id: Any) -> Any:
-    """What was given back of a charge."""
-    return LedgerEntry.objects.filter(reverses_id=entry_id)
-
-
-def _wire(row: Mapping[str, Any]) -> dict[str, Any]:
-    amounts = {"before": row["before"], "after": row["after"], "difference": row["after"] - row["before"]}
-    return {
-        "organization_id": str(row["organization_id"]),
-        "name": row["name"],
-        "events": row["events"],
-        **{name: to_wire(amount) for name, amount in amounts.items()},
-    }
+def _finish_trying(rerating_id: UUID) -> int:
+    """Look through what is left; how many organizations."""
+    done = 0
+    while try_next(rerating_id):
+        done += 1
+    return done
 
 
 # ---------------------------------------------------------------- carrying out
@@ -212,19 +152,19 @@ def _one(rerating: Rerating) -> bool:
 
 def _change(rerating: Rerating, row: ReratedEvent) -> None:
     event = _event(row, row.event_id)
-    _refuse_given_back(event)
     record = record_at(event, PriceCard.from_json(rerating.pricing), rerating.pk, rerating.reason)
     if record is None:
         raise InvalidRequest("The corrected price list has no price for what was used.")
-    row.replacement_id = _correct(rerating, row.event_id, record, rerating.applied_by)
+    row.replacement_id = _correct(rerating, event, record, rerating.applied_by)
     row.status = ReratedStatus.CHANGED
 
 
 def _restore(rerating: Rerating, row: ReratedEvent) -> None:
     event = _event(row, row.event_id)
     replaced: Any = row.replacement_id
-    _refuse_given_back(_event(row, replaced))
-    row.restored_id = _correct(rerating, replaced, record_as_it_was(event, rerating.pk), rerating.reversed_by)
+    row.restored_id = _correct(
+        rerating, _event(row, replaced), record_as_it_was(event, rerating.pk), rerating.reversed_by
+    )
     row.status = ReratedStatus.RESTORED
 
 
@@ -233,21 +173,27 @@ def _event(row: ReratedEvent, event_id: UUID) -> UsageEvent:
     return UsageEvent.objects.get(organization_id=row.organization_id, id=event_id, occurred_at=row.occurred_at)
 
 
-def _correct(rerating: Rerating, event_id: UUID, record: Any, actor: str) -> UUID:
+def _correct(rerating: Rerating, event: UsageEvent, record: Any, actor: str) -> UUID:
+    """Looked at again once it is done: now the wallet is locked, and whoever gave back in between is seen."""
+    _refuse_given_back(event)
     done = correct_event(
         organization_id=record.organization_id,
-        event_id=event_id,
+        event_id=event.id,
         replacement=record,
         reason=rerating.reason,
         actor=actor,
         at=timezone.now(),
     )
+    _refuse_given_back(event, but=done.correction.entry_id)
     found: Any = done.correction.replacement_id
     return found
 
 
-def _refuse_given_back(event: UsageEvent) -> None:
-    if event.entry_id is not None and event.voided_at is None and _given_back(event.entry_id).exists():
+def _refuse_given_back(event: UsageEvent, *, but: UUID | None = None) -> None:
+    """Raises ChargeGivenBack when anything of its charge was given back, ``but`` by this entry."""
+    if event.entry_id is None or event.voided_at is not None:
+        return
+    if given_back(event.entry_id).exclude(pk=but).exists():
         raise ChargeGivenBack()
 
 

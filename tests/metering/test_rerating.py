@@ -18,7 +18,7 @@ from metering.metered.models import MeteredCounter
 from metering.metered.terms import checked_metered_prices
 from metering.models import ReratedEvent, Rerating, UsageCorrection, UsageEvent
 from metering.receipt import receipt_of
-from metering.rerating import services
+from metering.rerating import services, trying
 from metering.rerating.services import apply_rerating, reverse_rerating, try_rerating, work_off_reratings
 from metering.services import create_meter, record_usage
 from outbox.models import DomainEvent
@@ -97,10 +97,29 @@ def test_a_trial_keeps_no_more_than_a_handful_of_events_in_memory(world, monkeyp
         sizes.append(len(rows))
         return keep(rows)
 
-    monkeypatch.setattr(services, "_CHUNK", 2)
+    monkeypatch.setattr(trying, "_CHUNK", 2)
     monkeypatch.setattr(ReratedEvent.objects, "bulk_create", noting)
     assert (tried(price).expected, ReratedEvent.objects.count()) == (8, 8)
     assert max(sizes) == 2
+
+
+def test_a_long_trial_is_a_workers_who_says_how_far_it_is_and_goes_on_where_it_stopped(world, monkeypatch):
+    price, *_ = world
+    at_once = tried(price)
+    monkeypatch.setattr(services, "AT_ONCE", -1)
+    rerating = tried(price)
+    assert (rerating.status, rerating.examined, rerating.to_examine, rerating.report) == ("trying", 0, 9, [])
+    with pytest.raises(ReratingNotReady):
+        apply_rerating(rerating_id=rerating.pk, actor=ME, at=START)
+    assert trying.try_next(rerating.pk)  # then it was stopped
+    rerating.refresh_from_db()
+    assert (rerating.status, rerating.examined, len(rerating.report)) == ("trying", 6, 1)
+    assert work_off_reratings() == 1
+    rerating.refresh_from_db()
+    assert (rerating.status, rerating.examined) == ("tried", 9)
+    for name in ("report", "expected", "difference"):
+        assert getattr(rerating, name) == getattr(at_once, name)
+    assert rerating.events.count() == 8 and work_off_reratings() == 0
 
 
 def test_applying_charges_each_event_anew_and_reversing_is_exact(world):
@@ -188,6 +207,45 @@ def test_what_was_given_back_is_not_charged_again(world):
     assert set(rerating.events.filter(status="refused").values_list("event_id", flat=True)) == {two.pk, three.pk}
     rerating.refresh_from_db()
     assert rerating.status == "reversed"
+
+
+def test_what_is_given_back_while_it_is_charged_anew_is_left_alone_too(world, monkeypatch):
+    price, first, _second = world
+    rerating, plain = tried(price), services.correct_event
+
+    def meanwhile(**asked):
+        event = UsageEvent.objects.get(pk=asked["event_id"])
+        refund_charge(organization_id=event.organization_id, entry_id=event.entry_id, reason="r", actor="t", at=START)
+        return plain(**asked)
+
+    monkeypatch.setattr(services, "correct_event", meanwhile)
+    apply_rerating(rerating_id=rerating.pk, actor=ME, at=START)
+    assert work_off_reratings() == 8
+    assert set(rerating.events.values_list("status", flat=True)) == {"refused"}
+    assert not UsageCorrection.objects.exists() and balances(first) == [10 - 6 * ONE]
+
+
+def test_one_that_fails_keeps_no_other_waiting(world, monkeypatch):
+    price, first, _second = world
+    other = make_model("vendor/other")
+    record_usage([make_use(first, "vendor/other", at=START, prompt=100_000, components=[TEN])], at=START)
+    broken, sound, plain = tried(price), tried(other), services._one
+    assert (broken.expected, sound.expected) == (8, 1)
+    for each in (broken, sound):
+        apply_rerating(rerating_id=each.pk, actor=ME, at=START)
+
+    def one(rerating):
+        if rerating.pk == broken.pk:
+            raise RuntimeError("torn")
+        return plain(rerating)
+
+    monkeypatch.setattr(services, "_one", one)
+    assert work_off_reratings() == 1
+    sound.refresh_from_db()
+    broken.refresh_from_db()
+    assert (sound.status, broken.status) == ("applied", "applying")
+    monkeypatch.undo()
+    assert work_off_reratings() == 8  # the next run goes on with it
 
 
 def test_an_event_counts_on_the_meters_of_the_tier_of_its_time_not_of_today():

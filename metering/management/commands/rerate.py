@@ -12,7 +12,7 @@ from accounts.principal import Actor
 from core import jsonio
 from core.errors import DomainError
 from core.money import to_wire
-from metering.rerating.models import Rerating
+from metering.rerating.models import Rerating, ReratingStatus
 from metering.rerating.services import apply_rerating, days_of, reverse_rerating, try_rerating, work_off_reratings
 
 
@@ -53,7 +53,10 @@ class Command(BaseCommand):
     def _act(self, options: dict[str, Any], actor: Actor) -> Rerating:
         at = timezone.now()
         if options["action"] == "try":
-            return self._try(options, actor)
+            rerating = self._try(options, actor)
+            while rerating.status == ReratingStatus.TRYING and work_off_reratings():
+                rerating.refresh_from_db()
+            return rerating
         decide = apply_rerating if options["action"] == "apply" else reverse_rerating
         rerating = decide(rerating_id=options["id"], actor=actor, at=at)
         while work_off_reratings():
