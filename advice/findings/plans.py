@@ -33,6 +33,7 @@ def better_plan(case: Case, prices: Prices, at: datetime) -> list[Found]:
     offers = [
         (tier, option)
         for tier in Tier.objects.offered().filter(catalogue=present.catalogue)
+        if not tier.metered_prices  # what its meters would take depends on whole periods: no saving is promised
         for option in options_of(tier)
         if (tier.slug, option.slug) != (case.terms.slug, case.terms.option)
     ]

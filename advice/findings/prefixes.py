@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from hashlib import blake2b
 
 from advice.findings.found import Case, Found
 from advice.models import Confidence, Finding
@@ -24,6 +25,7 @@ TAGS = ("prompt_id", "feature")
 SHORTEST_PREFIX = 1_024  # tokens; providers cache nothing shorter
 CACHED_FOR = timedelta(minutes=5)
 _FEWEST = 50
+_LONGEST_SUBJECT = 340
 _SURE = 500
 _NEAR = Decimal("0.8")  # the tenth smallest prompt is at least so much of the tenth largest
 
@@ -101,7 +103,16 @@ def _found(case: Case, group: Group, at: datetime) -> Found | None:
         "would_save": to_wire(saving),
     }
     sure = Confidence.MEDIUM if len(group.calls) >= _SURE and hits > 4 * misses else Confidence.LOW
-    return Found(Finding.CACHING, f"{group.model} {group.tag}"[:340], saving, sure, evidence)
+    return Found(Finding.CACHING, _subject(group), saving, sure, evidence)
+
+
+def _subject(group: Group) -> str:
+    """The group's name; one too long for its column ends in a mark of the whole, so that no two are equal."""
+    name = f"{group.model} {group.tag}"
+    if len(name) <= _LONGEST_SUBJECT:
+        return name
+    mark = blake2b(name.encode(), digest_size=8).hexdigest()
+    return f"{name[: _LONGEST_SUBJECT - len(mark) - 1]}#{mark}"
 
 
 def saved_by(

@@ -11,12 +11,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Mode, Organization
+from accounts.services import lock_organization
 from advice.errors import TooManyWhatIfs
 from advice.models import RunStatus, WhatIfRun
 from advice.what_if.change import Change, terms_of_change
+from advice.what_if.meters import Meters
 from advice.what_if.prices import Prices
 from advice.what_if.reading import Asked, batches, expected_events, organizations_with_usage
-from advice.what_if.replay import replayer
+from advice.what_if.replay import KEPT, UNPRICED, replayer
 from advice.what_if.totals import Tally
 from core.errors import DomainError
 
@@ -40,9 +42,8 @@ def start_what_if(
         expected = sum(organizations_with_usage(asked, mode=Mode.LIVE).values())
     else:
         expected = expected_events(organization_id, asked)
-        _refuse_crowd(organization_id)
     is_short = expected <= AT_ONCE
-    run = WhatIfRun.objects.create(
+    run = WhatIfRun(
         organization_id=organization_id,
         starts_at=asked.start,
         ends_at=asked.end,
@@ -56,6 +57,7 @@ def start_what_if(
         claimed_until=at + _LEASE if is_short else None,
         attempts=int(is_short),
     )
+    _open(run)
     if is_short:
         _carry_out(run)
     return run
@@ -75,6 +77,15 @@ def work_off_what_ifs(*, limit: int = 20) -> int:
 def forget_what_ifs(*, at: datetime) -> int:
     """Delete what-ifs that are older than their time; how many."""
     return WhatIfRun.objects.filter(created_at__lt=at - WhatIfRun.KEPT_FOR).delete()[0]
+
+
+@transaction.atomic
+def _open(run: WhatIfRun) -> None:
+    """Count and add in one transaction: many at once are no more than MOST_OPEN. Raises TooManyWhatIfs."""
+    if run.organization_id is not None:
+        lock_organization(run.organization_id)
+        _refuse_crowd(run.organization_id)
+    run.save(force_insert=True)
 
 
 def _refuse_crowd(organization_id: UUID) -> None:
@@ -136,9 +147,15 @@ def _replay(run: WhatIfRun) -> Tally:
     replay, tally, told_at = replayer(terms, Prices()), Tally(change), time.monotonic()
     for organization_id, zone in _organizations(run, asked):
         own = tally.organization(organization_id, zone)
+        meters = Meters(organization_id, None if terms.tier is None else terms.tier.metered_prices, zone)
         for events in batches(organization_id, asked):
+            meters.look_at([event.id for event in events], events[0].occurred_at, events[-1].occurred_at)
             for event in events:
-                own.add(event, replay(event))
+                replayed = replay(event)
+                if metered := meters.replayed(event.id, event.occurred_at):
+                    replayed = replayed._replace(metered=metered)
+                if own.add(event, replayed, meters.recorded(event.id)) in (KEPT, UNPRICED):
+                    meters.count(event.id)
             run.events_done += len(events)
             if time.monotonic() - told_at > _TELL_EVERY:
                 told_at = time.monotonic()

@@ -37,11 +37,12 @@ class Replayed(NamedTuple):
     markup: Decimal
     charge: Decimal
     byok_cost: Decimal
+    metered: Decimal = ZERO  # what it adds to meters, told by :mod:`advice.what_if.meters`
 
     @property
     def spend(self) -> Decimal:
-        """What the customer pays in all: from the wallet, and to the provider directly."""
-        return self.charge + self.byok_cost
+        """What the customer pays in all: from the wallet, for meters, and to the provider directly."""
+        return self.charge + self.byok_cost + self.metered
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,8 @@ class _FiguresSerializer(serializers.Serializer):
     markup = AmountField()
     charge = AmountField(help_text="What your credit pays, USD.")
     byok_cost = AmountField(help_text="What your own provider key pays, USD.")
-    spend = AmountField(help_text="Charge and own key together.")
+    metered = AmountField(help_text="What the meters of the tier take beside the charge, USD.")
+    spend = AmountField(help_text="Charge, meters and own key together.")
 
 
 class _PairSerializer(serializers.Serializer):

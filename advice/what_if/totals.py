@@ -15,7 +15,7 @@ from core.money import ZERO, to_wire
 from core.times import utc_text
 from metering.recorded_usage import RecordedEvent
 
-_FIGURES = ("provider_cost", "markup", "charge", "byok_cost")
+_FIGURES = ("provider_cost", "markup", "charge", "byok_cost", "metered")
 
 
 @dataclass(slots=True)
@@ -27,10 +27,12 @@ class Figures:
     markup: Decimal = ZERO
     charge: Decimal = ZERO
     byok_cost: Decimal = ZERO
+    metered: Decimal = ZERO
 
-    def add(self, figures: "RecordedEvent | Replayed | Figures", events: int = 1) -> None:
-        """Count what ``figures`` says."""
-        self.events += events
+    def add(self, figures: RecordedEvent | Replayed, metered: Decimal) -> None:
+        """Count an event, and what it adds to meters."""
+        self.events += 1
+        self.metered += metered
         self.provider_cost += figures.provider_cost
         self.markup += figures.markup
         self.charge += figures.charge
@@ -38,8 +40,8 @@ class Figures:
 
     @property
     def spend(self) -> Decimal:
-        """From the wallet and to the provider directly."""
-        return self.charge + self.byok_cost
+        """From the wallet, for meters, and to the provider directly."""
+        return self.charge + self.byok_cost + self.metered
 
     def to_json(self) -> dict[str, Any]:
         """Amounts as text."""
@@ -148,8 +150,9 @@ class OrganizationTally:
         self._watch = None if change.cap is None else CapWatch(change.cap, change.window, zone)
         self._stopped_in: datetime | None = None
 
-    def add(self, event: RecordedEvent, replayed: Replayed) -> str:
-        """Count an event and what became of it; its fate, which a cap may have sealed."""
+    def add(self, event: RecordedEvent, replayed: Replayed, metered: Decimal = ZERO) -> str:
+        """Count an event, which added ``metered`` to meters, and what became of it; its fate, which a cap may have
+        sealed."""
         fate = self._fate(event, replayed)
         pairs = (
             self._tally.total,
@@ -158,9 +161,9 @@ class OrganizationTally:
             _pair(self._tally.by_day, self._days.of(event.occurred_at)),
         )
         for pair in pairs:
-            pair.recorded.add(event)
+            pair.recorded.add(event, metered)
             if fate in (KEPT, UNPRICED):
-                pair.replayed.add(replayed)
+                pair.replayed.add(replayed, replayed.metered)
         if fate != KEPT:
             getattr(self._tally, fate).add(event.occurred_at, replayed.spend)
         return fate

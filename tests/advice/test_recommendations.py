@@ -11,7 +11,7 @@ from accounts.principal import Actor
 from advice import services
 from advice.errors import NotApplicable, RecommendationDecided
 from advice.findings.answers import limit_for
-from advice.findings.prefixes import Group, saved_by
+from advice.findings.prefixes import Group, _subject, saved_by
 from advice.models import Finding, Recommendation, RecommendationReview
 from advice.notices import recommendations_found
 from core.ids import uuid7
@@ -217,6 +217,8 @@ def test_limits_and_prefixes_stand_on_enough_calls():
     few = Group("m", "t", [(AT, 5_000, 0)] * 49)
     assert few.prefix == 0
     assert Group("m", "t", [(AT, 5_000 + 100 * (n % 40), 0) for n in range(100)]).prefix == 0  # too different
+    long = [_subject(Group("m" * 160, f"prompt_id={'t' * 240}{end}")) for end in "ab"]
+    assert long[0] != long[1] and {len(each) for each in long} == {340} and _subject(few) == "m t"
     calls = [(AT, 2_000, 0), (AT + timedelta(minutes=5), 2_000, 900), (AT + timedelta(minutes=11), 2_000, 0)]
     hits, misses, saved = saved_by(calls, 1_500, usd("3"), usd("1"), usd("4"))
     assert (hits, misses, saved) == (1, 2, 600 * 2 - 2 * 1_500)
