@@ -36,6 +36,7 @@ app.conf.beat_schedule = {
     "make months of events": {"task": "metering.tasks.make_partitions", "schedule": 21_600},
     "write reports": {"task": "reports.tasks.write_reports", "schedule": 60},
     "complete sums by tag": {"task": "metering.tasks.complete_tag_sums", "schedule": 60},
+    "forget old windows": {"task": "metering.tasks.forget_windows", "schedule": crontab(hour="3", minute="10")},
     "audit budgets": {"task": "metering.tasks.audit_windows", "schedule": crontab(hour="1", minute="50")},
     "audit the usage sums": {"task": "metering.tasks.audit_usage", "schedule": crontab(hour="1", minute="30")},
     "learn from calls for estimates": {"task": "metering.tasks.learn_estimates", "schedule": 30},

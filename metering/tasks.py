@@ -9,7 +9,7 @@ from metering import services
 from metering.audit import audit_sums
 from metering.budgets.audit import audit_budgets
 from metering.rerating.services import work_off_reratings
-from metering.services import rollups
+from metering.services import budgets, rollups
 from outbox.services import publish
 
 
@@ -69,6 +69,12 @@ def audit_windows() -> int:
             actor="budget audit",
         )
     return len(found)
+
+
+@shared_task
+def forget_windows() -> int:
+    """Windows of budgets that ended long ago; how many."""
+    return budgets.forget_windows(at=timezone.now())
 
 
 @shared_task

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -22,6 +22,7 @@ from outbox.services import publish
 DEFAULT_THRESHOLDS = (Decimal(75), Decimal(90), Decimal(100))
 MOST_THRESHOLDS = 10
 HIGHEST_THRESHOLD = Decimal(1000)  # per cent
+WINDOWS_KEPT = timedelta(days=800)  # after their end: two years, and what they are compared with
 MOST_BUDGETS = 200  # of an organization: each is looked at with every event
 _CHANGEABLE = ("name", "amount", "thresholds", "enforcement", "max_prompt_tokens", "period")
 
@@ -122,6 +123,13 @@ def note_refusal(*, limit_id: UUID, at: datetime) -> None:
     """Tell, once for each window, that a call was refused."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT metering_note_refusal(%s, %s)", [limit_id, at])
+
+
+def forget_windows(*, at: datetime, limit: int = 10_000) -> int:
+    """Delete up to ``limit`` windows that ended WINDOWS_KEPT ago; how many. A later event counts its window anew."""
+    old = SpendLimit.objects.filter(budget_id__isnull=False, ends_at__lt=at - WINDOWS_KEPT, held=ZERO)
+    doomed = list(old.values_list("pk", flat=True)[:limit])
+    return SpendLimit.objects.filter(pk__in=doomed).delete()[0]
 
 
 def _lock(organization_id: UUID) -> None:

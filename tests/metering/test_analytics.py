@@ -16,6 +16,7 @@ from accounts.models import Membership, Organization, TeamPlacement
 from accounts.principal import Actor
 from accounts.services import add_member, archive_team, create_team, place_member, rotate_api_key
 from credits.services import grant_credits
+from metering.analytics import answering
 from metering.analytics.answering import answer
 from metering.analytics.asking import Question
 from metering.analytics.dimensions import dimension_of, within
@@ -373,6 +374,17 @@ def test_history_and_files_are_as_the_tier_has_them(furnished):
     browser = sign_in(furnished.customer.memberships.get(role="owner").user)
     assert browser.get("/usage/export.json").status_code == 403
     assert browser.get("/usage/export.csv?by=team").status_code == 200
+
+
+def test_an_answer_of_too_many_rows_is_refused_and_said_on_the_page(furnished, monkeypatch):
+    monkeypatch.setattr(answering, "MOST_GROUPS", 1)
+    for query in ("group_by=model,key", "group_by=prompt", "group_by=model&granularity=day"):
+        for path in ("analytics", "analytics/export.csv"):
+            status, problem = furnished.caller.ask("GET", f"metering/{path}?{query}")
+            assert (status, problem["code"], problem["most"]) == (422, "too_many_rows", 1), query
+    browser = sign_in(furnished.customer.memberships.get(role="owner").user)
+    answer = browser.get("/usage/focus.csv?days=7", follow=True)
+    assert answer.redirect_chain == [("/usage/?days=7", 302)] and "too many rows" in answer.content.decode()
 
 
 def test_the_usage_page_has_teams_prompts_and_files_of_what_it_shows(furnished):
