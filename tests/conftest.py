@@ -1,18 +1,39 @@
 """What every test may rely on."""
 
 import asyncio
+import os
 from functools import wraps
+from urllib.parse import urlsplit
 
 import hypothesis
 import pytest
+from django.conf import settings
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import TransactionTestCase
 
+from core.ttlcache import TtlCache
 from tests.emptying import empty_database
 
 # How long a busy machine takes to make up an example says nothing about the product.
 hypothesis.settings.register_profile("farebox", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("farebox")
+
+
+def pytest_configure():
+    """Give each process of the tests a Redis database of its own, as it has a PostgreSQL one: queue, cache, limits."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    address = urlsplit(settings.REDIS_URL)
+    settings.REDIS_URL = address._replace(path=f"/{(int(address.path[1:] or 0) + number) % 16}").geturl()
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": settings.REDIS_URL}}
+    settings.CELERY_BROKER_URL = settings.REDIS_URL
+
+
+@pytest.fixture(autouse=True, scope="session")
+def a_busy_machine_is_no_outage():
+    """The limiter gives Redis a quarter of a second, which a crowded machine may need for something else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accounts.ratelimits.limiter.TIMEOUT_SECONDS", 30)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -61,3 +82,20 @@ def no_price_book_from_another_test():
     forget_price_book()
     yield
     forget_price_book()
+
+
+@pytest.fixture
+def memory_keeps(monkeypatch):
+    """What a process remembers for a moment stays, so that a count of queries does not tell how slow the machine is."""
+    monkeypatch.setattr(TtlCache, "get", lambda cache, key: cache._entries[key][1])
+    monkeypatch.setattr("metering.price_book.book._clock", lambda: 0.0)
+
+
+@pytest.fixture
+def django_assert_num_queries(django_assert_num_queries, memory_keeps):
+    return django_assert_num_queries
+
+
+@pytest.fixture
+def django_assert_max_num_queries(django_assert_max_num_queries, memory_keeps):
+    return django_assert_max_num_queries

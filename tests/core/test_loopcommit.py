@@ -14,19 +14,47 @@ from core.sqlcalls import Query
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Gives each item of a batch back, with the process that served it; the item "poison" fails the whole statement.
-ECHO = """
-SELECT x, pg_backend_pid(), CASE x WHEN 'poison' THEN 1 / (length(x) - 6) END, pg_sleep($2::text::float)
+PATIENCE = 60  # seconds for what must happen, however slow the machine
+GATE = 4711
+
+# Gives each item of a batch back, with the process that served it; the item "poison" fails the whole statement, and
+# the item "wait" waits until the gate is open.
+ECHO = f"""
+SELECT x, pg_backend_pid(), CASE x WHEN 'poison' THEN 1 / (length(x) - 6) END,
+       CASE x WHEN 'wait' THEN pg_advisory_xact_lock_shared({GATE})::text END
 FROM jsonb_array_elements_text($1::jsonb) AS t (x)
 """
 
 
-class Recorder:
-    """Batches that note what they were given; each takes ``delay`` seconds at the server."""
+class Gate:
+    """Closed while the test holds it, with a connection of its own."""
 
-    def __init__(self, delay=0.0):
+    def __init__(self):
+        self._connection = psycopg.connect(**connection.get_connection_params(), autocommit=True)
+        self._connection.execute("SELECT pg_advisory_lock(%s)", [GATE])
+
+    async def until_somebody_waits(self):
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+        async with asyncio.timeout(PATIENCE):
+            while self._connection.execute(waiting, [GATE]).fetchone()[0] == 0:  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
+
+    def open(self):
+        self._connection.close()
+
+
+@pytest.fixture
+def gate(db):
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+class Recorder:
+    """Batches that note what they were given."""
+
+    def __init__(self):
         self.batches = []
-        self.delay = delay
 
     @property
     def batch(self):
@@ -35,8 +63,7 @@ class Recorder:
     def queries(self, items):
         self.batches.append(list(items))
         text = "[" + ",".join(f'"{item}"' for item in items) + "]"
-        each = self.delay / len(items)
-        return [Query(ECHO, (text, str(each)))]
+        return [Query(ECHO, (text,))]
 
 
 @pytest.fixture
@@ -49,7 +76,7 @@ async def commit():
 
     yield make
     for each in made:
-        assert await each.close(5)
+        assert await each.close(PATIENCE)
 
 
 async def sql(statement):
@@ -64,7 +91,7 @@ async def sql(statement):
 
 
 async def cut(pid):
-    await sql(f"SELECT pg_terminate_backend({pid})")
+    await sql(f"SELECT pg_terminate_backend({pid}, 60000)")
 
 
 async def test_each_caller_gets_the_result_of_its_own_item(commit):
@@ -73,13 +100,15 @@ async def test_each_caller_gets_the_result_of_its_own_item(commit):
     assert [item for item, _ in found] == [str(n) for n in range(100)]
 
 
-async def test_items_gather_while_the_batch_before_them_commits(commit):
-    recorder = Recorder(delay=0.05)
+async def test_items_gather_while_the_batch_before_them_commits(commit, gate):
+    recorder = Recorder()
     group = commit(recorder)
-    first = group.submit("first")
-    await asyncio.sleep(0.02)
-    await asyncio.gather(first, *(group.submit(n) for n in range(10)))
-    assert recorder.batches == [["first"], list(range(10))]
+    first = group.submit("wait")
+    await gate.until_somebody_waits()
+    rest = [group.submit(n) for n in range(10)]
+    gate.open()
+    await asyncio.gather(first, *rest)
+    assert recorder.batches == [["wait"], list(range(10))]
 
 
 async def test_a_batch_never_exceeds_its_limit(commit):
@@ -122,22 +151,21 @@ async def test_an_idle_connection_that_was_cut_is_opened_anew(commit):
     group = commit(Recorder())
     _, first = await group.submit(1)
     await cut(first)
-    await asyncio.sleep(0.05)
     _, second = await group.submit(2)
     assert second != first
 
 
-async def test_a_batch_whose_connection_is_cut_half_way_runs_again(commit):
+async def test_a_batch_whose_connection_is_cut_half_way_runs_again(commit, gate):
     recorder = Recorder()
-    group = commit(recorder, patience=5)
+    group = commit(recorder, patience=PATIENCE)
     _, first = await group.submit("before")
-    recorder.delay = 0.5
-    running = group.submit("cut")
-    await asyncio.sleep(0.1)
+    running = group.submit("wait")
+    await gate.until_somebody_waits()
     await cut(first)
+    gate.open()
     item, second = await running
-    assert item == "cut" and second != first
-    assert recorder.batches[1:] == [["cut"], ["cut"]]
+    assert item == "wait" and second != first
+    assert recorder.batches[1:] == [["wait"], ["wait"]]
 
 
 async def test_without_a_database_items_are_refused_after_the_patience(commit, monkeypatch):
@@ -151,24 +179,25 @@ async def test_without_a_database_items_are_refused_after_the_patience(commit, m
         started = time.monotonic()
         with pytest.raises(BooksUnavailable):
             await group.submit(1)
-        assert 0.1 <= time.monotonic() - started < 1
+        assert 0.1 <= time.monotonic() - started < PATIENCE
     assert (await group.submit(2))[0] == "2"
 
 
-async def test_more_than_the_queue_holds_is_refused(commit):
-    group = commit(Recorder(delay=0.05), longest_queue=3)
-    taken = [group.submit("running")]
-    await asyncio.sleep(0.02)
+async def test_more_than_the_queue_holds_is_refused(commit, gate):
+    group = commit(Recorder(), longest_queue=3)
+    taken = [group.submit("wait")]
+    await gate.until_somebody_waits()
     taken += [group.submit(n) for n in range(3)]
     with pytest.raises(BooksUnavailable):
         group.submit("one too many")
+    gate.open()
     assert len(await asyncio.gather(*taken)) == 4
 
 
 async def test_closing_finishes_what_was_taken_and_takes_nothing_more(commit):
-    group = commit(Recorder(delay=0.02))
+    group = commit(Recorder())
     waiting = [group.submit(n) for n in range(20)]
-    assert await group.close(5)
+    assert await group.close(PATIENCE)
     assert len(await asyncio.gather(*waiting)) == 20
     with pytest.raises(BooksUnavailable):
         group.submit("late")
@@ -191,7 +220,7 @@ async def test_a_statement_that_no_longer_fits_its_table_is_planned_anew(commit)
         await sql("ALTER TABLE loop_shape ADD b text")
         assert await group.submit(2) == []
     finally:
-        assert await group.close(5)
+        assert await group.close(PATIENCE)
         await sql("DROP TABLE loop_shape")
 
 

@@ -12,7 +12,7 @@ from outbox import registry, services
 from outbox.models import DomainEvent
 from outbox.services import dispatch_events, pause_after, publish, retry_event
 from tests.builders import make_organization
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import Meeting, run_parallel
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -155,10 +155,10 @@ def test_without_the_row_locks_parallel_dispatchers_repeat_each_other(organizati
 
     def unlocked(at, limit):
         events = list(DomainEvent.objects.waiting(at)[:limit])
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.3)")
+        everybody.wait()
         return events
 
+    everybody = Meeting(3)
     monkeypatch.setattr(services, "_claim", unlocked)
     run_parallel([lambda: dispatch_events(at=now()) for _ in range(3)])
-    assert len(seen) > 10
+    assert len(seen) == 30

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -23,6 +22,7 @@ from outbox.jobs import JobJustAskedFor, jobs_at, other_tasks, request_run, sche
 from outbox.models import DomainEvent, TaskRun, TaskState
 from outbox.taskruns import announce_jobs, forget_runs, note_problem, record_run
 from tests.builders import NOON, make_user, sign_in
+from tests.concurrency.parallel import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -250,13 +250,9 @@ def worker(broker):
     process.wait()
 
 
-def wait_for(query, seconds=40):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := query.first():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"nothing came: {list(TaskState.objects.values())}")
+def wait_for(query):
+    wait_until(query.exists)
+    return query.first()
 
 
 @pytest.mark.slow
@@ -280,9 +276,8 @@ def test_a_worker_notes_what_it_ran_what_failed_and_what_was_killed(worker):
         cursor.execute("LOCK TABLE outbox_emaildelivery IN ACCESS EXCLUSIVE MODE")
         current_app.send_task("outbox.tasks.forget_old", time_limit=2)
         killed = wait_for(TaskRun.objects.filter(task="outbox.tasks.forget_old", outcome="failed"))
-        time.sleep(2)  # it is told a moment before the process is killed
+        assert TaskState.objects.get(pk=killed.task).failing_since is not None
     assert killed.error.startswith("TimeLimitExceeded") and killed.started_at is None
-    assert TaskState.objects.get(pk="outbox.tasks.forget_old").failing_since is not None
 
 
 def fake_task(**request):

@@ -57,7 +57,7 @@ def stream(sandbox: SandboxClient, model: str, text: str = "hello", *, path: str
     """A streamed call, read to its end however it ends."""
     headers = {"authorization": f"Bearer {fields.pop('key', sandbox.settings.api_key)}"}
     headers.update(fields.pop("headers", {}))
-    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", sandbox.port, timeout=60)
     body = chat_body(model, text, stream=True, **fields)
     connection.request("POST", path, json.dumps(body).encode(), headers)
     answer = connection.getresponse()
@@ -81,7 +81,7 @@ def parse_stream(status: int, headers: dict[str, str], raw: bytes, whole: bool) 
 def open_raw(sandbox: SandboxClient, body: dict[str, Any], *, path: str = CHAT, key: str | None = None):
     """A socket on which the request has been sent and nothing read."""
     data = json.dumps(body).encode()
-    connection = socket.create_connection(("127.0.0.1", sandbox.port), timeout=15)
+    connection = socket.create_connection(("127.0.0.1", sandbox.port), timeout=60)
     connection.sendall(
         f"POST {path} HTTP/1.1\r\nhost: sandbox\r\nauthorization: Bearer {key or sandbox.settings.api_key}\r\n"
         f"content-type: application/json\r\nconnection: close\r\ncontent-length: {len(data)}\r\n\r\n".encode()
@@ -99,7 +99,7 @@ def read_until(connection: socket.socket, marker: bytes) -> bytes:
     return got
 
 
-def eventually(check, patience: float = 5.0):
+def eventually(check, patience: float = 60.0):
     """What ``check`` returns once it is true."""
     deadline = time.monotonic() + patience
     while True:

@@ -1,10 +1,9 @@
 """Two switches, or a switch and a payment, at the same instant on connections of their own."""
 
 import pytest
-from django.db import connection
 
 from payments.models import Payment
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import Meeting, run_parallel
 from tests.tiers.plans import HALF, balance, make_plans, now_on, pay, put_on, switch
 from tiers.models import Subscription, TierChange
 from tiers.services import switching
@@ -57,12 +56,11 @@ def test_a_payment_and_its_withdrawal_at_once_never_lose_the_money():
 def test_without_the_lock_parallel_switches_collide(monkeypatch):
     make_plans()
     organization = put_on("small", collection="manual")
-    preview = switching._preview
+    preview, everybody = switching._preview, Meeting(4)
 
-    def slow_preview(*args):
+    def preview_together(*args):
         found = preview(*args)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.3)")
+        everybody.wait()
         return found
 
     def unlocked(organization_id):
@@ -74,7 +72,7 @@ def test_without_the_lock_parallel_switches_collide(monkeypatch):
 
     monkeypatch.setattr(switching, "lock_up_to_date", lambda id, at: organization)
     monkeypatch.setattr(switching, "open_subscription", unlocked)
-    monkeypatch.setattr(switching, "_preview", slow_preview)
+    monkeypatch.setattr(switching, "_preview", preview_together)
     results = run_parallel([lambda: switch(organization, "large") for _ in range(4)])
     # All of them saw the same subscription: only the constraints are left, and they are not polite.
     assert [result for result in results if isinstance(result, Exception) and not hasattr(result, "code")]
