@@ -152,6 +152,7 @@ class Invitation(models.Model):
     role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     invited_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    invited_by_line_id = models.UUIDField(null=True, editable=False)  # of the API key, kept through its rotations
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     sent_at = models.DateTimeField()
     times_sent = models.PositiveSmallIntegerField(default=1)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Self
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, Subquery
+from django.db.models.functions import Now
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -41,11 +42,17 @@ class InvitationQuerySet(models.QuerySet):
     """Reads of invitations."""
 
     def with_inviter(self) -> Self:
-        """With ``inviter_role``: what whoever invited is in the organization now; None for one who is gone."""
+        """With ``inviter_role``: what whoever invited is in the organization now, None for one who is gone; and
+        ``inviter_key_works``: whether the API key that invited, or one that it was rotated to, has not been revoked."""
         members = apps.get_model("accounts", "Membership").objects.filter(
             organization=OuterRef("organization"), user=OuterRef("invited_by"), user__is_active=True
         )
-        return self.select_related("invited_by").annotate(inviter_role=Subquery(members.values("role")[:1]))
+        keys = apps.get_model("accounts", "ApiKey").objects.filter(
+            Q(revoked_at__isnull=True) | Q(revoked_at__gt=Now()), spend_limit_id=OuterRef("invited_by_line_id")
+        )
+        return self.select_related("invited_by").annotate(
+            inviter_role=Subquery(members.values("role")[:1]), inviter_key_works=Exists(keys)
+        )
 
     def pending(self) -> Self:
         """Those neither accepted nor taken back, also expired ones: they can be sent again."""

@@ -312,7 +312,8 @@ def _inviter(caller: Principal) -> Inviter:
     if caller.user_id is not None:
         people = Membership.objects.select_related("user")
         membership = people.filter(organization_id=caller.organization_id, user_id=caller.user_id).first()
-    return Inviter(caller.as_actor, membership.user if membership else None, membership)
+    line_id = caller.key_line_id if caller.user_id is None else None
+    return Inviter(caller.as_actor, membership.user if membership else None, membership, line_id)
 
 
 def _live_only(caller: Principal) -> None:

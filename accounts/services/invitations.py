@@ -32,11 +32,12 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Inviter:
-    """Who invites: ``user`` and their ``membership``, or neither for an API key and for operators."""
+    """Who invites: ``user`` and their ``membership``, ``key_line_id`` for an API key, none of them for operators."""
 
     actor: Actor
     user: User | None = None
     membership: Membership | None = None
+    key_line_id: UUID | None = None
 
 
 @transaction.atomic
@@ -63,6 +64,7 @@ def invite(*, organization_id: UUID, email: str, role: str, by: Inviter, at: dat
         email=email,
         role=role,
         invited_by=by.user,
+        invited_by_line_id=by.key_line_id,
         created_at=at,
         sent_at=at,
         expires_at=at + LIFETIME,
@@ -85,7 +87,8 @@ def resend_invitation(*, invitation_id: UUID, organization_id: UUID, by: Inviter
         raise TooManyInvitations("It was sent a moment ago. Try again in a minute.")
     _limit(live, at)
     invitation.times_sent += 1
-    invitation.sent_at, invitation.expires_at, invitation.invited_by = at, at + LIFETIME, by.user
+    invitation.sent_at, invitation.expires_at = at, at + LIFETIME
+    invitation.invited_by, invitation.invited_by_line_id = by.user, by.key_line_id
     _send(invitation, at)
     tell(live.id, "member.invited", {"email": invitation.email, "role": invitation.role}, by.actor, at)
     return invitation
@@ -135,9 +138,13 @@ def invitation_of(token: str, at: datetime) -> Invitation:
 
 def stands(invitation: Invitation, at: datetime) -> bool:
     """Whether an invitation read ``with_inviter`` can be accepted: in time, and by the word of somebody who may still
-    invite to its role. What an operator or a key has said stands by itself."""
-    if not invitation.is_open(at) or invitation.invited_by_id is None:
-        return invitation.is_open(at)
+    invite to its role, or of a key that was not revoked. What an operator has said stands by itself."""
+    if not invitation.is_open(at):
+        return False
+    if invitation.invited_by_line_id is not None:
+        return bool(invitation.inviter_key_works)  # type: ignore[attr-defined]
+    if invitation.invited_by_id is None:
+        return True
     role: str | None = invitation.inviter_role  # type: ignore[attr-defined]
     return role is not None and may_make(role, invitation.role)
 

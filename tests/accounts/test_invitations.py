@@ -19,7 +19,7 @@ from accounts.errors import (
     TooManyInvitations,
     WrongInvitee,
 )
-from accounts.models import Invitation, Membership, Organization, User
+from accounts.models import ApiKey, Invitation, Membership, Organization, User
 from accounts.principal import Actor
 from accounts.querysets import STAYS_IN_SIGHT
 from accounts.services import (
@@ -30,11 +30,13 @@ from accounts.services import (
     leave,
     remove_member,
     resend_invitation,
+    revoke_api_key,
     revoke_invitation,
+    rotate_api_key,
     transfer_ownership,
 )
 from accounts.services import invitations as rules
-from accounts.services.invitations import Inviter
+from accounts.services.invitations import Inviter, stands
 from outbox.models import DomainEvent, EmailDelivery
 from tests.api.caller import Caller
 from tests.builders import NOON, make_customer, make_user, sign_in
@@ -386,3 +388,19 @@ def test_the_api_invites_lists_resends_and_takes_back(customer):
     assert caller.ask("DELETE", f"invitations/{made['id']}")[0] == 404
     assert caller.ask("GET", "invitations")[1]["data"] == []
     assert Caller(customer.test_twin).ask("POST", "invitations", {"email": "b@example.com", "role": "viewer"})[0] == 403
+
+
+def test_what_a_key_has_said_stands_through_rotations_and_falls_when_it_is_revoked(customer):
+    caller = Caller(customer)
+    made = caller.ask("POST", "invitations", {"email": "ada@example.com", "role": "admin"})[1]
+    invitation, ada, now = Invitation.objects.get(), make_user(email="ada@example.com"), timezone.now()
+    ask = {"organization_id": customer.id, "actor": Actor("test"), "at": now}
+    after, _ = rotate_api_key(key_id=ApiKey.objects.get().id, overlap=timedelta(0), **ask)
+    assert stands(Invitation.objects.with_inviter().get(), now)
+    revoke_api_key(key_id=after.id, **ask)
+    with pytest.raises(InvitationNotOpen):
+        accept(token_of(invitation), ada, at=now)
+    assert not customer.memberships.filter(user=ada).exists()
+    anew = {"invitation_id": made["id"], "organization_id": customer.id, "at": now + timedelta(minutes=2)}
+    resend_invitation(by=BOSS, **anew)
+    assert accept(token_of(invitation), ada, at=anew["at"]).role == "admin"
