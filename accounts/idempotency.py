@@ -212,21 +212,28 @@ def _claim_for(view: Any, request: ApiRequest, key: str) -> Claim:
     )
 
 
-def carry_out(claim: Claim, work: Work, *, refuse: Refuse, atomic: bool = True) -> HttpResponseBase:
+def carry_out(
+    claim: Claim, work: Work, *, refuse: Refuse, atomic: bool = True, kept: Callable[[Answer], Answer] | None = None
+) -> HttpResponseBase:
     """Do what a claim is for and keep its answer; ``refuse`` makes the answer to what ``work`` raises.
 
-    With ``atomic`` the writes of ``work`` and the stored answer are one transaction.
+    With ``atomic`` the writes of ``work`` and the stored answer are one transaction. ``kept`` makes what is stored of
+    the answer to work that was done, where that is not all of it.
     """
-    return _run_atomic(claim, work, refuse) if atomic else _run(claim, work, refuse)
+    return _run_atomic(claim, work, refuse, kept or _as_it_is) if atomic else _run(claim, work, refuse)
 
 
-def _run_atomic(claim: Claim, work: Work, refuse: Refuse) -> HttpResponseBase:
+def _as_it_is(answer: Answer) -> Answer:
+    return answer
+
+
+def _run_atomic(claim: Claim, work: Work, refuse: Refuse, kept: Callable[[Answer], Answer]) -> HttpResponseBase:
     try:
         with transaction.atomic():
             response = work()
             answer = _answer_of(response)
             if answer.is_final:
-                store_answer(claim, answer)
+                store_answer(claim, kept(answer))
     except StillRunning:
         raise
     except Exception as error:

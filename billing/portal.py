@@ -26,15 +26,15 @@ _ACTOR = "customer"
 @never_cache
 def portal_page(request: HttpRequest, token: str) -> HttpResponse:
     """Whoever has the token is the customer, until it is over."""
-    found = read_session(token)
-    if found is None:
+    session = read_session(token, at=timezone.now())
+    if session is None:
         return render(request, "billing/portal_over.html", status=404)
-    customer, back = found
+    customer = session.customer
     if request.method == "POST":
         _change(request, customer)
         return HttpResponseRedirect(request.path, status=303)
     state = customer_state(customer, at=timezone.now())
-    return render(request, "billing/portal.html", _context(customer, state, back))
+    return render(request, "billing/portal.html", _context(customer, state, session.return_url))
 
 
 def _change(request: HttpRequest, customer: Customer) -> None:

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from billing.audit import audit_meter_credit
-from billing.services import charge_due, expire_checkouts, refund_due, renew_due, tell_states
+from billing.services import charge_due, expire_checkouts, forget_sessions, refund_due, renew_due, tell_states
 from outbox.taskruns import note_problem
 
 
@@ -29,8 +29,9 @@ def tell() -> int:
 
 @shared_task
 def expire() -> int:
-    """Close checkouts that were left."""
-    return expire_checkouts(at=timezone.now())
+    """Close checkouts that were left, and forget customers' sessions that are over."""
+    now = timezone.now()
+    return expire_checkouts(at=now) + forget_sessions(at=now)
 
 
 @shared_task

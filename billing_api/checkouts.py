@@ -107,6 +107,10 @@ def list_checkouts(call: Call, query: CheckoutQuery) -> Page:
     return paginated(rows, query, lambda found: _shown(call, found))
 
 
+def _secret_of(id: UUID) -> str | None:
+    return Row.objects.filter(pk=id).values_list("client_secret", flat=True).first()
+
+
 @endpoint(
     "POST",
     "checkouts/",
@@ -114,6 +118,7 @@ def list_checkouts(call: Call, query: CheckoutQuery) -> Page:
     status=201,
     body=CheckoutCreate,
     answer=Checkout,
+    secret_of=_secret_of,
     example={"products": ["0191f6f0-0000-7000-8000-000000000000"], "external_customer_id": "user_42"},
 )
 def create_checkout(call: Call, body: CheckoutCreate) -> Checkout:

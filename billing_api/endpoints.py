@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from billing_api.kept import SecretOf
 from billing_api.queries import Query
 
 Handler = Callable[..., Any]
@@ -48,6 +49,7 @@ class Endpoint:
     largest_body: int
     keeping: Keeping  # what an Idempotency-Key does
     summary: str
+    secret_of: SecretOf | None  # of what is answered: kept with the object alone
 
     @property
     def parameters(self) -> list[str]:
@@ -72,6 +74,7 @@ def endpoint(
     surface: str = "api",
     largest_body: int = 1024 * KB,
     keeping: Keeping | None = None,
+    secret_of: SecretOf | None = None,
 ) -> Callable[[Handler], Handler]:
     """Serve the decorated handler at ``path``. ``example`` is a body that it takes, for the documents.
 
@@ -84,7 +87,8 @@ def endpoint(
             raise TypeError(f"{handler.__name__} says nothing of itself.")
         shapes = (query, body, reader, answer, example)
         keeps = keeping or ("whole" if method == "POST" and scope is not None else "never")
-        ENDPOINTS.append(Endpoint(method, path, handler, scope, status, *shapes, surface, largest_body, keeps, summary))
+        more = (surface, largest_body, keeps, summary, secret_of)
+        ENDPOINTS.append(Endpoint(method, path, handler, scope, status, *shapes, *more))
         return handler
 
     return register

@@ -82,7 +82,8 @@ def list_refunds(call: Call, query: RefundQuery) -> Page:
 def create_refund(call: Call, body: RefundCreate) -> Refund:
     """Give money of a paid order back, in part or whole.
 
-    It has `succeeded` or `failed` when this answers, or is `pending` while the payment provider is away.
+    It has `succeeded` or `failed` when this answers, or is `pending` while the payment provider is away or has
+    it under way; then the list of refunds tells.
     """
     row = refund_order(
         organization_id=call.organization_id,

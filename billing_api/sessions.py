@@ -10,8 +10,9 @@ from django.urls import reverse
 from msgspec import Meta
 
 from billing.models import Customer as Row
-from billing.sessions import begin_session
+from billing.services import begin_session, end_session, end_sessions_of
 from billing_api.calls import Call
+from billing_api.customers import customer_by_id
 from billing_api.endpoints import endpoint
 from billing_api.errors import invalid
 from billing_api.objects.customers import Customer, customer_object
@@ -26,7 +27,7 @@ class CustomerSessionCreate(msgspec.Struct, kw_only=True):
 
 
 class CustomerSession(msgspec.Struct, kw_only=True):
-    """An address that is good for an hour, for the customer alone."""
+    """An address that is good for an hour, or until it is ended, for the customer alone."""
 
     id: UUID
     created_at: datetime
@@ -56,17 +57,29 @@ def create_customer_session(call: Call, body: CustomerSessionCreate) -> Customer
         parts = urlsplit(body.return_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise invalid(["body", "return_url"], "This must be an http or https address.", "url_scheme")
-    session = begin_session(customer, at=call.at, return_url=body.return_url or "")
+    session, token = begin_session(customer=customer, at=call.at, return_url=body.return_url or "")
     return CustomerSession(
         id=session.id,
-        token=session.token,
+        token=token,
         created_at=session.created_at,
-        expires_at=session.expires_at,
+        expires_at=session.ends_at,
         return_url=session.return_url or None,
-        customer_portal_url=call.page_url + reverse("billing_portal", args=[session.token]),
+        customer_portal_url=call.page_url + reverse("billing_portal", args=[token]),
         customer_id=customer.id,
         customer=customer_object(customer),
     )
+
+
+@endpoint("DELETE", "customer-sessions/{id}", scope="customer_sessions:write", status=204)
+def end_customer_session(call: Call, id: UUID) -> None:
+    """End a session: its address opens nothing any more, at once."""
+    end_session(organization_id=call.organization_id, session_id=id)
+
+
+@endpoint("DELETE", "customers/{id}/sessions", scope="customer_sessions:write", status=204)
+def end_sessions_of_customer(call: Call, id: UUID) -> None:
+    """End all sessions of a customer, by whatever addresses he was let in."""
+    end_sessions_of(customer=customer_by_id(call, id))
 
 
 def _named(call: Call, body: CustomerSessionCreate) -> Row:

@@ -27,6 +27,7 @@ from billing.errors import (
 from billing_api.calls import Call, authenticated, count, require_scope
 from billing_api.endpoints import TEXTS, Endpoint
 from billing_api.errors import Problem, RequestInvalid, ResourceNotFound, WireRefusal, invalid
+from billing_api.kept import with_secret, without_secret
 from billing_api.queries import read_query
 from billing_api.wire import decode, encode, uuid_of
 from core.errors import DomainError
@@ -88,9 +89,10 @@ def _once(call: Call, served: Endpoint, work: Callable[[], HttpResponse]) -> Htt
         at=call.at,
     )
     if claim.answer is not None:
-        return claim.answer.as_response()
-    refuse = partial(refusal_response, request)
-    return cast(HttpResponse, carry_out(claim, work, refuse=refuse, atomic=served.keeping == "whole"))
+        answer = with_secret(claim.answer, served.secret_of) if served.secret_of else claim.answer
+        return answer.as_response()
+    refuse, kept = partial(refusal_response, request), without_secret if served.secret_of else None
+    return cast(HttpResponse, carry_out(claim, work, refuse=refuse, atomic=served.keeping == "whole", kept=kept))
 
 
 def _ids(parameters: dict[str, str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ LONG_FUNCTIONS: dict[str, str] = {
 }
 # A float that is no amount.
 FLOATS: dict[str, str] = {
+    "billing_api/objects/events.py: float()": "what an event was sent with, shown as it was sent",
     "metering/estimates/models.py: FloatField": "errors of counts, and answers that fade",
     "metering/estimates/shapes.py: FloatField": "shares of calls",
     "openrouter/client/transport.py: float()": "seconds of a Retry-After header",

@@ -14,7 +14,15 @@ from billing.models.catalogue import (
     ProductPrice,
 )
 from billing.models.credits import BenefitGrant, CreditKind, CustomerMeter, MeterCredit
-from billing.models.customers import BalanceConvention, Customer, EventLabel, MerchantSettings, StateNotice, SystemEvent
+from billing.models.customers import (
+    BalanceConvention,
+    Customer,
+    CustomerSession,
+    EventLabel,
+    MerchantSettings,
+    StateNotice,
+    SystemEvent,
+)
 from billing.models.payments import Charge, ChargeStatus
 from billing.models.refunds import Refund, RefundReason, RefundStatus
 from billing.models.sales import (
@@ -42,6 +50,7 @@ __all__ = [
     "CreditKind",
     "Customer",
     "CustomerMeter",
+    "CustomerSession",
     "CustomerSubscription",
     "EventLabel",
     "Interval",

@@ -78,6 +78,20 @@ class Customer(models.Model):
         return self.name or self.email
 
 
+class CustomerSession(models.Model):
+    """Until ``ends_at`` whoever has its token sees the customer's affairs. Only the SHA-256 of the token is stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer = models.ForeignKey(Customer, models.CASCADE, related_name="sessions")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    return_url = models.CharField(max_length=500, blank=True)  # where he goes back to
+    created_at = models.DateTimeField()
+    ends_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.customer}, until {self.ends_at:%Y-%m-%d %H:%M}"
+
+
 class StateNotice(models.Model):
     """A customer's state has changed and nobody has been told yet. One row a customer, so that bursts are told once."""
 

@@ -33,6 +33,7 @@ class Charge(models.Model):
     status = models.CharField(max_length=10, choices=ChargeStatus, default=ChargeStatus.PROCESSING)
     attempts = models.PositiveSmallIntegerField(default=0)
     retry_at = models.DateTimeField(null=True, blank=True)  # the next try; also the end of a worker's lease
+    asked_at = models.DateTimeField(null=True, blank=True)  # when the provider was first asked for the present try
     failure_code = models.CharField(max_length=60, blank=True)
     failure_message = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField()

@@ -44,7 +44,8 @@ class Refund(models.Model):
     status = models.CharField(max_length=9, choices=RefundStatus, default=RefundStatus.PENDING)
     reference = models.CharField(max_length=200, blank=True)  # the provider's own refund
     failure_message = models.CharField(max_length=300, blank=True)
-    retry_at = models.DateTimeField(null=True, blank=True)  # the next try; also the end of a worker's lease
+    retry_at = models.DateTimeField(null=True, blank=True)  # the next question; also the end of a worker's lease
+    asked_at = models.DateTimeField(null=True, blank=True)  # when the provider was first asked
     actor = models.CharField(max_length=120)
     created_at = models.DateTimeField()
     modified_at = models.DateTimeField(null=True, blank=True)

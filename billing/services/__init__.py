@@ -14,12 +14,14 @@ from billing.services.labels import label_events
 from billing.services.products import PriceTerms, attach_benefits, create_product, update_product
 from billing.services.refunds import refund_due, refund_order
 from billing.services.renewal import renew_before_reading, renew_customer, renew_due
+from billing.services.sessions import begin_session, end_session, end_sessions_of, forget_sessions
 from billing.services.states import credit_meter, note_usage, set_balance_convention, tell_states
 from billing.services.subscribing import create_subscription
 
 __all__ = [
     "PriceTerms",
     "attach_benefits",
+    "begin_session",
     "cancel_subscription",
     "charge_due",
     "confirm_checkout",
@@ -30,7 +32,10 @@ __all__ = [
     "credit_meter",
     "delete_benefit",
     "delete_customer",
+    "end_session",
+    "end_sessions_of",
     "expire_checkouts",
+    "forget_sessions",
     "label_events",
     "move_period_end",
     "note_usage",

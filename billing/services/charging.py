@@ -66,11 +66,11 @@ def submit_charge(*, charge_id: UUID, at: datetime, is_late: bool = True) -> Cha
     ``is_late`` False: whoever pays is waiting for the answer, and may pay in another way if it is no. A fault in asking
     is noted on the charge, for operators to see, and raised.
     """
-    charge = _claim(charge_id, at)
+    charge, since = _claim(charge_id, at)
     if charge is None:
         return None
     try:
-        answer = _ask(charge)
+        answer = _ask(charge, since)
     except ProviderRefused as refusal:
         answer = Answer(Verdict.DECLINED, code="refused", message=refusal.detail)
     except ProviderUnavailable as away:
@@ -105,20 +105,22 @@ def record_answer(*, charge_id: UUID, answer: Answer, at: datetime, is_late: boo
 # ---------------------------------------------------------------- the steps
 
 
-def _claim(charge_id: UUID, at: datetime) -> Charge | None:
+def _claim(charge_id: UUID, at: datetime) -> tuple[Charge | None, datetime | None]:
+    """The charge, when it is due, and since when the provider has been asked for this try; None: never before."""
     with transaction.atomic():
         rows = Charge.objects.select_for_update(no_key=True, skip_locked=True, of=("self",))
         charge = rows.select_related("customer", "checkout", "order").filter(pk=charge_id).first()
         is_due = charge is not None and charge.retry_at is not None and charge.retry_at <= at
         if charge is None or charge.status != ChargeStatus.PROCESSING or not is_due:
-            return None
-        charge.retry_at = at + LEASE
-        charge.save(update_fields=["retry_at"])
-        return charge
+            return None, None
+        since = charge.asked_at
+        charge.asked_at, charge.retry_at = since or at, at + LEASE
+        charge.save(update_fields=["asked_at", "retry_at"])
+        return charge, since
 
 
-def _ask(charge: Charge) -> Answer:
-    charger, facts = charger_called(charge.provider), _facts(charge)
+def _ask(charge: Charge, since: datetime | None) -> Answer:
+    charger, facts = charger_called(charge.provider), _facts(charge, since)
     ask: Callable[[CustomerCharge], Answer] = charger.charge_saved
     if charge.reference:
         ask = charger.look_up
@@ -133,7 +135,7 @@ def _note_trouble(charge: Charge, code: str, message: str) -> None:
     waiting.update(failure_code=code[:60], failure_message=redact(message)[:300])
 
 
-def _facts(charge: Charge) -> CustomerCharge:
+def _facts(charge: Charge, since: datetime | None) -> CustomerCharge:
     customer, checkout = charge.customer, charge.checkout
     keeper = _keeper(charge)
     is_kept_there = keeper is not None and keeper.provider == charge.provider
@@ -149,6 +151,7 @@ def _facts(charge: Charge) -> CustomerCharge:
         email=customer.email if customer else checkout.customer_email if checkout else "",
         name=customer.name if customer else checkout.customer_name if checkout else "",
         reference=charge.reference,
+        asked_since=since,
     )
 
 
@@ -205,7 +208,7 @@ def _order_paid(order: Order, customer: Customer, at: datetime) -> None:
 def _declined(
     charge: Charge, checkout: Checkout | None, customer: Customer | None, at: datetime, *, is_late: bool
 ) -> None:
-    charge.reference = ""  # the next try is another payment
+    charge.reference, charge.asked_at = "", None  # the next try is another payment
     if checkout is not None:
         charge.status, charge.ended_at, charge.retry_at = ChargeStatus.FAILED, at, None
         checkout.status = CheckoutStatus.FAILED if is_late else CheckoutStatus.OPEN

@@ -5,7 +5,7 @@ is booked.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,9 @@ from payments.charging.port import CustomerRefund
 from payments.errors import ProviderRefused, ProviderUnavailable
 from payments.providers.port import Answer, Verdict
 
+# Some banks take days; the next question about a refund that the provider has under way.
+UNDER_WAY_PAUSE = timedelta(hours=1)
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,7 +46,7 @@ def refund_order(
     metadata: Mapping[str, Any] | None = None,
 ) -> Refund:
     """Give ``amount`` cents of a paid order back. Afterwards it has succeeded or failed, or is pending while the
-    provider is away.
+    provider is away or has it under way.
 
     ``revoke_benefits``: of a purchase; what a subscription gives ends with the subscription. Raises InvalidValue,
     RefundedAlready.
@@ -76,11 +79,18 @@ def refund_due(*, at: datetime, limit: int = 100) -> int:
 
 def submit_refund(*, refund_id: UUID, at: datetime) -> Refund | None:
     """Ask the provider; None when that is not due (any more)."""
-    refund = _claim(refund_id, at)
+    refund, since = _claim(refund_id, at)
     if refund is None:
         return None
     charge = refund.charge
-    asked = CustomerRefund(refund.id, refund.organization_id, refund.amount, charge.reference)
+    asked = CustomerRefund(
+        id=refund.id,
+        organization_id=refund.organization_id,
+        amount=refund.amount,
+        reference=charge.reference,
+        made=refund.reference,
+        asked_since=since,
+    )
     try:
         answer = charger_called(charge.provider).refund(asked)
     except ProviderRefused as refusal:
@@ -100,8 +110,10 @@ def record_refund(*, refund_id: UUID, answer: Answer, at: datetime) -> Refund:
     refund = Refund.objects.select_for_update(no_key=True).get(pk=refund_id)
     if refund.status != RefundStatus.PENDING:
         return refund
-    refund.reference, refund.retry_at, refund.modified_at = answer.reference, None, at
-    if answer.verdict == Verdict.PAID:
+    refund.reference, refund.retry_at, refund.modified_at = answer.reference or refund.reference, None, at
+    if answer.verdict == Verdict.PENDING:
+        refund.retry_at = at + UNDER_WAY_PAUSE
+    elif answer.verdict == Verdict.PAID:
         refund.status = RefundStatus.SUCCEEDED
         _given(refund, customer, at)
     else:
@@ -142,14 +154,17 @@ def _charge_of(order: Order) -> Charge | None:
     return found or (paid.filter(checkout_id=order.checkout_id).first() if order.checkout_id else None)
 
 
-def _claim(refund_id: UUID, at: datetime) -> Refund | None:
+def _claim(refund_id: UUID, at: datetime) -> tuple[Refund | None, datetime | None]:
+    """The refund, when it is due, and since when the provider has been asked for it; None: never before."""
     with transaction.atomic():
         rows = Refund.objects.select_for_update(no_key=True, skip_locked=True, of=("self",)).select_related("charge")
         refund = rows.filter(pk=refund_id, status=RefundStatus.PENDING, retry_at__lte=at).first()
-        if refund is not None:
-            refund.retry_at = at + LEASE
-            refund.save(update_fields=["retry_at"])
-        return refund
+        if refund is None:
+            return None, None
+        since = refund.asked_at
+        refund.asked_at, refund.retry_at = since or at, at + LEASE
+        refund.save(update_fields=["asked_at", "retry_at"])
+        return refund, since
 
 
 def _given(refund: Refund, customer: Customer, at: datetime) -> None:

@@ -1,6 +1,7 @@
 """The port: what can be asked about one charge of somebody else's customer. Calls are made outside transactions."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -22,6 +23,7 @@ class CustomerCharge:
     email: str = ""
     name: str = ""
     reference: str = ""  # the provider's own payment, once it has named one
+    asked_since: datetime | None = None  # since when this try was asked for without an answer; None: never before
 
     @property
     def key(self) -> str:
@@ -37,6 +39,8 @@ class CustomerRefund:
     organization_id: UUID
     amount: int
     reference: str
+    made: str = ""  # the provider's own refund, once it has named one
+    asked_since: datetime | None = None  # as of a charge
 
     @property
     def key(self) -> str:
@@ -47,7 +51,8 @@ class CustomerRefund:
 class Charger(Protocol):
     """One adapter. Raises ProviderUnavailable when nothing is known, ProviderRefused when asking again is no use.
 
-    Asking again with the same try gives the same answer and moves money once.
+    Asking again with the same try gives the same answer and moves money once, however much later: ``asked_since`` says
+    that the provider may have done it already, and providers forget idempotency keys after a day or so.
     """
 
     name: str
@@ -65,4 +70,4 @@ class Charger(Protocol):
         """What became of a payment that the provider had named and not decided."""
 
     def refund(self, refund: CustomerRefund) -> Answer:
-        """Give money back; PAID when that is done or under way."""
+        """Give money back, or say what became of it: PAID when it is given, PENDING while it is under way."""

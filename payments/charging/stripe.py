@@ -5,12 +5,12 @@ from typing import Any
 import stripe
 
 from payments.charging.port import CustomerCharge, CustomerRefund
-from payments.money import from_cents
 from payments.providers.port import Answer, Verdict
-from payments.providers.stripe.answers import answer_of_intent, facts_of
+from payments.providers.stripe.answers import answer_of_intent, answer_of_refund, facts_of
 from payments.providers.stripe.client import client, our_errors
 
 CHARGE, REFUND, ORGANIZATION = "farebox_customer_charge", "farebox_customer_refund", "farebox_organization"
+ATTEMPT = "farebox_attempt"
 # Nobody can be sent to a bank's page from an API call.
 _AT_ONCE = {"enabled": True, "allow_redirects": "never"}
 
@@ -65,19 +65,31 @@ class StripeCharger:
         return answer_of_intent(intent)
 
     def refund(self, refund: CustomerRefund) -> Answer:
-        """A Refund of the PaymentIntent."""
+        """A Refund of the PaymentIntent: the one that was made, else a new one."""
+        with our_errors():
+            return answer_of_refund(self._made(refund) or self._new_refund(refund))
+
+    def _made(self, refund: CustomerRefund) -> stripe.Refund | None:
+        if refund.made:
+            return client().v1.refunds.retrieve(refund.made)
+        if refund.asked_since is None:
+            return None
+        found = client().v1.refunds.list({"payment_intent": refund.reference, "limit": 100}).auto_paging_iter()
+        return next(
+            (each for each in found if (each.to_dict().get("metadata") or {}) == _refund_metadata(refund)), None
+        )
+
+    def _new_refund(self, refund: CustomerRefund) -> stripe.Refund:
         params: Any = {
             "payment_intent": refund.reference,
             "amount": refund.amount,
-            "metadata": {REFUND: str(refund.id), ORGANIZATION: str(refund.organization_id)},
+            "metadata": _refund_metadata(refund),
         }
-        with our_errors():
-            made = client().v1.refunds.create(params, {"idempotency_key": refund.key})
-        if made.status in ("failed", "canceled"):
-            return Answer(Verdict.DECLINED, made.id, code=made.status, message="The refund was not made.")
-        return Answer(Verdict.PAID, made.id, from_cents(refund.amount))
+        return client().v1.refunds.create(params, {"idempotency_key": refund.key})
 
     def _pay(self, charge: CustomerCharge, **how: Any) -> Answer:
+        if (paid := self._paid(charge)) is not None:
+            return answer_of_intent(paid)
         params: Any = {
             "amount": charge.amount,
             "currency": "usd",
@@ -93,6 +105,18 @@ class StripeCharger:
                 return _declined(declined)
         return answer_of_intent(intent)
 
+    def _paid(self, charge: CustomerCharge) -> stripe.PaymentIntent | None:
+        """The PaymentIntent of this very try, when Stripe was asked for it before."""
+        if charge.asked_since is None:
+            return None
+        params: Any = {"created": {"gte": int(charge.asked_since.timestamp()) - 60}, "limit": 100}
+        params |= {"customer": charge.customer} if charge.customer else {}
+        with our_errors():
+            for intent in client().v1.payment_intents.list(params).auto_paging_iter():
+                if (intent.to_dict().get("metadata") or {}) == _metadata(charge):
+                    return client().v1.payment_intents.retrieve(intent.id, {"expand": ["payment_method"]})
+        return None
+
     def _customer(self, charge: CustomerCharge) -> str:
         """Somebody to keep the payment method for."""
         params: Any = {"email": charge.email, "name": charge.name, "metadata": _metadata(charge)}
@@ -101,7 +125,11 @@ class StripeCharger:
 
 
 def _metadata(charge: CustomerCharge) -> dict[str, str]:
-    return {CHARGE: str(charge.id), ORGANIZATION: str(charge.organization_id)}
+    return {CHARGE: str(charge.id), ATTEMPT: str(charge.attempt), ORGANIZATION: str(charge.organization_id)}
+
+
+def _refund_metadata(refund: CustomerRefund) -> dict[str, str]:
+    return {REFUND: str(refund.id), ORGANIZATION: str(refund.organization_id)}
 
 
 def _declined(error: stripe.CardError) -> Answer:

@@ -34,9 +34,9 @@ class ManualProvider:
         """An operator will know."""
         return Answer(Verdict.PENDING)
 
-    def refund(self, payment: Payment) -> str:
+    def refund(self, payment: Payment) -> Answer:
         """The operator who refunds sends the money."""
-        return "manual"
+        return Answer(Verdict.PAID, "manual")
 
     def open_saving(self, organization_id: UUID, *, customer: str) -> str:
         """There is nothing to save."""

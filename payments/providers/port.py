@@ -69,8 +69,11 @@ class Provider(Protocol):
     def look_up_page(self, payment: Payment) -> Answer:
         """What became of the payment's page, also when we never heard."""
 
-    def refund(self, payment: Payment) -> str:
-        """Give ``payment.refunded`` back; the provider's reference. Idempotent."""
+    def refund(self, payment: Payment) -> Answer:
+        """Give ``payment.refunded`` back, once however often and late this is asked.
+
+        PAID when it is given, PENDING while it is under way.
+        """
 
     def open_saving(self, organization_id: UUID, *, customer: str) -> str:
         """Address of a page on which a payment method is saved without a payment. Raises SavingNotOffered."""

@@ -211,8 +211,12 @@ def _close_page(payment: Payment, at: datetime) -> None:
 
 def _send_refund(payment: Payment, at: datetime) -> None:
     by_hand = payment.provider_reference.startswith(BY_HAND)
-    reference = "manual" if by_hand else provider_called(payment.provider).refund(payment)
-    Payment.objects.filter(pk=payment.pk, status=Status.REFUNDED).update(refund_reference=reference, retry_at=None)
+    answer = Answer(Verdict.PAID, "manual") if by_hand else provider_called(payment.provider).refund(payment)
+    if answer.verdict == Verdict.DECLINED:
+        raise ProviderRefused(answer.message)
+    refunded = Payment.objects.filter(pk=payment.pk, status=Status.REFUNDED)
+    again = at + PENDING_PAUSE if answer.verdict == Verdict.PENDING else None
+    refunded.update(refund_reference=answer.reference, retry_at=again)
 
 
 def _record_refusal(payment: Payment, refusal: ProviderRefused, at: datetime) -> None:

@@ -1,12 +1,11 @@
 """What a customer sees of his own, and for how long."""
 
-from datetime import timedelta
-
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from billing import services, sessions
+from billing.models import CustomerSession
 from tests.billing.selling import ACTOR, buy, fixed, make_benefit, make_buyer, make_meter, make_product, subscribe, use
 from tests.billing_api.wire import Wire, places
 from tests.builders import make_customer, make_key
@@ -14,7 +13,7 @@ from tests.builders import make_customer, make_key
 pytestmark = pytest.mark.django_db
 
 
-def test_a_customer_sees_what_he_has_and_ends_or_keeps_it_for_an_hour(monkeypatch):
+def test_a_customer_sees_what_he_has_and_ends_or_keeps_it_for_an_hour():
     merchant, now = make_customer(name="Northwind"), timezone.now()
     meter = make_meter(merchant)
     plan = make_product(merchant, fixed(1000), name="Pro plan", benefits=[make_benefit(merchant, meter, 1000)])
@@ -43,12 +42,34 @@ def test_a_customer_sees_what_he_has_and_ends_or_keeps_it_for_an_hour(monkeypatc
         assert browser.post(path, wrong).status_code == 404
     checkout = buy(ada, plan, at=now)
     for token in ("fbx_cs_nonsense", sessions.receipt_of(checkout.id), path[:-1]):
-        assert browser.get(f"/portal/{token.rpartition('/')[2]}").status_code == 404
-    monkeypatch.setattr(sessions, "LASTS", timedelta(seconds=-1))
+        assert browser.get(f"/portal/{token_of(token)}").status_code == 404
+    assert token_of(path) not in str(list(CustomerSession.objects.values()))
+    CustomerSession.objects.update(ends_at=timezone.now())
     assert browser.get(path).status_code == 404
-    monkeypatch.undo()
-    services.delete_customer(organization_id=merchant.id, customer_id=ada.id, actor=ACTOR, at=timezone.now())
+    assert (services.forget_sessions(at=timezone.now()), CustomerSession.objects.count()) == (1, 0)
+    services.delete_customer(organization_id=merchant.id, customer_id=bob.id, actor=ACTOR, at=timezone.now())
+    path = f"/portal/{services.begin_session(customer=bob, at=timezone.now())[1]}"
     assert browser.get(path).status_code == 404
+
+
+def test_a_session_is_ended_by_its_merchant_and_by_nobody_else(db):
+    wire, stranger = (Wire(make_key(make_customer())[1]) for _ in range(2))
+    ada = wire.post("customers/", {"email": "a@example.com"}).json()["id"]
+    first, second, third = (wire.post("customer-sessions/", {"customer_id": ada}).json() for _ in range(3))
+
+    def opens(session):
+        return Client().get(f"/portal/{session['token']}").status_code == 200
+
+    for path in (f"customer-sessions/{first['id']}", f"customers/{ada}/sessions"):
+        assert stranger.send("DELETE", path).status_code == 404
+    assert [wire.send("DELETE", f"customer-sessions/{first['id']}").status_code for _ in range(2)] == [204, 404]
+    assert [opens(each) for each in (first, second, third)] == [False, True, True]
+    assert wire.send("DELETE", f"customers/{ada}/sessions").status_code == 204
+    assert not opens(second) and not opens(third)
+
+
+def token_of(path):
+    return path.rpartition("/")[2]
 
 
 def test_a_session_names_one_customer_of_the_merchants_and_a_web_address(db):

@@ -123,3 +123,25 @@ def test_stripe_gives_back_the_payment_that_was_made(stripe):  # noqa: F811
     [(asked, key)] = posts(stripe, "/v1/refunds")
     assert (asked["amount"], asked["payment_intent"]) == ("400", Charge.objects.get().reference)
     assert (made.status, made.reference[:3], key) == ("succeeded", "re_", f"customer-refund:{made.id}")
+
+
+def test_a_refund_that_stripe_has_under_way_is_asked_about_and_never_made_twice(stripe):  # noqa: F811
+    merchant = make_organization()
+    buy(make_buyer(merchant), make_product(merchant, fixed(1000), every=None), token="ctoken_ok")
+    order = Order.objects.get()
+    stripe.faults, stripe.refund_status = ["after"], "pending"
+    left = refund(order, 1000)
+    stripe.answers.clear()  # idempotency keys are forgotten after a day
+    assert (left.status, left.reference, services.refund_due(at=after(days=2))) == ("pending", "", 1)
+    left.refresh_from_db()
+    assert (left.status, left.reference[:3], left.retry_at) == ("pending", "re_", after(days=2, hours=1))
+    with pytest.raises(RefundedAlready):
+        refund(order, 1, after(days=2))
+    assert services.refund_due(at=after(days=2, minutes=59)) == 0
+    stripe.objects[left.reference]["status"] = "failed"
+    services.refund_due(at=after(days=3))
+    left.refresh_from_db()
+    assert (left.status, Order.objects.get().refunded_amount, stripe.made["refund"]) == ("failed", 0, 1)
+    stripe.refund_status = "succeeded"
+    assert refund(order, 1000, after(days=3)).status == "succeeded"
+    assert (Order.objects.get().status, stripe.made["refund"]) == ("refunded", 2)

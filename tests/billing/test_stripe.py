@@ -75,6 +75,12 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_charges_once(stripe):  # 
             client_secret=declined.client_secret, confirmation_token="ctoken_declined", at=after(hours=1)
         )
     assert len(orders_of(ada)) == 1
+    stripe.faults = ["after"]  # of a renewal, for longer than Stripe knows the key
+    services.renew_due(at=after(days=32))
+    stripe.answers.clear()
+    assert services.charge_due(at=after(days=34)) == 1
+    assert orders_of(ada)[1] == ("subscription_cycle", "paid", 1000)
+    assert stripe.made["payment_intent"] == 3
 
 
 def test_a_card_for_later_is_kept_without_a_charge(stripe):  # noqa: F811

@@ -3,6 +3,7 @@
 import pytest
 from django.utils import timezone
 
+from accounts.models import IdempotencyRecord
 from billing.models import Checkout, StateNotice
 from billing_api.endpoints import ENDPOINTS
 from billing_api.wire import encode
@@ -38,6 +39,7 @@ def sold(wire):
     lists = ("events", "event-types", "orders", "subscriptions", "customer-meters", "organization-access-tokens")
     ids = {name: wire.get(f"{name}/").json()["items"][0]["id"] for name in lists}
     known = {"meters": meter, "products": product, "benefits": benefit, "customers": customer, "checkouts": checkout}
+    known["customer-sessions"] = made(wire, "customer-sessions/", {"customer_id": customer["id"]})
     return {**ids, **{name: each["id"] for name, each in known.items()}, "secret": checkout["client_secret"]}
 
 
@@ -236,3 +238,13 @@ def test_a_number_is_text_in_any_form_that_clients_write(wire, sold):
             assert places(wire.get(f"products/?{name}={odd}")) == [["query", name]], odd
     for odd in ("{0191f6f0-0000-7000-8000-000000000000}", "0191f6f0_0000_7000_8000_0000000000000", "\u0661" * 32):
         assert places(wire.get(f"products/{odd}")) == [["path", "id"]]
+
+
+def test_a_checkouts_secret_stands_in_its_row_alone_and_is_in_an_answer_that_is_given_again(wire, sold):
+    headers = {"authorization": f"Bearer {wire.secret}", "Idempotency-Key": "k"}
+    body = {"products": [sold["products"]]}
+    first, again = (wire.send("POST", "checkouts/", body, headers=headers) for _ in range(2))
+    assert (first.status_code, first.content) == (201, again.content) and again["Idempotent-Replayed"] == "true"
+    assert Checkout.objects.filter(client_secret=first.json()["client_secret"]).count() == 1
+    kept = bytes(IdempotencyRecord.objects.get().body)
+    assert first.json()["client_secret"].encode() not in kept and b"<client_secret>" in kept

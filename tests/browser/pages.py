@@ -13,7 +13,7 @@ from accounts.models import Membership, Organization, User
 from accounts.principal import Actor
 from accounts.services import add_member
 from billing.models import Checkout, Customer
-from billing.sessions import begin_session
+from billing.services import begin_session
 from credits.models import EntryKind, LedgerEntry, Statement
 from metering.services.price_book import load_price_seed
 from openrouter.models import ByokCredential, ProviderAccount
@@ -111,7 +111,7 @@ ABOUT: dict[str, Callable[[World], list[object]]] = {
     "api_key_revoke": lambda world: [_key(world)],
     "api_key_rotate": lambda world: [_key(world)],
     "billing_checkout": lambda world: [],  # world.checkouts
-    "billing_portal": lambda world: [begin_session(_buyer(world), at=timezone.now()).token],
+    "billing_portal": lambda world: [begin_session(customer=_buyer(world), at=timezone.now())[1]],
     "budget": lambda world: [world.customer.budgets.first().id],
     "budget_change": lambda world: [world.customer.budgets.first().id],
     "member": lambda world: [world.colleague.id, world.customer.memberships.get(role="owner").id],

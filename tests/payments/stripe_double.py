@@ -26,6 +26,7 @@ class StripeDouble:
         self.answers: dict[str, tuple[int, dict[str, Any], str]] = {}
         self.requests: list[tuple[str, str, dict[str, Any], str]] = []
         self.made = Counter()
+        self.refund_status = "succeeded"
         self.faults: list[str] = []  # "before": fails without doing anything; "after": does it, then loses the answer
         self._numbers = count(1)
         self._lock = threading.Lock()
@@ -107,8 +108,12 @@ class StripeDouble:
             return self._refund(params)
         if method == "GET" and path == "payment_intents":
             found = [each for each in self.objects.values() if each["object"] == "payment_intent"]
-            mine = [each for each in found if each["customer"] == params["customer"]]
+            mine = [each for each in found if each["customer"] == params.get("customer", each["customer"])]
             return 200, {"object": "list", "url": "/v1/payment_intents", "has_more": False, "data": mine[::-1]}
+        if method == "GET" and path == "refunds":
+            found = [each for each in self.objects.values() if each.get("payment_intent") == params["payment_intent"]]
+            mine = [each for each in found if each["object"] == "refund"]
+            return 200, {"object": "list", "url": "/v1/refunds", "has_more": False, "data": mine[::-1]}
         if parts[-1] == "expire" and parts[2] in self.objects:
             return self._expire(self.objects[parts[2]])
         if (found := self.objects.get(parts[-1])) and method == "GET":
@@ -201,8 +206,9 @@ class StripeDouble:
     def _refund(self, params: dict) -> tuple[int, dict]:
         if params["payment_intent"] not in self.objects:
             return 404, error("invalid_request_error", "No such payment_intent")
-        made = self.make("refund", "re", amount=int(params["amount"]), payment_intent=params["payment_intent"])
-        return 200, {**made, "status": "succeeded"}
+        facts = {"amount": int(params["amount"]), "payment_intent": params["payment_intent"]}
+        made = self.make("refund", "re", metadata=params["metadata"], status=self.refund_status, **facts)
+        return 200, dict(made)
 
     def _expire(self, session: dict) -> tuple[int, dict]:
         if session["status"] != "open":

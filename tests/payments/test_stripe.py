@@ -321,13 +321,20 @@ def test_a_refund_is_sent_once_and_its_event_changes_nothing(stripe):
     session = stripe.pay(payment.checkout_reference)
     send_stripe(stripe_event("checkout.session.completed", session))
     services.refund_payment(payment_id=payment.id, actor="ada", reason="asked", at=NOON)
-    stripe.faults = ["after"]
+    stripe.faults, stripe.refund_status = (
+        ["", "after"],
+        "pending",
+    )  # it is looked for, then made, and the answer is lost
     services.submit_due(at=NOON)
-    services.submit_due(at=NOON + timedelta(minutes=6))
-    assert services.submit_due(at=NOON + timedelta(days=1)) == 0
+    stripe.answers.clear()  # idempotency keys are forgotten after a day
+    services.submit_due(at=NOON + timedelta(days=2))
+    payment.refresh_from_db()
+    assert (payment.refund_reference[:3], payment.retry_at) == ("re_", NOON + timedelta(days=2, hours=1))
+    stripe.objects[payment.refund_reference]["status"] = "succeeded"
+    services.submit_due(at=NOON + timedelta(days=3))
+    assert services.submit_due(at=NOON + timedelta(days=4)) == 0
     payment.refresh_from_db()
     assert (payment.status, payment.refunded, stripe.made["refund"]) == ("refunded", 20, 1)
-    assert payment.refund_reference.startswith("re_")
     charge = {"id": "ch_1", "payment_intent": session["payment_intent"], "amount_refunded": 2000}
     send_stripe(stripe_event("charge.refunded", charge))
     assert (outcome(), balance_of(organization)) == ("done", 0)

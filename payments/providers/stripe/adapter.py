@@ -11,7 +11,7 @@ from payments.models import Payment, PaymentMethod
 from payments.money import in_cents
 from payments.providers.pages import methods_page, payment_page
 from payments.providers.port import Answer, Checkout, Verdict, charge_key, refund_key
-from payments.providers.stripe.answers import answer_of_intent, answer_of_session
+from payments.providers.stripe.answers import answer_of_intent, answer_of_refund, answer_of_session
 from payments.providers.stripe.client import client, our_errors
 from payments.words import description_of
 
@@ -95,15 +95,23 @@ class StripeProvider:
             )
         return answer_of_session(session)
 
-    def refund(self, payment: Payment) -> str:
-        """A Refund of the PaymentIntent."""
+    def refund(self, payment: Payment) -> Answer:
+        """The Refund of the PaymentIntent that was made already, else a new one: Stripe forgets idempotency keys."""
+        with our_errors():
+            return answer_of_refund(self._made(payment) or self._new_refund(payment))
+
+    def _made(self, payment: Payment) -> stripe.Refund | None:
+        asked: Any = {"payment_intent": payment.provider_reference, "limit": 100}
+        found = client().v1.refunds.list(asked).auto_paging_iter()
+        return next((each for each in found if (each.to_dict().get("metadata") or {}) == _metadata(payment)), None)
+
+    def _new_refund(self, payment: Payment) -> stripe.Refund:
         params: Any = {
             "payment_intent": payment.provider_reference,
             "amount": in_cents(payment.refunded),
             "metadata": _metadata(payment),
         }
-        with our_errors():
-            return client().v1.refunds.create(params, {"idempotency_key": refund_key(payment)}).id
+        return client().v1.refunds.create(params, {"idempotency_key": refund_key(payment)})
 
     def open_saving(self, organization_id: UUID, *, customer: str) -> str:
         """A Checkout Session in mode setup."""

@@ -41,6 +41,14 @@ def answer_of_session(session: Any) -> Answer:
     return Answer(Verdict.PAID, intent.id, from_cents(session.amount_total), method=kept_method(intent))
 
 
+def answer_of_refund(refund: stripe.Refund) -> Answer:
+    """What became of a Refund."""
+    if refund.status in ("failed", "canceled"):
+        return Answer(Verdict.DECLINED, refund.id, code=refund.status, message="The refund was not made.")
+    verdict = Verdict.PAID if refund.status == "succeeded" else Verdict.PENDING
+    return Answer(verdict, refund.id, from_cents(refund.amount))
+
+
 def _unpaid(session: Any, intent: Any) -> Answer:
     """Open: nobody has paid yet. Complete: a bank says later, or has said no, after which the page is of no use."""
     if session.status != "complete":
