@@ -78,7 +78,8 @@ def organization_page(scope: str) -> Callable[[View], View]:
                 )
             with timezone.override(zone_of(request)):
                 response = view(request, *args, **kwargs)
-            response.headers.setdefault("Cache-Control", "private, no-cache")
+            # Going back after signing out, or after a call, must not show the books as they were.
+            response.headers.setdefault("Cache-Control", "private, no-store")
             return response
 
         guarded.scope = scope  # type: ignore[attr-defined]  # for whoever asks who may see what

@@ -10,10 +10,10 @@ TOKEN_BYTES = 4
 MESSAGE_TOKENS = 4
 
 
-# Each word is padded to four bytes; none is longer.
+# Each word is padded to four bytes; none is longer. It says what it is to whoever tries the prompt lab.
 _WORDS = (
-    "the sun saw the old man who had one red cat and two big dog né ran far out ét and bit 日 but let "
-    "his own boy sit now for tea 🙂 you can see how sky met sea áé as day ran low 水 and all was not yet won"
+    "the sun is no LLM and nor am I but you can try it all out né ét as if I was one 日 so ask me and see how it is "
+    "cut 🙂 and fed to you bit by bit as any big one áé may do it ok 水 end"
 )
 _CYCLE = b"".join(word.encode().ljust(TOKEN_BYTES) for word in _WORDS.split())
 _CYCLE_TOKENS = len(_CYCLE) // TOKEN_BYTES

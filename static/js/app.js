@@ -115,7 +115,9 @@
   };
 
   const figures = () => new Map([...document.querySelectorAll("[data-figure]")].map((each) => [each.dataset.figure, each.textContent]));
+  const newest = () => document.querySelector("#recent .row-link")?.id;
   let before = new Map();
+  let newestBefore;
 
   const showChanges = () => {
     for (const each of document.querySelectorAll("[data-figure]")) {
@@ -131,8 +133,13 @@
     pause(false);
     setInterval(ask, EVERY);
     document.addEventListener("visibilitychange", ask);
-    document.body.addEventListener("htmx:beforeSwap", () => { before = figures(); });
-    document.body.addEventListener("htmx:afterSettle", () => { pause(false); showChanges(); });
+    document.body.addEventListener("htmx:beforeSwap", () => { before = figures(); newestBefore = newest(); });
+    document.body.addEventListener("htmx:afterSettle", () => {
+      pause(false);
+      showChanges();
+      // The first call of these days: what was empty is a chart now.
+      if (document.querySelector("[data-until-used]") && newest() !== newestBefore) location.reload();
+    });
     document.body.addEventListener("htmx:afterRequest", (event) => { pause(!event.detail.successful); });
   };
 

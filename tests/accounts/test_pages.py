@@ -78,7 +78,7 @@ def test_the_pages_of_a_suspended_organization_say_so(customer, owner, path):
 
 @pytest.mark.parametrize("path", PAGES)
 def test_no_page_is_kept_by_a_cache_between_people(owner, path):
-    assert "private" in owner.get(path)["Cache-Control"]
+    assert {"private", "no-store"} <= set(owner.get(path)["Cache-Control"].split(", "))
 
 
 # ---------------------------------------------------------------- switching

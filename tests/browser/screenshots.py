@@ -118,6 +118,7 @@ def large(browser: Browser, server: str, person: dict) -> None:
     if (ask := page.get_by_role("button", name="Ask for advice")).is_visible():
         ask.click()
     page.locator("#written-advice details").wait_for()
+    page.goto(f"{server}/recommendations/")  # without the word that it is being written
     shoot_small(page, "recommendations", height=1240)
 
 
@@ -193,8 +194,12 @@ def sign_in(page: Page, server: str, person: dict) -> None:
 
 
 def shoot(page: Page, name: str, whole: bool = False) -> None:
+    size = page.viewport_size
+    if whole:  # as on a screen that is high enough: what stands at its bottom does not cover the middle of the page
+        page.set_viewport_size({**size, "height": page.evaluate("document.documentElement.scrollHeight")})
     page.wait_for_timeout(600)
-    page.screenshot(path=FOLDER / f"{name}.png", full_page=whole)
+    page.screenshot(path=FOLDER / f"{name}.png")
+    page.set_viewport_size(size)
 
 
 def shoot_small(page: Page, name: str, height: int = DESK["height"], width: int = DESK["width"]) -> None:
