@@ -56,7 +56,6 @@ class Upstream:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
             raise_for_status=False,
             read_bufsize=256 * 1024,
         )

@@ -8,6 +8,7 @@ from core.money import ZERO, quantize
 from openrouter.client import Key, OpenRouterClient, ProviderNotFound
 from openrouter.models import DifferenceScope
 from openrouter.reconciliation.books import Moment, OurKeys, agrees, moment
+from openrouter.reconciliation.failed import price_failed_requests
 from openrouter.reconciliation.findings import GATEWAY, OPERATOR, Finding, Outcome
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
@@ -60,7 +61,12 @@ def _settle(
         doubtful = {hash: _look_again(hash, client) or doubtful[hash] for hash in left}
     for hash, verdict in left.items():
         theirs, then = doubtful[hash]
-        if verdict is None:
+        if verdict is False and theirs > then.cost([hash]) and price_failed_requests(hash, client, at=then.at):
+            theirs, then = _look_again(hash, client) or doubtful[hash]
+            verdict = agrees(theirs - then.cost([hash]), then, [hash])
+        if verdict:
+            outcome.agreed.add(hash)
+        elif verdict is None:
             outcome.leave(DifferenceScope.KEY, hash, _RUNNING)
         else:
             outcome.findings.append(_finding(keys, hash, then.cost([hash]), theirs))

@@ -104,6 +104,17 @@ def test_a_failed_request_that_was_billed_is_our_cost_and_no_difference(provider
     assert run(YESTERDAY).is_clean
 
 
+def test_a_failed_request_whose_bill_nobody_knew_of_is_found_by_its_record(provider, account):
+    metered(provider, account)
+    call = make_call(provider, account)
+    attempt = note_attempt(call, cost=None, answered=False, number=2)
+    Attempt.objects.filter(pk=attempt.pk).update(status_code=502)
+    release_hold(call.hold_id, at=now())
+    assert run().is_clean
+    attempt.refresh_from_db()
+    assert attempt.cost == call.cost > 0
+
+
 def test_history_brought_in_from_elsewhere_is_not_compared(provider, account, yesterday):
     metered(provider, account, at=NOON)
     old = make_record(

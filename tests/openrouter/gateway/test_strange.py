@@ -1,6 +1,7 @@
 """Answers that the provider may give and our stand-in does not: each call is charged what was billed, and nothing that
 the customer must not see gets through."""
 
+import gzip
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -147,6 +148,9 @@ CELLS: dict[str, Cell] = {
         [answer(BUSY, "429 Too Many Requests")], [answer(told(PAID))], bill="0.0001"
     ),
     "sent elsewhere": whole(answer("", "307 Temporary Redirect", location="http://127.0.0.1:9/"), status=502),
+    "compressed although that was not asked for": whole(
+        answer(gzip.compress(told(PAID).encode()), content_encoding="gzip"), bill="0.0001", shows=("Hi",)
+    ),
     "slow": whole(1.5, answer(told(PAID)), bill="0.0001"),
     "comments, then pieces of events": streamed(
         start(), b": OPENROUTER PROCESSING\n\n" * 50, sse(chunk())[:-20], 0.05, sse(chunk())[-20:], 0.05,
