@@ -32,6 +32,7 @@ class Access:
     base_url: str
     ours: Key | None
     own: Key | None
+    is_coming: bool = False  # ours is being made at this moment, and there is none in its place
 
 
 # Both kinds of key, of many organizations at once; absent ones are null.
@@ -54,10 +55,12 @@ def access_of(row: Row, mode: str) -> Access:
     """The keys that a row of ACCESS_OF_ORGANIZATIONS names."""
     _, status, secret, key_hash, own_secret, own_hash = row
     upstream = upstream_for(mode)
+    ours = _ours(status, secret, key_hash, upstream.api_key)
     return Access(
         base_url=upstream.base_url,
-        ours=_ours(status, secret, key_hash, upstream.api_key),
+        ours=ours,
         own=_key(OWN, own_secret, own_hash) if own_secret else None,
+        is_coming=ours is None and status == AccountStatus.PENDING and upstream.is_manageable,
     )
 
 

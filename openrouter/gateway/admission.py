@@ -1,5 +1,6 @@
 """Who may make which call: key, scope, models of the tier and of the key, and the provider key it goes out with."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,9 @@ from openrouter.gateway.ticket import Ticket
 from openrouter.gateway.wire import Exchange
 from tiers.terms import TierTerms
 
+# How long a call waits for the key of a new organization, where no shared key is configured.
+_LOOKS, _BETWEEN_LOOKS = 16, 0.5  # seconds
+
 
 async def authenticate(exchange: Exchange, lookups: Lookups | None = None, *, takes_tickets: bool = False) -> Principal:
     """The caller of any gateway route; with ``takes_tickets`` also a page of ours. Raises the refusals of accounts."""
@@ -61,7 +65,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
     require_input(body.data, *route.inputs)
     streams = route.may_stream and flag(body.data, "stream")
     terms = await present_terms(principal.organization_id, lookups.terms)
-    keys = await access.value((principal.organization_id, principal.mode), lookups.access)
+    keys = await _keys_of(principal, lookups)
     key = _choose_key(keys, terms)
     at = datetime.now(UTC)
     candidates = [Candidate(name, await card_for_async(name, at)) for name in names]
@@ -126,12 +130,23 @@ async def _follow_rule(
     return rule_facts(rule, did)
 
 
+async def _keys_of(principal: Principal, lookups: Lookups) -> Access:
+    """The caller's keys; the very first call of an organization waits a moment for its key to be made."""
+    for _ in range(_LOOKS):
+        keys = await access.value((principal.organization_id, principal.mode), lookups.access)
+        if not keys.is_coming or keys.own is not None:
+            break
+        await asyncio.sleep(_BETWEEN_LOOKS)
+    return keys
+
+
 def _choose_key(keys: Access, terms: TierTerms) -> Key:
     """The customer's own key where the tier allows it, else ours. One that cannot be read is not replaced by the other:
     whoever pays for the call would change."""
     key = keys.own if keys.own is not None and terms.byok_allowed else keys.ours
     if key is None or not keys.base_url:
-        raise CallRefused(503, NO_ACCESS, "provider_account_unavailable")
+        soon = 2 if keys.is_coming else None
+        raise CallRefused(503, NO_ACCESS, "provider_account_unavailable", retry_after=soon)
     if key.trouble:
         raise UnreadableKey(key.kind, key.hash, key.trouble, is_own=key.kind == OWN)
     return key

@@ -6,12 +6,14 @@ from typing import Any
 from django.db.models import Prefetch
 from django.utils import timezone
 
+from accounts.models import Mode
 from accounts.principal import Principal
 from core import jsonio
 from core.money import to_wire
 from metering.models import LanguageModel, ModelPrice
 from openrouter.gateway.errors import CallRefused, invalid
 from openrouter.gateway.memo import Memo
+from openrouter.services.catalogue import TEST_SOURCE
 from tiers.terms import TierTerms
 
 _LARGEST_PAGE = 1_000
@@ -67,6 +69,7 @@ def _document(model: LanguageModel, price: ModelPrice) -> dict[str, Any]:
         "links": {"details": f"/api/v1/models/{model.canonical_slug or model.id}/endpoints"},
         "is_free": price.is_free,
         "price_id": str(price.id),
+        "source": model.source,
     }
 
 
@@ -80,7 +83,7 @@ def _pricing(pricing: dict[str, Any]) -> dict[str, Any]:
 
 def for_caller(model: dict[str, Any], principal: Principal | None, terms: TierTerms | None) -> dict[str, Any]:
     """A model with a ``farebox`` member: whether the caller may use it, and at what price."""
-    shown = {key: value for key, value in model.items() if key not in ("is_free", "price_id")}
+    shown = {key: value for key, value in model.items() if key not in ("is_free", "price_id", "source")}
     if principal is None or terms is None:
         return shown
     allowed = principal.may_use_model(model["id"]) and terms.may_use_model(model["id"], is_free=model["is_free"])
@@ -103,6 +106,11 @@ def _with_percentage(pricing: dict[str, Any], terms: TierTerms) -> dict[str, str
     )
     prices = {key: Decimal(pricing[key]) for key in ("prompt", "completion", "request") if key in pricing}
     return {key: to_wire(price * (1 + percent / 100)) for key, price in prices.items() if price >= 0}
+
+
+def within_reach(models: list[dict[str, Any]], mode: str) -> list[dict[str, Any]]:
+    """The models that calls in a mode can get: those that the stand-in alone serves are for test keys."""
+    return models if mode == Mode.TEST else [model for model in models if model["source"] != TEST_SOURCE]
 
 
 def chosen(models: list[dict[str, Any]], query: dict[str, str]) -> list[dict[str, Any]]:

@@ -10,11 +10,21 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
 
+from accounts.models import Mode
+from accounts.principal import Principal
 from openrouter.gateway.admission import authenticate
 from openrouter.gateway.errors import CallRefused
 from openrouter.gateway.reads.answer import answer_amounts, answer_document
 from openrouter.gateway.reads.generation import generation_document
-from openrouter.gateway.reads.models import catalogue, chosen, endpoints_document, find, for_caller, page
+from openrouter.gateway.reads.models import (
+    catalogue,
+    chosen,
+    endpoints_document,
+    find,
+    for_caller,
+    page,
+    within_reach,
+)
 from openrouter.gateway.reads.money import credits_document, key_document
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.upstream import get_json
@@ -47,20 +57,20 @@ async def _embedding_models(gateway: Gateway, exchange: Exchange) -> None:
 
 
 async def _count(gateway: Gateway, exchange: Exchange) -> None:
-    models = chosen(await catalogue.value(None), exchange.query())
+    caller = await _caller(exchange)
+    models = chosen(await _models_for(caller), exchange.query())
     await answer_document(exchange, {"data": {"count": len(models)}})
 
 
 async def _model(gateway: Gateway, exchange: Exchange) -> None:
-    models = await catalogue.value(None)
-    show = await _view(exchange)
-    await answer_document(exchange, {"data": show(find(models, _name(exchange)))})
+    caller = await _caller(exchange)
+    show = await _view(caller)
+    await answer_document(exchange, {"data": show(find(await _models_for(caller), _name(exchange)))})
 
 
 async def _endpoints(gateway: Gateway, exchange: Exchange) -> None:
     """Asked of the provider, which alone knows them."""
-    await authenticate(exchange)
-    model = find(await catalogue.value(None), _name(exchange))
+    model = find(await _models_for(await authenticate(exchange)), _name(exchange))
     url = f"{settings.OPENROUTER_BASE_URL}/models/{quote(model['id'], safe='/:~')}/endpoints"
     try:
         status, body = await get_json(gateway.upstream.session, url, "")
@@ -105,19 +115,26 @@ async def answer_read(read: Read, gateway: Gateway, exchange: Exchange) -> None:
 
 
 async def _list(exchange: Exchange, query: dict[str, str]) -> None:
-    show = await _view(exchange)
-    document = page(chosen(await catalogue.value(None), query), query, exchange.path)
+    caller = await _caller(exchange)
+    show = await _view(caller)
+    document = page(chosen(await _models_for(caller), query), query, exchange.path)
     document["data"] = [show(model) for model in document["data"]]
     await answer_document(exchange, document)
 
 
-async def _view(exchange: Exchange) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """How models are shown to the caller; the plain list needs no key."""
-    if not exchange.header(b"authorization"):
-        return lambda model: for_caller(model, None, None)
-    principal = await authenticate(exchange)
-    terms = await terms_for_async(principal.organization_id)
-    return lambda model: for_caller(model, principal, terms)
+async def _caller(exchange: Exchange) -> Principal | None:
+    """Whoever asks; the plain list needs no key."""
+    return await authenticate(exchange) if exchange.header(b"authorization") else None
+
+
+async def _models_for(caller: Principal | None) -> list[dict[str, Any]]:
+    return within_reach(await catalogue.value(None), caller.mode if caller else Mode.LIVE)
+
+
+async def _view(caller: Principal | None) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """How models are shown to the caller."""
+    terms = None if caller is None else await terms_for_async(caller.organization_id)
+    return lambda model: for_caller(model, caller, terms)
 
 
 def _name(exchange: Exchange) -> str:

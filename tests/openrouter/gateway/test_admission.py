@@ -1,5 +1,7 @@
 """Who may call what; a refusal calls nobody and moves nothing."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,6 +13,7 @@ from django.utils import timezone
 from accounts.directory import forget_keys
 from accounts.models import ApiKey
 from credits.models import CreditAccount
+from openrouter.gateway import admission
 from openrouter.gateway.access import access
 from openrouter.models import AccountStatus, ProviderAccount
 from tests.openrouter.gateway.conftest import MARKUP
@@ -175,6 +178,27 @@ def test_until_it_is_provisioned_the_shared_key_serves(customer, sandbox):
     assert buyer.chat().status == 200
     assert sandbox.usage(key=sandbox.settings.api_key) - before == buyer.event.provider_cost
     assert buyer.event.metadata["key"] == "shared"
+
+
+def test_without_a_shared_key_the_first_call_waits_for_the_key_that_is_being_made(customer, settings, monkeypatch):
+    settings.OPENROUTER_API_KEY = settings.OPENROUTER_SANDBOX_API_KEY = ""
+    buyer = customer()
+    account = ProviderAccount.objects.filter(organization=buyer.organization)
+    secret = account.get().secret
+    account.update(status=AccountStatus.PENDING, secret="")
+    access.clear()
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(buyer.chat)
+        time.sleep(0.3)
+        account.update(status=AccountStatus.ACTIVE, secret=secret)
+        assert first.result().status == 200
+    assert buyer.event.metadata["key"] == "sub-key"
+    account.update(status=AccountStatus.PENDING, secret="")
+    access.clear()
+    monkeypatch.setattr(admission, "_LOOKS", 1)
+    answer = buyer.chat()
+    assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+    access.clear()
 
 
 def test_test_keys_spend_test_credit_at_the_stand_in(customer):

@@ -5,6 +5,9 @@ from decimal import Decimal
 
 import pytest
 
+from metering.models import LanguageModel
+from openrouter.gateway.reads.models import catalogue
+from openrouter.services.catalogue import LIVE_SOURCE, TEST_SOURCE
 from tests.openrouter.gateway.serving import Client
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,6 +49,21 @@ def test_models_can_be_searched_and_paged(customer):
     }
     assert buyer.get("/models?limit=x").status == 400
     assert buyer.get("/models/count").json["data"]["count"] > 50
+
+
+def test_models_that_the_stand_in_alone_serves_are_for_test_keys(customer, served):
+    LanguageModel.objects.filter(pk="sandbox/chat").update(source=TEST_SOURCE)
+    catalogue.clear()
+    try:
+        live, test = customer(), customer(mode="test")
+        for caller, is_shown in ((live, False), (Client(served.port, None), False), (test, True)):
+            listed = {model["id"] for model in caller.get("/models").json["data"]}
+            assert ("sandbox/chat" in listed) == is_shown
+            assert caller.get("/model/sandbox/chat").status == (200 if is_shown else 404)
+            assert caller.get("/models/count").json["data"]["count"] == len(listed)
+    finally:
+        LanguageModel.objects.filter(pk="sandbox/chat").update(source=LIVE_SOURCE)
+        catalogue.clear()
 
 
 def test_the_endpoints_of_a_model_are_the_providers(customer):
