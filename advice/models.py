@@ -143,7 +143,7 @@ class RecommendationReview(models.Model):
     computed_at = models.DateTimeField()
 
     def __str__(self) -> str:
-        return f"review of {self.organization_id} at {self.computed_at:%Y-%m-%d}"
+        return f"review of {self.organization} at {self.computed_at:%Y-%m-%d}"
 
 
 class WritingState(models.TextChoices):

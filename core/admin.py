@@ -1,18 +1,21 @@
 """Building blocks of the operators' pages: services do the writing, refusals become messages."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import AllValuesFieldListFilter, ModelAdmin, ShowFacets
+from django.contrib.admin import AllValuesFieldListFilter, ModelAdmin, ShowFacets, display
+from django.contrib.admin.options import BaseModelAdmin
 from django.core.paginator import Paginator
-from django.db.models import DateTimeField, QuerySet
+from django.db.models import DateTimeField, DecimalField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.text import capfirst
 
 from core.errors import DomainError
+from core.money import MoneyField
+from core.templatetags.farebox import money, plain
 
 
 class MomentInput(forms.DateTimeInput):
@@ -24,10 +27,63 @@ class MomentInput(forms.DateTimeInput):
         super().__init__({"step": 1, **(attrs or {})}, "%Y-%m-%dT%H:%M:%S")
 
 
-class ServiceAdmin(ModelAdmin):
+class ReadableAmounts(BaseModelAdmin):
+    """Amounts in lists and in what is only shown: money as people read it, with every digit on hover; quantities
+    without the zeros that they are stored with.
+    """
+
+    @cached_property
+    def _amounts(self) -> dict[str, Callable[[Any], Any]]:
+        """How each amount of the model is shown, by its field's name."""
+        columns = (field for field in self.opts.get_fields() if isinstance(field, DecimalField))
+        return {field.name: _readable(field) for field in columns}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Also by their readable form."""
+        return self.only_shown(super().get_readonly_fields(request, obj))
+
+    def only_shown(self, names: Iterable[Any]) -> list[Any]:
+        """``names``, and the readable form of those that are amounts."""
+        return [*names, *(self._amounts[name] for name in names if name in self._amounts)]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """With readable amounts, where they are not asked for."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if isinstance(self, ModelAdmin) and obj is not None and not self.has_change_permission(request, obj):
+            shown: Iterable[str] = self._amounts
+        else:
+            shown = [name for name in self.get_readonly_fields(request, obj) if name in self._amounts]
+        names = set(shown)
+        return [(title, {**parts, "fields": self._with_amounts(parts["fields"], names)}) for title, parts in fieldsets]
+
+    def _with_amounts(self, names: Iterable[Any], which: Iterable[str] | None = None) -> list[Any]:
+        which = self._amounts if which is None else which
+        lines = [self._amounts[name] if name in which else name for name in names]
+        return list(dict.fromkeys(lines))
+
+
+def _readable(field: DecimalField) -> Callable[[Any], Any]:
+    """``field`` of a row as a column of the back office."""
+
+    @display(description=field.verbose_name, ordering=field.name)
+    def shown(row: Any) -> Any:
+        amount = getattr(row, field.name)
+        if isinstance(field, MoneyField):
+            return money(amount)
+        return None if amount is None else plain(amount)
+
+    shown.__name__ = field.name  # the style sheet and the help text know it by that
+    return shown
+
+
+class ServiceAdmin(ReadableAmounts, ModelAdmin):
     """A model whose writes go through services. What a service refuses is told to the operator, and nothing changes."""
 
     formfield_overrides = {DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """With readable amounts."""
+        return self._with_amounts(super().get_list_display(request))
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The form; after a refusal again, with the reason."""

@@ -171,4 +171,4 @@ class Redemption(models.Model):
         indexes = [models.Index(fields=["coupon", "-redeemed_at"], name="redemption_of_coupon")]
 
     def __str__(self) -> str:
-        return f"{self.coupon} by {self.organization_id}"
+        return f"{self.coupon} by {self.organization}"

@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.models import Organization
+from core.amounts import readable, signed
 from core.ids import uuid7
 from core.money import MoneyField
 from credits.operations import CreditAlert, MovementBatch, MovementRow  # noqa: F401  (tables of this app)
@@ -55,7 +56,7 @@ class CreditAccount(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"account of {self.organization_id}"
+        return f"wallet of {self.organization}"
 
     @property
     def available(self) -> Decimal:
@@ -115,7 +116,7 @@ class Lot(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.amount}"
+        return f"{readable(self.amount)} {self.kind}"
 
 
 class EntryKind(models.TextChoices):
@@ -178,7 +179,7 @@ class LedgerEntry(models.Model):
         verbose_name_plural = "ledger entries"
 
     def __str__(self) -> str:
-        return f"#{self.number} {self.kind} {self.amount}"
+        return f"#{self.number} {self.kind} {signed(self.amount)}"
 
 
 class HoldStatus(models.TextChoices):
@@ -239,7 +240,7 @@ class Hold(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"hold {self.amount} {self.status}"
+        return f"hold of {readable(self.amount)}, {self.status}"
 
 
 class SpendLimit(models.Model):
@@ -278,7 +279,7 @@ class SpendLimit(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.spent} of {self.ceiling}"
+        return f"{readable(self.spent)} of {readable(self.ceiling)}"
 
 
 class Statement(models.Model):

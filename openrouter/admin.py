@@ -10,8 +10,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.operators import operator
-from core.admin import LargeTableAdmin, ReadOnlyAdmin, RetriedAdmin, ServiceAdmin
-from core.money import to_wire
+from core.admin import LargeTableAdmin, ReadableAmounts, ReadOnlyAdmin, RetriedAdmin, ServiceAdmin
+from core.templatetags.farebox import money
 from openrouter import services
 from openrouter.client import ProviderError
 from openrouter.errors import ByokKeyUnreadable
@@ -33,7 +33,7 @@ from openrouter.tasks import soon
 _OF_A_RETIRED_KEY = ("label", "reason", "usage", "retired_at", "deleted_at", "last_error")
 
 
-class _RetiredKeys(admin.TabularInline):
+class _RetiredKeys(ReadableAmounts, admin.TabularInline):
     model = RetiredKey
     fields = readonly_fields = _OF_A_RETIRED_KEY
     extra = 0
@@ -283,6 +283,11 @@ class ProviderBalanceAdmin(ReadOnlyAdmin):
 
     list_display = ["upstream", "left", "bought", "used", "taken_at"]
 
+    @admin.display
+    def left(self, balance: ProviderBalance) -> str:
+        """Bought less used."""
+        return money(balance.left)
+
 
 @admin.register(KeyReading)
 class KeyReadingAdmin(ReadOnlyAdmin):
@@ -293,7 +298,7 @@ class KeyReadingAdmin(ReadOnlyAdmin):
     @admin.display(description="Theirs − ours")
     def apart(self, reading: KeyReading) -> str:
         """How far the sides were apart."""
-        return to_wire(reading.usage - reading.booked)
+        return money(reading.usage - reading.booked)
 
 
 @admin.register(RoutingRule)

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from accounts.models import Organization
+from core.amounts import signed
 from core.ids import uuid7
 from core.money import MoneyField
 from openrouter.fields import SecretTextField
@@ -204,7 +205,7 @@ class Attempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"attempt {self.number} of {self.hold_id}"
+        return f"attempt {self.number} at {self.model}, {self.started_at:%Y-%m-%d %H:%M:%S}"
 
 
 class KeyReading(models.Model):
@@ -280,7 +281,7 @@ class ReconciliationDifference(models.Model):
         indexes = [models.Index(fields=["scope", "subject"], name="difference_subject")]  # was it explained before?
 
     def __str__(self) -> str:
-        return f"{self.scope} {self.subject}: {self.difference}"
+        return f"{self.scope} {self.subject}: {signed(self.difference)}"
 
 
 class ReconciliationRun(models.Model):

@@ -65,7 +65,7 @@ class DomainEvent(models.Model):
         permissions = [("retry", "Can try again what failed: jobs, events, e-mails, webhooks, syncs")]
 
     def __str__(self) -> str:
-        return f"{self.type} {self.id}"
+        return f"{self.type} at {self.created_at:%Y-%m-%d %H:%M:%S}"
 
 
 class EmailStatus(models.TextChoices):

@@ -269,7 +269,7 @@ class IncomingEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type} {self.external_id}"
+        return f"{self.type} from {self.provider} at {self.received_at:%Y-%m-%d %H:%M:%S}"
 
 
 class AutoTopUp(models.Model):

@@ -182,7 +182,7 @@ class Subscription(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.organization_id} on {self.tier_id}"
+        return f"{self.organization} on {self.tier}"
 
     @property
     def price(self) -> Decimal:
@@ -287,7 +287,7 @@ class TierChange(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} to {self.to_tier_id}"
+        return f"{self.kind} to {self.to_tier}"
 
 
 from tiers.close.models import PeriodClose  # noqa: E402, F401  (Django looks for an app's models here)

@@ -5,13 +5,19 @@ from typing import Any
 from django.contrib.admin import TabularInline
 from django.http import HttpRequest
 
+from core.admin import ReadableAmounts
 
-class Lines(TabularInline):
+
+class Lines(ReadableAmounts, TabularInline):
     """A list to look at."""
 
     extra = 0
     can_delete = False
     show_change_link = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """All of them."""
+        return self.only_shown(self.fields or ())
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""

@@ -61,7 +61,7 @@ class Checkout(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.id}, {self.status}"
+        return f"checkout of {self.created_at:%Y-%m-%d %H:%M:%S}, {self.status}"
 
     def status_at(self, at: datetime) -> str:
         """Where it stands: one that was left has expired, whether or not the job has written so."""

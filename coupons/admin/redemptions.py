@@ -4,8 +4,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from core import amounts
 from core.admin import LargeTableAdmin
+from core.templatetags.farebox import money
 from coupons.models import Redemption
 from coupons.words import gift_of
 
@@ -41,4 +41,4 @@ class RedemptionAdmin(LargeTableAdmin):
     @admin.display(description="credit", ordering="credits")
     def shown_credits(self, redemption: Redemption) -> str:
         """USD added to the wallet."""
-        return amounts.readable(redemption.credits) if redemption.credits else "–"
+        return money(redemption.credits or None)

@@ -1,6 +1,5 @@
 """Wallets: what each organization has, and the doors to moving it."""
 
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,8 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 
-from core import amounts
 from core.admin import ReadOnlyAdmin
+from core.templatetags.farebox import money
 from credits.admin.forms import AdjustForm, DeductForm, GrantForm, MovementForm
 from credits.admin.movements import PERMISSION, movement_page
 from credits.models import CreditAccount
@@ -24,7 +23,7 @@ _LATEST = 15
 class CreditAccountAdmin(ReadOnlyAdmin):
     """Wallets. Money is added and taken on pages of their own, with a reason and a preview."""
 
-    list_display = ["organization", "mode", "shown_balance", "shown_held", "shown_available", "shown_overage"]
+    list_display = ["organization", "mode", "balance", "held", "shown_available", "shown_overage"]
     list_filter = ["organization__mode"]
     list_select_related = ["organization"]
     search_fields = ["organization__name", "=organization__id", "organization__memberships__user__email"]
@@ -43,25 +42,15 @@ class CreditAccountAdmin(ReadOnlyAdmin):
         """Live or test."""
         return account.organization.mode
 
-    @admin.display(description="balance", ordering="balance")
-    def shown_balance(self, account: CreditAccount) -> str:
-        """Posted balance."""
-        return amounts.readable(account.balance)
-
-    @admin.display(description="held", ordering="held")
-    def shown_held(self, account: CreditAccount) -> str:
-        """Set aside by running calls."""
-        return _or_dash(account.held)
-
     @admin.display(description="available", ordering="open_amount")
     def shown_available(self, account: CreditAccount) -> str:
         """Balance less holds."""
-        return amounts.readable(account.available)
+        return money(account.available)
 
     @admin.display(description="owed", ordering="overage")
     def shown_overage(self, account: CreditAccount) -> str:
         """Spent below zero."""
-        return _or_dash(account.overage)
+        return money(account.overage or None)
 
     def get_urls(self) -> list[URLPattern]:
         """The pages that move money come before the catch-all of the change page."""
@@ -106,7 +95,3 @@ class CreditAccountAdmin(ReadOnlyAdmin):
         if account is None:
             raise Http404("No such credit account.")
         return movement_page(request, account, form(request.POST or None))
-
-
-def _or_dash(amount: Decimal) -> str:
-    return amounts.readable(amount) if amount else "–"

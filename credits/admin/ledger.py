@@ -7,8 +7,8 @@ from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
-from core import amounts
 from core.admin import LargeTableAdmin
+from core.templatetags.farebox import money_signed
 from credits.admin.forms import RefundForm
 from credits.admin.movements import PERMISSION, movement_page
 from credits.models import Hold, LedgerEntry, Lot, SpendLimit
@@ -30,22 +30,18 @@ class _Books(LargeTableAdmin):
 class LedgerEntryAdmin(_Books):
     """The ledger."""
 
-    list_display = ["posted_at", "number", "organization", "kind", "shown_amount", "shown_balance", "reason", "actor"]
+    list_display = ["posted_at", "number", "organization", "kind", "shown_amount", "balance_after", "reason", "actor"]
     list_display_links = ["posted_at", "number"]
     list_filter = ["kind", "posted_at", "account__organization__mode"]
     search_fields = ["=id", "=event_id", "=hold_id", "account__organization__name", "reason", "actor"]
     ordering = ["-posted_at", "-number"]
+    exclude = ["allocations"]  # a table below the fields
     change_form_template = "admin/credits/ledgerentry/change_form.html"
 
     @admin.display(description="amount", ordering="amount")
     def shown_amount(self, entry: LedgerEntry) -> str:
         """Signed."""
-        return amounts.signed(entry.amount)
-
-    @admin.display(description="balance after")
-    def shown_balance(self, entry: LedgerEntry) -> str:
-        """The balance after it."""
-        return amounts.readable(entry.balance_after)
+        return money_signed(entry.amount)
 
     def get_urls(self) -> list[URLPattern]:
         """The page that gives a charge back."""

@@ -10,7 +10,6 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from core import amounts
 from core.admin import LargeTableAdmin
 from credits.models import Statement
 from credits.statement_views import pdf_answer
@@ -21,22 +20,12 @@ from credits.statements import figures_of
 class StatementAdmin(LargeTableAdmin):
     """What each organization was told of its periods."""
 
-    list_display = ["organization", "number", "title", "starts_at", "ends_at", "opens_with", "closes_with", "document"]
+    list_display = ["organization", "number", "title", "starts_at", "ends_at", "opening", "closing", "document"]
     list_display_links = ["organization", "number"]
     list_filter = ["ends_at"]
     list_select_related = ["organization"]
     search_fields = ["=id", "=organization__id", "organization__name", "title"]
     ordering = ["-ends_at", "-id"]
-
-    @admin.display(description="opening balance")
-    def opens_with(self, statement: Statement) -> str:
-        """At its beginning."""
-        return amounts.readable(statement.opening)
-
-    @admin.display(description="closing balance")
-    def closes_with(self, statement: Statement) -> str:
-        """At its end."""
-        return amounts.readable(statement.closing)
 
     @admin.display(description="document")
     def document(self, statement: Statement) -> SafeString:

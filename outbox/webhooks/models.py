@@ -82,7 +82,7 @@ class WebhookEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type} {self.id}"
+        return f"{self.type} at {self.created_at:%Y-%m-%d %H:%M:%S}"
 
 
 class State(models.TextChoices):
@@ -122,7 +122,7 @@ class WebhookMessage(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_id} to {self.endpoint_id}"
+        return f"{self.event.type} to {self.endpoint}"
 
 
 class WebhookDelivery(models.Model):
@@ -148,4 +148,4 @@ class WebhookDelivery(models.Model):
         indexes = [models.Index(fields=["endpoint", "-created_at"], name="webhook_delivery_of_endpoint")]
 
     def __str__(self) -> str:
-        return f"{self.event_id} at {self.created_at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.event.type} to {self.endpoint} at {self.created_at:%Y-%m-%d %H:%M:%S}"

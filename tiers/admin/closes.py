@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from core import amounts
 from core.admin import LargeTableAdmin
+from core.templatetags.farebox import money
 from tiers.close.models import PeriodClose
 
 
@@ -17,8 +17,8 @@ class PeriodCloseAdmin(LargeTableAdmin):
         "ends_at",
         "expired_",
         "kept",
-        "given",
-        "billed",
+        "allocated",
+        "overage_billed",
         "was_suspended",
         "closed_at",
     ]
@@ -36,19 +36,9 @@ class PeriodCloseAdmin(LargeTableAdmin):
     @admin.display(description="expired", empty_value="waits for calls")
     def expired_(self, close: PeriodClose) -> str | None:
         """Allocated credit that ended; empty while calls still hold some."""
-        return None if close.expired is None else amounts.readable(close.expired)
+        return None if close.expired is None else money(close.expired)
 
     @admin.display(description="rolled over", empty_value="waits for calls")
     def kept(self, close: PeriodClose) -> str | None:
         """The part that was kept."""
-        return None if close.rolled_over is None else amounts.readable(close.rolled_over)
-
-    @admin.display(description="allocated")
-    def given(self, close: PeriodClose) -> str:
-        """Credit that came at once."""
-        return amounts.readable(close.allocated)
-
-    @admin.display(description="overage billed")
-    def billed(self, close: PeriodClose) -> str:
-        """What had been spent below zero."""
-        return amounts.readable(close.overage_billed)
+        return None if close.rolled_over is None else money(close.rolled_over)

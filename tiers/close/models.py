@@ -58,7 +58,7 @@ class PeriodClose(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.subscription_id} period {self.period_index}"
+        return f"period {self.period_index} of {self.subscription}"
 
     @property
     def is_waiting(self) -> bool:
