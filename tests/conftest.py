@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.db.backends.postgresql.operations import DatabaseOperations
 from django.test import TransactionTestCase, override_settings
 
 from core.ttlcache import TtlCache
 from tests.emptying import empty_database
+from tests.migrated import origin
 
 # How long a busy machine takes to make up an example says nothing about the product.
 hypothesis.settings.register_profile("farebox", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -27,6 +29,16 @@ def pytest_collection_finish():
     """What the tests are made of stays: nobody needs to look through it for garbage again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix, django_db_blocker, django_db_keepdb, django_db_createdb
+):
+    """Test databases are copies, on which nothing is left to migrate; one that is used again is migrated on."""
+    if django_db_createdb or not django_db_keepdb:
+        with django_db_blocker.unblock():
+            connection.settings_dict["TEST"]["TEMPLATE"] = origin()
 
 
 def pytest_configure():
