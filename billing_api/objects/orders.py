@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db.models import prefetch_related_objects
+from django.db.models import Prefetch, prefetch_related_objects
 
 from billing.models import Order as Row
 from billing.models import OrderItem as ItemRow
-from billing.models import OrderStatus
+from billing.models import OrderStatus, RefundStatus
 from billing.models import Refund as RefundRow
 from billing_api.objects.catalogue import CURRENCY, ProductBase, product_base
 from billing_api.objects.customers import Customer, customer_object
@@ -99,12 +99,15 @@ class Refund(msgspec.Struct, kw_only=True):
 
 def order_objects(rows: Sequence[Row]) -> list[Order]:
     """The orders with all that hangs on them, asked for once for all."""
-    prefetch_related_objects(list(rows), "customer", "product", "subscription", "items")
+    under_way = RefundRow.objects.filter(status=RefundStatus.PENDING)
+    of_refunds = Prefetch("refunds", under_way, to_attr="refunds_under_way")
+    prefetch_related_objects(list(rows), "customer", "product", "subscription", "items", of_refunds)
     return list(map(_order, rows))
 
 
 def _order(row: Row) -> Order:
     is_paid = row.status != OrderStatus.PENDING
+    given = row.refunded_amount + sum(refund.amount for refund in row.refunds_under_way)  # type: ignore[attr-defined]
     return Order(
         id=row.id,
         created_at=row.created_at,
@@ -116,7 +119,7 @@ def _order(row: Row) -> Order:
         total_amount=row.amount,
         due_amount=0 if is_paid else row.amount,
         refunded_amount=row.refunded_amount,
-        refundable_amount=row.amount - row.refunded_amount if is_paid else 0,
+        refundable_amount=row.amount - given if is_paid else 0,
         billing_reason=row.billing_reason,
         billing_name=row.billing_name or None,
         billing_address=row.billing_address,

@@ -7,6 +7,7 @@ import pytest
 from billing import services
 from billing.errors import InvalidValue, RefundedAlready
 from billing.models import Charge, Order, Refund, SystemEvent
+from billing_api.objects.orders import order_objects
 from payments.charging.test_processor import TestProcessor
 from payments.errors import ProviderRefused, ProviderUnavailable
 from tests.billing.selling import (
@@ -137,6 +138,8 @@ def test_a_refund_that_stripe_has_under_way_is_asked_about_and_never_made_twice(
     assert (left.status, left.reference[:3], left.retry_at) == ("pending", "re_", after(days=2, hours=1))
     with pytest.raises(RefundedAlready):
         refund(order, 1, after(days=2))
+    [shown] = order_objects([Order.objects.get()])
+    assert (shown.status, shown.refunded_amount, shown.refundable_amount) == ("paid", 0, 0)
     assert services.refund_due(at=after(days=2, minutes=59)) == 0
     stripe.objects[left.reference]["status"] = "failed"
     services.refund_due(at=after(days=3))
