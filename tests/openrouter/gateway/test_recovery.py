@@ -121,7 +121,7 @@ def test_a_key_with_a_running_call_tells_nothing_yet(customer):
 def test_a_key_that_is_never_quiet_is_replaced_and_then_tells(customer, sandbox):
     buyer = customer()
     buyer.chat("sandbox/fault-reset-after")
-    running = buyer.open_stream("sandbox/slow-uncancellable", "[[tokens=100 delay=0.03]]")
+    running = buyer.open_stream("sandbox/slow-cancellable", "[[tokens=900 delay=0.05]]")
     running.getresponse().read(10)
     account = ProviderAccount.objects.get(organization=buyer.organization)
     recover(timedelta(minutes=10))
@@ -137,7 +137,7 @@ def test_a_key_that_is_never_quiet_is_replaced_and_then_tells(customer, sandbox)
     assert account.hash != buyer.key_hash
     running.close()
     wait_for(lambda: buyer.holds[1].status == "settled", 15)
-    another = buyer.open_stream("sandbox/slow-uncancellable", "[[tokens=100 delay=0.03]]")
+    another = buyer.open_stream("sandbox/slow-cancellable", "[[tokens=900 delay=0.05]]")
     another.getresponse().read(10)
     recover()
     lost, first, second = buyer.holds

@@ -209,7 +209,7 @@ def results(world, served, sandbox, django_db_blocker) -> dict[str, Cell]:
         with override_settings(**changed), ThreadPoolExecutor(len(CELLS)) as pool:
             list(pool.map(_run, CELLS, CELLS.values()))
             named = [cell for cell in CELLS.values() if cell.script.record is not None]
-            wait_for(lambda: all(cell.buyer.holds[0].status == "settled" for cell in named), 30)
+            wait_for(lambda: all(cell.buyer.holds[0].status == "settled" for cell in named))
             recover_calls(at=timezone.now() + timedelta(hours=1), at_once=True)
         connection.close()
     yield CELLS
