@@ -111,9 +111,8 @@ def _fitting(wanted: Wanted, tokens: int, principal: Principal, terms: TierTerms
 
 
 def _answers_in_text(price: BookPrice) -> bool:
-    """Of a model whose record does not say: those that charge for input alone make embeddings, not answers."""
-    prices = price.card.prices
-    return bool(price.model.output_modalities or prices["completion"] or price.is_free)
+    """Those that charge for input or pictures alone make embeddings or pictures, not answers, and are not free."""
+    return bool(price.card.prices["completion"] or price.is_free)
 
 
 def _is_permitted(price: BookPrice, principal: Principal, terms: TierTerms) -> bool:

@@ -1,6 +1,7 @@
 """The prompt lab's pages: which models, the estimate while somebody types, refusals in words."""
 
 import pytest
+from django.conf import settings
 
 from accounts.models import Membership
 from tests.builders import make_customer, make_user, sign_in
@@ -55,3 +56,25 @@ def test_a_model_outside_the_tier_leads_to_the_plans():
 def test_an_organization_without_a_model_is_told_so():
     customer = make_customer(owner=make_user())
     assert "No model to try" in sign_in(customer.memberships.get().user).get("/lab/").content.decode()
+
+
+def test_a_browser_that_proves_itself_by_its_header_is_answered_by_the_api():
+    """The body reaches the view as it came, whatever looks for the token before it."""
+    make_model("openai/gpt-4o-mini")
+    page = browser()
+    page.handler.enforce_csrf_checks = True
+    page.get("/lab/")
+    call = {"model": "openai/gpt-4o-mini", "messages": [{"role": "user", "content": "Say hello"}]}
+    event = {"kind": "custom", "name": "thing", "external_id": "a"}
+    proof = {"X-CSRFToken": page.cookies[settings.CSRF_COOKIE_NAME].value}
+    for path, body, headers in (
+        ("metering/estimate", call, {}),
+        ("metering/track", event, {}),
+        ("metering/track", event, {"Idempotency-Key": "once"}),
+    ):
+        asked = {"data": body, "content_type": "application/json"}
+        assert page.post(f"/api/v1/{path}", **asked, headers=headers).status_code == 403, path
+        answer = page.post(f"/api/v1/{path}", **asked, headers={**headers, **proof})
+        assert answer.status_code in (200, 201, 403) and b"CSRF" not in answer.content, (path, answer.content)
+    form = {"data": {"model": "x"}, "headers": proof}
+    assert page.post("/api/v1/metering/estimate", **form).status_code in (400, 415)
