@@ -1,7 +1,10 @@
 """The form of a what-if."""
 
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from django import forms
@@ -61,8 +64,8 @@ class WhatIfForm(forms.Form):
 
     def __init__(self, *args: Any, may_use_any_tier: bool = False, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        tiers = Tier.objects.current().order_by("position") if may_use_any_tier else Tier.objects.offered()
-        choices = [("", _AS_IT_WAS), *(choice for tier in tiers for choice in _choices(tier))]
+        tiers = Tier.objects.current().order_by("catalogue", "position") if may_use_any_tier else Tier.objects.offered()
+        choices = [("", _AS_IT_WAS), *_groups(tiers)]
         self.fields["tier"] = forms.ChoiceField(required=False, label=_("Another plan"), choices=choices)
 
     def clean(self) -> dict[str, Any]:
@@ -103,6 +106,15 @@ class WhatIfForm(forms.Form):
 def first_values(today: date) -> dict[str, Any]:
     """What the empty form says: the last thirty days."""
     return {"start": today - timedelta(days=DEFAULT_DAYS - 1), "end": today, "window": MONTHLY}
+
+
+def _groups(tiers: Iterable[Tier]) -> list[Any]:
+    """The tiers' choices; under the names of their catalogues where there are several, which have equal names."""
+    groups = [
+        (catalogue.replace("-", " ").capitalize(), [choice for tier in own for choice in _choices(tier)])
+        for catalogue, own in groupby(tiers, attrgetter("catalogue"))
+    ]
+    return groups if len(groups) > 1 else [choice for _name, choices in groups for choice in choices]
 
 
 def _choices(tier: Tier) -> list[tuple[str, str]]:

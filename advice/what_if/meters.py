@@ -45,7 +45,7 @@ class Meters:
                 organization_id=self._organization_id, event_id__in=ids, cause="use"
             ).values("event_id")
             sums = rows.order_by().annotate(added=Sum("amount"))
-            self._recorded = {row["event_id"]: max(row["added"], ZERO) for row in sums}
+            self._recorded = {row["event_id"]: max(row["added"], ZERO) for row in sums if row["event_id"]}
         if self._definitions:
             events = UsageEvent.objects.filter(
                 organization_id=self._organization_id, occurred_at__gte=first, occurred_at__lte=last, id__in=ids

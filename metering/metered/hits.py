@@ -13,13 +13,14 @@ from metering.ingest.checks import MOST_QUANTITY, MOST_USD
 from metering.meters.grammar import parse_aggregation, parse_filter
 from metering.meters.matching import EventFacts, amount_of, matches
 from metering.meters.models import Definition
+from metering.models import UsageEvent
 from metering.price_models import running_price
 from metering.records import Hit, UsageRecord
 
 _STEP = Decimal(1).scaleb(-18)
 
 
-def hits_of(record: UsageRecord, prices: Sequence[Mapping[str, Any]]) -> tuple[Hit, ...]:
+def hits_of(record: UsageRecord | UsageEvent, prices: Sequence[Mapping[str, Any]]) -> tuple[Hit, ...]:
     """The quantities that the event adds to ``prices``, a tier's metered prices; nothing where it adds nothing."""
     facts = EventFacts.of(record)
     hits = []

@@ -49,12 +49,7 @@ def try_rerating(
 
     Raises InvalidPrice, InvalidRequest, NotFound.
     """
-    price = ModelPrice.objects.filter(pk=price_id).first()
-    if price is None:
-        raise NotFound("There is no such price row.")
-    card = PriceCard.from_json(pricing)
-    if card.is_dynamic():
-        raise InvalidRequest("A corrected price must be a price; -1 is the provider's word.")
+    price, card = _corrected(price_id, pricing)
     if starts_at >= ends_at or not reason.strip():
         raise InvalidRequest("Give a range that ends after it begins, and a reason.")
     rerating = Rerating(
@@ -120,6 +115,16 @@ def work_off_reratings(*, limit: int = 5_000) -> int:
                 done += 1
             _finish(rerating)
     return done
+
+
+def _corrected(price_id: UUID, pricing: Mapping[str, Any]) -> tuple[ModelPrice, PriceCard]:
+    price = ModelPrice.objects.filter(pk=price_id).first()
+    if price is None:
+        raise NotFound("There is no such price row.")
+    card = PriceCard.from_json(pricing)
+    if card.is_dynamic():
+        raise InvalidRequest("A corrected price must be a price; -1 is the provider's word.")
+    return price, card
 
 
 def _finish_trying(rerating_id: UUID) -> int:
