@@ -16,6 +16,7 @@ from django.test import TransactionTestCase, override_settings
 from core.ttlcache import TtlCache
 from tests.emptying import empty_database
 from tests.migrated import origin
+from tests.ports import free_port
 
 # How long a busy machine takes to make up an example says nothing about the product.
 hypothesis.settings.register_profile("farebox", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -55,6 +56,13 @@ def a_busy_machine_is_no_outage():
     """The limiter gives Redis a quarter of a second, which a crowded machine may need for something else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("accounts.ratelimits.limiter.TIMEOUT_SECONDS", 30)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sandboxes_have_ports_that_nobody_is_given():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sandbox.testing.free_port", free_port)
         yield
 
 

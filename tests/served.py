@@ -8,6 +8,8 @@ import time
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
+from tests.ports import free_port
+
 HOST = "127.0.0.1"
 
 
@@ -18,9 +20,7 @@ class Served:
         from config import asgi
 
         asgi._hot.update(asgi.hot_apps())  # those of an earlier server belong to its event loop
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self._server = Server(
             asgi.application,
@@ -40,7 +40,7 @@ class Served:
         self._loop.run_until_complete(self._server.serve())
 
     def _wait(self) -> None:
-        for _ in range(500):
+        for _ in range(6000):
             with socket.socket() as probe:
                 if probe.connect_ex((HOST, self.port)) == 0:
                     return
@@ -49,4 +49,4 @@ class Served:
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._server.stop)
-        self._thread.join(10)
+        self._thread.join(60)

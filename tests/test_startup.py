@@ -56,7 +56,7 @@ def test_a_missing_secret_stops_every_start_with_one_message_and_no_traceback(en
 def test_settings_refuse_too_when_nobody_asked_before():
     command = [sys.executable, "-c", "import django; django.setup()"]
     environment = in_production(SECRET_KEY="") | {"DJANGO_SETTINGS_MODULE": "config.settings"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert "ImproperlyConfigured: Farebox does not start" in done.stderr
 
 

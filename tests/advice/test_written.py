@@ -21,10 +21,11 @@ from metering.models import LanguageModel
 from metering.services import record_usage
 from openrouter.models import Attempt
 from openrouter.services.own_calls import RUNNING, own_calls_running
-from sandbox.testing import free_port, running_sandbox
+from sandbox.testing import running_sandbox
 from tests.api.caller import Caller
 from tests.builders import make_customer, make_record, make_user, sign_in, usd
 from tests.concurrency.parallel import run_parallel
+from tests.ports import free_port
 from tiers.catalogue import MANAGED_CREDITS, load_catalogue
 from tiers.models import Subscription, Tier
 from tiers.querysets import forget_terms

@@ -42,6 +42,15 @@ def browser_type_launch_args(browser_type_launch_args: dict) -> dict:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def what_is_expected_may_take_its_time() -> None:
+    """Five seconds, which it would be given otherwise, are little on a busy machine."""
+    if find_browser() is not None and importlib.util.find_spec("playwright") is not None:
+        from playwright.sync_api import expect
+
+        expect.set_options(timeout=60_000)
+
+
+@pytest.fixture(autouse=True, scope="session")
 def django_beside_an_event_loop() -> None:
     """Playwright keeps an event loop in this thread to the end; Django would refuse to touch the database there."""
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"

@@ -31,7 +31,7 @@ class Product:
         self._output = (folder / "output.log").open("ab")
         self.launcher: subprocess.Popen[bytes] | None = None
 
-    def start(self, seconds: float = 150) -> None:
+    def start(self, seconds: float = 300) -> None:
         """Start and wait until a call can be made."""
         command = [sys.executable, "tools/dev.py", "run"]
         self.launcher = subprocess.Popen(
@@ -52,14 +52,14 @@ class Product:
             time.sleep(0.1)
         raise AssertionError((self.folder / "output.log").read_text()[-2000:])
 
-    def wait_healthy(self, seconds: float = 60) -> None:
+    def wait_healthy(self, seconds: float = 180) -> None:
         """Wait for ``/health/``; the launcher's last words when it does not come."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.launcher is not None and self.launcher.poll() is not None:
                 break
             try:
-                with urlopen(f"http://127.0.0.1:{self.port}/health/", timeout=5) as answer:
+                with urlopen(f"http://127.0.0.1:{self.port}/health/", timeout=60) as answer:
                     if answer.status == 200:
                         return
             except OSError:

@@ -94,7 +94,7 @@ def locks_off(monkeypatch):
     def claim(organization_id):
         found = services.Subscription.objects.open().select_related("organization", "tier", "next_tier", "paid_tier")
         subscription = found.get(organization_id=organization_id)
-        together.wait(timeout=20)
+        together.wait(timeout=120)
         return subscription
 
     with monkeypatch.context() as patch:

@@ -106,7 +106,7 @@ def test_names_of_models_and_searches_are_text_never_markup(models):
     assert "<script>alert" not in browser().get("/models/").content.decode()
 
 
-def test_the_list_asks_as_much_for_many_models_as_for_one():
+def test_the_list_asks_as_much_for_many_models_as_for_one(memory_keeps):
     page, counts = browser(), []
     for number in range(25):
         make_model(f"maker/model-{number}")

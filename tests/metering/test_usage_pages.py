@@ -104,7 +104,7 @@ def test_days_are_those_of_the_organization(customer):
 
 @pytest.mark.parametrize("query", ["", "by=kind", "by=member&metric=calls", "by=key&days=7", "by=tag&metric=tokens",
                                    "start=2026-03-01&end=2026-03-02", "days=31&by=x&metric=x&start=x"])  # fmt: skip
-def test_the_page_asks_as_much_for_many_rows_as_for_one(customer, member, query):
+def test_the_page_asks_as_much_for_many_rows_as_for_one(customer, member, query, memory_keeps):
     now, counts = timezone.now(), []
     for rows in (1, 24):
         for number in range(rows):

@@ -8,8 +8,9 @@ from django.core.management import CommandError, call_command
 
 from metering.models import LanguageModel, ModelPrice
 from openrouter.services import sync_catalogue
-from sandbox.testing import free_port, running_sandbox
+from sandbox.testing import running_sandbox
 from tests.openrouter.building import now
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db
 

@@ -26,8 +26,8 @@ from openrouter.client import (
     transport,
 )
 from openrouter.upstreams import manageable_modes, upstream_for, upstreams
-from sandbox.testing import free_port
 from tests.openrouter.conftest import CUSTOMER_KEY, MANAGEMENT_KEY, SHARED_KEY
+from tests.ports import free_port
 
 CHAT = "/api/v1/chat/completions"
 

@@ -19,7 +19,7 @@ COST = 0.00027
 @pytest.fixture
 def client(sandbox):
     with openai.OpenAI(
-        base_url=sandbox.base_url, api_key=sandbox.settings.api_key, max_retries=0, timeout=10
+        base_url=sandbox.base_url, api_key=sandbox.settings.api_key, max_retries=0, timeout=60
     ) as client:
         yield client
 

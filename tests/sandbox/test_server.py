@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.settings import Settings
-from sandbox.testing import SandboxClient, free_port, running_sandbox
+from sandbox.testing import SandboxClient, running_sandbox
+from tests.ports import free_port
 from tests.sandbox.asking import chat_body, eventually, open_raw, read_until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -277,14 +277,15 @@ def test_litellm_is_counted_by_its_callbacks(meter, collector, monkeypatch):
 
     async def ask():
         await litellm.acompletion(**asking)
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(60):  # it tells of the call later, on this loop
+            while len(collector.events) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     asyncio.run(ask())
-    wait_for(lambda: len(collector.events) == 2)
     assert len(collector.events) == 2
 
 
-def wait_for(condition, seconds=10):
+def wait_for(condition, seconds=60):
     done = threading.Event()
     for _ in range(int(seconds * 50)):
         if condition():

@@ -25,7 +25,7 @@ def service(supervisor, name):
 
 
 def query(url, sql):
-    with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:
+    with psycopg.connect(url, autocommit=True, connect_timeout=60) as connection:
         cursor = connection.execute(sql)
         return cursor.fetchone()[0] if cursor.description else None
 
@@ -67,7 +67,7 @@ def test_killed_valkey_comes_back_on_the_same_port_with_what_it_held(supervisor,
 def test_servers_listen_on_this_machine_only_and_ask_for_a_password(addresses):
     without_password = addresses["DATABASE_URL"].split("@")[1]
     with pytest.raises(psycopg.OperationalError, match="password"):
-        psycopg.connect(f"postgres://farebox@{without_password}", connect_timeout=5)
+        psycopg.connect(f"postgres://farebox@{without_password}", connect_timeout=60)
     with pytest.raises(redis.AuthenticationError):
         redis.Redis.from_url("redis://" + addresses["REDIS_URL"].split("@")[1]).ping()
     listening = query(addresses["DATABASE_URL"], "SHOW listen_addresses")
@@ -136,9 +136,9 @@ def test_command_shares_the_databases_of_a_running_one_and_they_stop_after_both(
     os.kill(first.pid, signal.SIGTERM)
     eventually(lambda: "still uses these databases" in first.stderr.readline())
     assert query(url, "SELECT 1") == 1
-    second.communicate("done\n", timeout=15)
+    second.communicate("done\n", timeout=120)
 
-    assert first.wait(15) == 128 + signal.SIGTERM
+    assert first.wait(120) == 128 + signal.SIGTERM
     assert processes_naming(folder) == []
 
 
@@ -155,6 +155,6 @@ def test_killed_launcher_takes_its_servers_along_or_the_next_start_does(folder):
 
     assert query(url, "SELECT n FROM kept") == 7
     assert len([line for line in processes_naming(folder) if "postgres -D" in line]) == 1
-    second.communicate("done\n", timeout=15)
+    second.communicate("done\n", timeout=120)
     assert second.returncode == 0
     assert processes_naming(folder) == []

@@ -22,7 +22,7 @@ def run(folder, **changes):
     kept = {name: os.environ[name] for name in os.environ.keys() & {"PATH", "HOME", "LANG"}}
     secrets = next(parent for parent in (folder, *folder.parents) if parent.is_dir()) / "env"
     environment = kept | {"DATA_DIR": str(folder), "ENV_FILE": str(secrets)} | changes
-    done = subprocess.run([str(ROOT / "run")], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([str(ROOT / "run")], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not (folder / "run.json").exists() or not folder.is_dir()

@@ -33,7 +33,7 @@ def note_of_a_killed_run(folder, process, mark):
 def test_what_a_killed_run_left_is_ended_and_its_note_erased(folder, leftover):
     note_of_a_killed_run(folder, leftover, birth_mark(leftover.pid))
     assert RunNote(folder).end_leftovers() == ["web"]
-    assert leftover.wait(5) == -signal.SIGTERM
+    assert leftover.wait(60) == -signal.SIGTERM
     assert not (folder / "run.json").exists()
 
 

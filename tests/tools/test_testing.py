@@ -22,7 +22,7 @@ def run_tests(folder, *arguments):
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
     environment |= {"DATA_DIR": str(folder), "CHROMIUM": "", "OPENROUTER_API_KEY": "sk-or-v1-real"}
     words = [sys.executable, str(ROOT / "tools" / "dev.py"), "test", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
 
 
 def test_tests_get_losable_databases_of_their_own_and_no_provider(folder):

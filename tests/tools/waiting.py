@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(true: Callable[[], object], seconds: float = 15) -> None:
+def eventually(true: Callable[[], object], seconds: float = 60) -> None:
     """Return as soon as ``true()`` is; fail when it is not within ``seconds``."""
     until = time.monotonic() + seconds
     while not true():

@@ -33,6 +33,6 @@ def test_the_published_node_clients_run_unmodified(node, merchant, script):
         env={"PATH": "/usr/bin:/bin", "SPAIRE_ACCESS_TOKEN": merchant.token, "FAREBOX_URL": merchant.url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert result.returncode == 0, result.stderr[-4000:]

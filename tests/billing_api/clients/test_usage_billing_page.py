@@ -41,7 +41,7 @@ def test_the_page_runs_from_nothing_to_the_second_invoice(merchant, monkeypatch,
             env={"PATH": "/usr/bin:/bin", "SPAIRE_ACCESS_TOKEN": merchant.token, "FAREBOX_URL": merchant.url},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
         )
         assert (result.returncode, result.stdout.splitlines()) == (0, promised(text)), result.stderr
 

@@ -137,12 +137,12 @@ class Customer(Client):
     def key_hash(self) -> str:
         return hash_of(self.key_string)
 
-    def wait_until_settled(self, seconds: float = 10) -> None:
+    def wait_until_settled(self, seconds: float = 60) -> None:
         """Until no hold is open."""
         wait_for(lambda: not any(hold.status == "open" for hold in self.holds), seconds)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

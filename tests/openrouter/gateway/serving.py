@@ -12,6 +12,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from openrouter.gateway.app import GatewayApp
+from tests.ports import free_port
 
 HOST = "127.0.0.1"
 
@@ -21,9 +22,7 @@ class Served:
 
     def __init__(self, app=None) -> None:
         self.app = app or GatewayApp()
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._server = Server(
             self.app, address=HOST, port=self.port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False
         )
@@ -37,7 +36,7 @@ class Served:
         self.loop.run_until_complete(self._server.serve())
 
     def _wait(self) -> None:
-        for _ in range(500):
+        for _ in range(6000):
             with socket.socket() as probe:
                 if probe.connect_ex((HOST, self.port)) == 0:
                     return
@@ -55,7 +54,7 @@ class Served:
     def stop(self) -> None:
         self.on_loop(self.app.close())
         self.loop.call_soon_threadsafe(self._server.stop)
-        self._thread.join(10)
+        self._thread.join(60)
 
 
 class Answer:
@@ -114,7 +113,7 @@ class Client:
         return headers
 
     def request(self, method: str, path: str, body=None, headers=None) -> Answer:
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=90)
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
             connection.request(method, f"/api/v1{path}", data, self._headers(headers))
@@ -131,7 +130,7 @@ class Client:
 
     def open_stream(self, model="sandbox/chat", text="Hello there", **fields):
         """A connection with a running stream, to be left at will."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=90)
         body = {"model": model, "messages": [{"role": "user", "content": text}], "stream": True, **fields}
         connection.request("POST", "/api/v1/chat/completions", json.dumps(body).encode(), self._headers(None))
         return connection

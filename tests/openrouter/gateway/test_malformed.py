@@ -97,7 +97,7 @@ def test_headers_cannot_smuggle_lines_upstream(shared_buyer, served, sandbox):
     seen = sandbox.requests()[-1]["headers"]
     assert "x-title" not in seen
     assert seen["http-referer"] == "https://ok.example"
-    with socket.create_connection((HOST, served.port), timeout=5) as raw:
+    with socket.create_connection((HOST, served.port), timeout=60) as raw:
         raw.sendall(
             b"POST /api/v1/chat/completions HTTP/1.1\r\nhost: x\r\nx-title: a\x00b\r\ncontent-length: 2\r\n\r\n{}"
         )
@@ -121,7 +121,7 @@ def test_chunks_that_are_not_framed_as_http_has_it_are_refused(shared_buyer, chu
         f"POST /api/v1/chat/completions HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {shared_buyer.secret}\r\n"
         "content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
     )
-    with socket.create_connection((HOST, shared_buyer.port), timeout=10) as connection:
+    with socket.create_connection((HOST, shared_buyer.port), timeout=60) as connection:
         connection.sendall(head.encode() + chunks)
         answer = connection.recv(65536)
     assert answer.startswith(b"HTTP/1.1 400 ")

@@ -135,7 +135,7 @@ def test_openai_sees_an_error_in_the_middle_of_a_stream(buyer, served):
 def test_the_openrouter_sdk_makes_the_same_of_our_answers(buyer, poor, served):
     arguments = [served.base_url, buyer.secret, poor.secret]
     script = Path(__file__).with_name("openrouter_client.py")
-    ran = subprocess.run([sys.executable, "-I", script, *arguments], capture_output=True, text=True, timeout=120)
+    ran = subprocess.run([sys.executable, "-I", script, *arguments], capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     seen = json.loads(ran.stdout)
     assert [seen[name] for name in ("whole", "stream", "async_whole", "async_stream")] == [24] * 4
