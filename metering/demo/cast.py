@@ -1,65 +1,9 @@
 """Who appears in the demo data and what they use. All names are invented."""
 
-from dataclasses import dataclass, field
 from decimal import Decimal
 
+from metering.demo.shapes import Company, Person, Workload
 from metering.models import Kind
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody who can sign in."""
-
-    email: str
-    name: str
-    role: str = "member"
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """One use that a company makes of models; token counts and quantities are medians."""
-
-    kind: Kind
-    key: str  # name of the API key
-    weight: int  # share of the company's events
-    model: str = ""
-    name: str = ""
-    provider: str = ""
-    tokens_in: int = 0
-    tokens_out: int = 0
-    cached: float = 0.0  # share of the input read from the provider's cache
-    reasoning: float = 0.0  # share of the output
-    quantity: int = 0
-    unit_cost: Decimal = Decimal(0)  # USD per token, or per unit of quantity, where the price book has none
-    seconds: float = 1.5
-    tags: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    is_byok: bool = False
-
-    @property
-    def source(self) -> str:
-        """Models are called through the gateway; searches and agent runs are reported by services."""
-        return "gateway" if self.model else "api"
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """An organization, its people, money and habits."""
-
-    name: str
-    zone: str
-    people: tuple[Person, ...]  # the first owns it
-    tiers: tuple[tuple[int, str], ...]  # (days ago, slug), oldest first
-    daily: float  # events on a full working day at the end of the three months
-    weekend: float  # of a working day
-    growth: float  # volume three months ago, as a share of today's
-    workloads: tuple[Workload, ...] = ()
-    top_up: tuple[Decimal, Decimal] | None = None  # (below, amount) USD
-    low_balance: Decimal | None = None
-    keys: tuple[str, ...] = ()
-    night: float = 0.08  # share of the noon volume at night
-    failing: float = 0.02
-    plans: tuple[tuple[int, str], ...] = ()  # (days ago, what is done with the subscription)
-    teams: tuple[tuple[str, str, str, str], ...] = ()  # (name, its department or "", a member's e-mail, a key's name)
 
 
 def _tags(**values: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -68,7 +12,12 @@ def _tags(**values: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 OPERATOR = Person("operator@farebox.example", "Farebox operator")
 
-_RESEARCH = _tags(feature=("literature-review", "extraction", "summaries"), environment=("production", "staging"))
+_RESEARCH = _tags(
+    feature=("literature-review", "extraction", "summaries"),
+    environment=("production", "staging"),
+    prompt_id=("review-v3", "extract-v9", "digest-v2"),
+)
+_LAB = _tags(prompt_id=("tagline-v5", "summary-v2", "persona-v8"), feature=("campaigns", "newsletter"))
 _SUPPORT = _tags(feature=("chat-widget", "ticket-triage"), prompt_id=("greeting-v4", "refund-v2", "triage-v7"))
 _FREIGHT = _tags(feature=("route-planner", "customs-papers"), environment=("production",))
 
@@ -365,6 +314,63 @@ COMPANIES = (
         night=0.3,
         failing=0.06,
     ),
+    # On the tiers of the prompt lab, whose matrix its page of plans shows.
+    Company(
+        name="Paper Lantern",
+        zone="America/Chicago",
+        people=(
+            Person("vera@lantern.example", "Vera Lindqvist"),
+            Person("omar@lantern.example", "Omar Reyes", "admin"),
+            Person("june@lantern.example", "June Park"),
+        ),
+        tiers=((80, "lab-free"), (62, "lab-teams"), (34, "lab-enterprise")),
+        daily=16,
+        weekend=0.4,
+        growth=0.5,
+        keys=("Prompt lab", "Campaigns", "Notebooks"),
+        workloads=(
+            Workload(
+                Kind.CHAT,
+                "Prompt lab",
+                34,
+                "openai/gpt-4o",
+                provider="OpenAI",
+                tokens_in=1900,
+                tokens_out=640,
+                seconds=3.4,
+                tags=_LAB,
+            ),
+            Workload(
+                Kind.CHAT,
+                "Campaigns",
+                46,
+                "anthropic/claude-sonnet-4.5",
+                provider="Anthropic",
+                tokens_in=2600,
+                tokens_out=900,
+                cached=0.2,
+                seconds=5.1,
+                tags=_LAB,
+            ),
+            Workload(
+                Kind.CHAT,
+                "Notebooks",
+                20,
+                "openai/gpt-4o-mini",
+                provider="OpenAI",
+                tokens_in=1500,
+                tokens_out=420,
+                seconds=1.8,
+                tags=_LAB,
+            ),
+        ),
+        top_up=(Decimal(5), Decimal(25)),
+        teams=(
+            ("Marketing", "", "vera@lantern.example", ""),
+            ("Copy", "Marketing", "june@lantern.example", "Campaigns"),
+            ("Prompts", "Marketing", "omar@lantern.example", "Prompt lab"),
+        ),
+    ),
     Company(
         name="Quiet Pine",
         zone="UTC",
@@ -376,13 +382,3 @@ COMPANIES = (
         plans=((0, "try"),),
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What the demo needs to be shown around: who to sign in as, and keys to call with."""
-
-    operator: dict[str, str]
-    users: list[dict[str, str]] = field(default_factory=list)
-    api_key: str = ""
-    test_api_key: str = ""

@@ -18,13 +18,16 @@ from accounts.services import (
     place_member,
     revoke_api_key,
 )
-from metering.demo.cast import COMPANIES, OPERATOR, Company, Loaded, Person
+from metering.demo.cast import COMPANIES, OPERATOR
 from metering.demo.pricing import Terms
+from metering.demo.shapes import Company, Loaded, Person
 from metering.models import UsageEvent
 
 ACTOR = Actor("demo data")
 SHOWN_KEY = "Demo key"
 _SERVICE_SCOPES = (Scope.GATEWAY, Scope.USAGE_WRITE, Scope.USAGE_READ, Scope.CREDITS_READ)
+# Keys that are one person's own, by the place of the person among the members.
+_OWN = {"Prompt lab": 0, "Notebooks": 2}
 
 
 def make_operator(password_hash: str) -> User:
@@ -70,8 +73,8 @@ def make_keys(company: Company, organization: Organization, *, at: datetime, fir
     teams = {key: own[name] for name, _department, _email, key in company.teams if key}
     keys = {}
     for name in company.keys:
-        # Notebooks are one person's own.
-        member = members[2] if name == "Notebooks" and len(members) > 2 else None
+        owner = _OWN.get(name)
+        member = members[owner] if owner is not None and len(members) > owner else None
         terms = KeyTerms(scopes=_SERVICE_SCOPES, member=member, team=teams.get(name))
         key, _ = create_api_key(organization=organization, name=name, terms=terms, actor=ACTOR, at=at)
         keys[name] = (key.id, member.id if member else None, f"api key {key.prefix}…")

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 from accounts.models import Organization
 from accounts.principal import Actor
 from core.periods import period_bounds
-from metering.demo.cast import OPERATOR, Company
+from metering.demo.cast import OPERATOR
+from metering.demo.shapes import Company
 from payments.models import Payment, Status
 from payments.services import mark_paid
 from tiers.close.paper import write_due_statements

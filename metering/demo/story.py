@@ -20,8 +20,9 @@ from credits.services import (
     void_lot,
 )
 from metering.demo import people, plans
-from metering.demo.cast import COMPANIES, OPERATOR, Company
+from metering.demo.cast import COMPANIES, OPERATOR
 from metering.demo.pricing import Pricer, Terms
+from metering.demo.shapes import Company
 from metering.demo.traffic import DAYS, Use, uses_of
 from metering.records import UsageOutcome, UsageRecord
 from metering.services import learn_from_usage, record_usage

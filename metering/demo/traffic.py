@@ -7,7 +7,7 @@ from math import exp, log
 from random import Random
 from zoneinfo import ZoneInfo
 
-from metering.demo.cast import Company, Workload
+from metering.demo.shapes import Company, Workload
 
 DAYS = 90
 # Share of a working hour's volume, from midnight; nights are the company's own.

@@ -8,6 +8,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
+from accounts.models import Organization
 from credits.models import Hold, SpendLimit
 from metering.budgets.models import Budget, Period, Scope
 from metering.demo.budgets import make_budgets
@@ -219,8 +220,10 @@ def test_the_audit_and_the_demo(caller):
     organization = caller.key.organization
     for number in range(8):
         use(organization, "3", model="openai/gpt-4o" if number % 2 else "")
-    made = make_budgets(organization.pk, at=timezone.now())
-    assert [(budget.period, budget.amount) for budget in made] == [("monthly", 40), ("monthly", 15), ("daily", 70)]
+    Organization.objects.filter(pk=organization.pk).update(name="Northwind Research")
+    made = make_budgets(at=timezone.now())
+    amounts = [("monthly", usd("38.75")), ("monthly", usd("13")), ("daily", usd("68.75"))]
+    assert [(budget.period, budget.amount) for budget in made] == amounts
     assert UsageEvent.objects.count() == 8
     said = StringIO()
     call_command("audit_budgets", organization=organization.pk, stdout=said)

@@ -17,11 +17,13 @@ from django.utils import timezone
 from accounts.models import Organization
 from metering.demo import people
 from metering.demo.budgets import make_budgets
-from metering.demo.cast import COMPANIES, Loaded
+from metering.demo.cast import COMPANIES
 from metering.demo.hooks import show_webhooks
+from metering.demo.shapes import Loaded
 from metering.demo.story import Story
 from metering.demo.traffic import DAYS
 from metering.services import make_partitions
+from tiers.catalogue import MANAGED_CREDITS, PROMPT_LAB
 
 _LOCK = 0x64656D6F  # "demo"
 
@@ -33,7 +35,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """All of it or nothing."""
-        call_command("load_catalogue", verbosity=0)
+        for catalogue in (MANAGED_CREDITS, PROMPT_LAB):
+            call_command("load_catalogue", catalogue, verbosity=0)
         call_command("load_price_seed", verbosity=0)
         make_partitions(at=timezone.now())
         with transaction.atomic():
@@ -55,7 +58,7 @@ class Command(BaseCommand):
             story = Story(at=now, password_hash=password_hash, say=self.stdout.write)
             story.tell()
             organization = story.shown_organization()
-            make_budgets(organization.pk, at=now)
+            make_budgets(at=now)
             show_webhooks(organization, since=now - timedelta(days=DAYS))
         elif note_file().exists():
             self.stdout.write("The demo data is there already.")

@@ -1,4 +1,4 @@
-"""``manage.py load_demo_reports``: reports of the demo data's company with teams; safe to run again."""
+"""``manage.py load_demo_reports``: reports of the demo data's companies with teams; safe to run again."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +13,8 @@ from outbox.models import EmailDelivery, EmailStatus
 from reports import services
 from reports.models import ReportSubscription
 
-COMPANY = "Kestrel Audio"
+# Those with teams, and the department that has a report of its own.
+COMPANIES = {"Kestrel Audio": "Production", "Paper Lantern": "Marketing"}
 ACTOR = Actor("demo data")
 _SINCE = timedelta(days=30)
 
@@ -26,23 +27,25 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """All of it or nothing."""
         now = timezone.now()
-        organization = Organization.objects.live().filter(name=COMPANY).first()
-        if organization is None or ReportSubscription.objects.filter(organization=organization).exists():
+        have = ReportSubscription.objects.values("organization_id")
+        companies = list(Organization.objects.live().filter(name__in=COMPANIES).exclude(pk__in=have))
+        if not companies:
             self.stdout.write("The demo of reports is there already, or has nobody to be about.")
             return
         with transaction.atomic():
-            _subscribe(organization, now)
+            for organization in companies:
+                _subscribe(organization, now)
             while services.write_due_reports(at=now):
                 pass
-            letters = EmailDelivery.objects.filter(organization=organization, key__startswith="report:")
+            letters = EmailDelivery.objects.filter(organization__in=companies, key__startswith="report:")
             letters.update(status=EmailStatus.SENT, sent_at=now)
-        self.stdout.write(f"Reports of {COMPANY} are there.")
+        self.stdout.write(f"Reports of {', '.join(COMPANIES)} are there.")
 
 
 def _subscribe(organization: Organization, now: datetime) -> None:
     members = list(organization.memberships.order_by("created_at", "id").values_list("id", flat=True))
     who: dict[str, Any] = {"organization_id": organization.id, "actor": ACTOR, "at": now - _SINCE}
     services.subscribe(cadence="weekly", format="pdf", member_ids=members, **who)
-    department = organization.teams.filter(name="Production").first()
+    department = organization.teams.filter(name=COMPANIES[organization.name]).first()
     if department is not None:  # demo data from before there were teams has none
         services.subscribe(cadence="monthly", format="pdf", member_ids=members[:1], team_id=department.id, **who)
