@@ -78,9 +78,10 @@ def _refusal(terms: TierTerms, key: str, value: str | None) -> NotInTier:
     better = [tier for tier in _offered_beside(terms) if _has_more(tier.entitlements, terms.entitlements, key, value)]
     what = f"{present.name}: {words_of(key, value)}" if value else present.name
     words = f"{what} is not included in {terms.name}" if key != ANALYTICS_DAYS else f"{terms.name} keeps {present.text}"
-    where = (
-        f"; {' and '.join(tier.name for tier in better)} {'has' if len(better) == 1 else 'have'} it" if better else ""
+    names = " and ".join(
+        filter(None, [", ".join(tier.name for tier in better[:-1]), *(tier.name for tier in better[-1:])])
     )
+    where = f"; {names} {'has' if len(better) == 1 else 'have'} it" if better else ""
     return NotInTier(
         f"{words}{where}.",
         entitlement=key,
