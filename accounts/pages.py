@@ -10,7 +10,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -50,6 +50,20 @@ def zone_of(request: HttpRequest) -> ZoneInfo:
     if chosen == _UNSET_ZONE:
         chosen = unquote(request.COOKIES.get("tz", _UNSET_ZONE))
     return ZoneInfo(chosen if chosen in _ZONES else _UNSET_ZONE)
+
+
+def part_of(page: str) -> Callable[[View], View]:
+    """Lead whoever opens a live part by its address, as after signing in again, to the page that it is a part of."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answered(request: PageRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            is_opened = not request.htmx and request.headers.get("Sec-Fetch-Dest") == "document"
+            return redirect(page) if is_opened else view(request, *args, **kwargs)
+
+        return answered
+
+    return decorate
 
 
 def organization_page(scope: str) -> Callable[[View], View]:

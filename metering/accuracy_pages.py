@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from accounts.pages import PageRequest, organization_page
+from accounts.pages import PageRequest, organization_page, part_of
 from accounts.scopes import Scope
 from metering.estimates.accuracy import DAYS, accuracy_of, change_mark_of
 
@@ -27,6 +27,7 @@ def accuracy(request: PageRequest) -> HttpResponse:
 @require_safe
 @never_cache
 @organization_page(Scope.USAGE_READ)
+@part_of("estimate_accuracy")
 def accuracy_live(request: PageRequest) -> HttpResponse:
     """The figures alone, if they have changed since the page last asked."""
     context = _context(request)

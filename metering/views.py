@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.first_call import first_call
 from accounts.models import ApiKey
-from accounts.pages import PageRequest, organization_page
+from accounts.pages import PageRequest, organization_page, part_of
 from accounts.scopes import Scope
 from core.charts import Chart, ChartRow
 from credits.wallet import change_mark, wallet_of
@@ -59,6 +59,7 @@ def dashboard(request: PageRequest) -> HttpResponse:
 
 @require_safe
 @organization_page(Scope.CREDITS_READ)
+@part_of("dashboard")
 def dashboard_live(request: PageRequest) -> HttpResponse:
     """The parts that move, if they have since the page last asked."""
     if request.GET.get("seen") == _mark(request):

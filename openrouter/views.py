@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.pages import PageRequest, organization_page
+from accounts.pages import PageRequest, organization_page, part_of
 from accounts.scopes import MANAGE, Scope
 from core.errors import DomainError
 from openrouter import services
@@ -46,6 +46,7 @@ def account(request: PageRequest) -> HttpResponse:
 
 @require_safe
 @organization_page(Scope.CREDITS_READ)
+@part_of("provider_account")
 def account_status(request: PageRequest) -> HttpResponse:
     """Where the account stands, if that has changed since the page last asked."""
     status = status_of(request.organization)

@@ -266,9 +266,15 @@ def wire(amount: Decimal) -> str:
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: RequestContext, name: str, label: str, icon_name: str, count: str = "") -> SafeString:
-    """A link of the navigation; the one whose pages are being read is marked. ``count``: how much there is anew."""
+def nav_link(
+    context: RequestContext, name: str, label: str, icon_name: str, count: str = "", also: str = ""
+) -> SafeString:
+    """A link of the navigation; the one whose pages are being read, or those of ``also``, is marked.
+
+    ``count``: how much there is anew.
+    """
     address = reverse(name)
-    current = format_html(' aria-current="{}"', "page") if context["request"].path.startswith(address) else ""
+    places = (address, reverse(also)) if also else (address,)
+    current = format_html(' aria-current="{}"', "page") if context["request"].path.startswith(places) else ""
     new = format_html('<span class="count count-new">{}<span class="sr-only"> {}</span></span>', count, gettext("new"))
     return format_html('<a href="{}"{}>{}{}{}</a>', address, current, icon(icon_name), label, new if count else "")

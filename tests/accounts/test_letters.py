@@ -50,8 +50,6 @@ def test_the_letters_of_a_new_account_and_of_a_forgotten_password_say_what_to_do
 
     letter = reset("nobody@example.com")
     assert letter.subject == "There is no account with this address" and link_in(letter) == "/accounts/signup/"
-    sign_up(Client())
-    assert mail.outbox[-1].subject == "You have an account already"
 
 
 def test_a_changed_password_is_told_with_when_and_from_where():

@@ -122,6 +122,16 @@ def test_a_live_part_asked_for_after_the_session_is_refused_without_a_login_form
     assert client.get("/dashboard/live/").status_code == 302
 
 
+def test_a_live_part_that_is_opened_by_its_address_leads_to_its_page(member):
+    for part, page in (
+        ("/dashboard/live/", "/dashboard/"),
+        ("/estimates/live/", "/estimates/"),
+        ("/openrouter/status/", "/openrouter/"),
+    ):
+        answer = member.get(part, headers={"sec-fetch-dest": "document"})
+        assert (answer.status_code, answer["Location"]) == (302, page)
+
+
 @pytest.mark.parametrize("days", ["", "0", "31", "-7", "abc", "7 "])
 def test_a_range_that_is_not_offered_is_thirty_days(member, days):
     assert member.get("/dashboard/", {"days": days}).context["days"] == 30
