@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from allauth.account.models import EmailAddress
 from django.core.cache import cache
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -40,7 +39,7 @@ from accounts.services.invitations import Inviter, stands
 from outbox.models import DomainEvent, EmailDelivery
 from tests.api.caller import Caller
 from tests.builders import NOON, make_customer, make_user, sign_in
-from tests.concurrency.parallel import run_parallel
+from tests.concurrency.parallel import Meeting, run_parallel
 from tiers.services import create_tier
 
 pytestmark = pytest.mark.django_db
@@ -233,13 +232,13 @@ def test_an_invitation_that_many_accept_at_once_lets_one_in(customer, two_with_o
 
 @pytest.mark.django_db(transaction=True)
 def test_control_without_the_organizations_lock_it_lets_several_in(customer, two_with_one_address, monkeypatch):
-    def slow(*args):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_sleep(0.3)")
-        return is_mine(*args)
+    def look_together(*args):
+        found = is_mine(*args)
+        everybody.wait()
+        return found
 
-    is_mine = rules.is_for
-    monkeypatch.setattr(rules, "is_for", slow)
+    is_mine, everybody = rules.is_for, Meeting(2)
+    monkeypatch.setattr(rules, "is_for", look_together)
     monkeypatch.setattr(rules, "live_organization", lambda id: Organization.objects.get(id=id))
     monkeypatch.setattr("accounts.services.members.live_organization", lambda id: Organization.objects.get(id=id))
     monkeypatch.setattr(rules.models.QuerySet, "select_for_update", lambda rows, **_: rows)

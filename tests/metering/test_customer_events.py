@@ -14,6 +14,7 @@ from metering.customer_events import CustomerEvent
 from metering.models import UsageEvent, UsageHour
 from metering.services import correct_event, cut_off_usage, ingest_events, make_partitions
 from tests.builders import NOON, make_organization, make_record
+from tests.concurrency.parallel import PATIENCE, wait_until_waited_for
 
 LLM = {"vendor": "openai", "model": "m-large", "input_tokens": 900, "cached_input_tokens": 100, "output_tokens": 300}
 
@@ -107,17 +108,19 @@ def test_what_is_recorded_after_a_cut_was_received_after_it(db):
 @pytest.mark.django_db(transaction=True)
 def test_a_cut_waits_for_events_on_their_way():
     organization = make_organization()
-    entered, finish, counted = threading.Event(), threading.Event(), []
+    entered, counted, meanwhile = threading.Event(), [], []
 
     def write():
         with transaction.atomic():
             events = [CustomerEvent(name="a", external_customer_id="u")]
             ingest_events(organization_id=organization.pk, events=events, at=NOON)
             entered.set()
-            finish.wait(10)
+            wait_until_waited_for()
+            meanwhile.extend(counted)  # without the lock it would have counted nothing by now
         connections.close_all()
 
     def cut():
+        assert entered.wait(PATIENCE)
         with transaction.atomic():
             moment = cut_off_usage(organization_id=organization.pk, at=NOON + timedelta(seconds=1))
             counted.append(events_of(organization).filter(received_at__lt=moment).count())
@@ -125,14 +128,10 @@ def test_a_cut_waits_for_events_on_their_way():
 
     writer, cutter = threading.Thread(target=write), threading.Thread(target=cut)
     writer.start()
-    assert entered.wait(10)
     cutter.start()
-    cutter.join(0.3)
-    assert cutter.is_alive() and not counted  # without the lock it would have counted nothing by now
-    finish.set()
-    writer.join(10)
-    cutter.join(10)
-    assert counted == [1]
+    writer.join()
+    cutter.join()
+    assert (meanwhile, counted) == ([], [1])
 
 
 def test_the_customers_events_are_found_by_their_indexes(db):

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -20,7 +19,7 @@ from metering.price_book import forget_price_book
 from metering.services import record_usage
 from openrouter.client import client_for
 from openrouter.models import Attempt, DifferenceScope, ReconciliationDifference, ReconciliationRun
-from openrouter.reconciliation import reconcile
+from openrouter.reconciliation import keys, reconcile
 from openrouter.reconciliation.books import agrees, moment
 from openrouter.reconciliation.findings import explain_difference
 from openrouter.reconciliation.matching import is_sum_of_some
@@ -266,17 +265,24 @@ def test_books_that_claim_more_than_the_provider_are_a_difference_even_while_cal
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_call_is_waited_for(provider, account):
+def test_a_call_is_waited_for(provider, account, monkeypatch):
     call = make_call(provider, account)
+    looked, settle = threading.Event(), keys._settle
+
+    def settle_from_now_on(*arguments):
+        looked.set()
+        settle(*arguments)
+
+    monkeypatch.setattr(keys, "_settle", settle_from_now_on)
 
     def end_it():
-        time.sleep(0.3)
+        assert looked.wait(60)
         record(call)
         connection.close()
 
     thread = threading.Thread(target=end_it)
     thread.start()
-    report = run(wait=5.0)
+    report = run(wait=60)
     thread.join()
     assert (report.is_clean, report.unsettled) == (True, [])
 

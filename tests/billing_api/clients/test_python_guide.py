@@ -1,7 +1,6 @@
 """The unmodified ``spaire-sdk``: ingest, meter, price, credit, state, checkout, renewal; only the address differs."""
 
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +9,7 @@ from spaire_sdk import Spaire, models
 from spaire_sdk.ingestion import Ingestion
 
 from accounts.models import Mode
-from billing.models import BalanceConvention
+from billing.models import BalanceConvention, CustomerSubscription
 from billing.services import set_balance_convention
 from tests.builders import make_key
 
@@ -60,6 +59,15 @@ def buy(client, product, customer="user_42", token="ctoken_test_success"):
     return checkout, answer
 
 
+def end_period(client, subscription):
+    """Have a period end at once, which a merchant can only ask for in the future; when it ended."""
+    soon = {"current_billing_period_end": datetime.now(UTC) + timedelta(hours=1)}
+    client.subscriptions.update(id=subscription.id, subscription_update=soon)
+    end = datetime.now(UTC)
+    CustomerSubscription.objects.filter(id=subscription.id).update(current_period_end=end, anchor_at=end)
+    return end
+
+
 def test_the_guide_from_the_first_event_to_the_second_invoice(client, merchant):
     meter = make_meter(client)
     assert (meter.name, meter.aggregation.property) == ("llm-token-usage", "totalTokens")
@@ -101,9 +109,7 @@ def test_the_guide_from_the_first_event_to_the_second_invoice(client, merchant):
     assert (mine.meter.name, mine.balance, mine.customer.id) == (meter.name, -100, state.id)
     assert client.customer_meters.get(id=mine.id).consumed_units == 1100
 
-    period_end = datetime.now(UTC) + timedelta(seconds=1)
-    client.subscriptions.update(id=subscription.id, subscription_update={"current_billing_period_end": period_end})
-    time.sleep(2.1)
+    period_end = end_period(client, subscription)
     renewed = client.subscriptions.get(id=subscription.id)
     assert renewed.current_period_start == period_end
     cycle, first = client.orders.list(customer_id=state.id).result.items
@@ -345,9 +351,7 @@ def test_every_event_that_is_noted_is_read_by_the_client(client):
     client.customers.update(id=bought.customer_id, customer_update={"name": "Ada", "metadata": {"rate": 1.5}})
     for change in ({"cancel_at_period_end": True}, {"cancel_at_period_end": False}):
         client.subscriptions.update(id=subscription.id, subscription_update=change)
-    soon = datetime.now(UTC) + timedelta(milliseconds=300)
-    client.subscriptions.update(id=subscription.id, subscription_update={"current_billing_period_end": soon})
-    time.sleep(0.4)
+    end_period(client, subscription)
     client.subscriptions.revoke(id=subscription.id)
     paid = client.orders.list(customer_id=bought.customer_id).result.items[0]
     client.refunds.create(request={"order_id": paid.id, "reason": "other", "amount": 1})  # reads a 201 as None

@@ -13,6 +13,7 @@ from django.conf import settings as django_settings
 from django.db import connection
 
 from tests.openrouter.gateway.serving import HOST, Client
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PROCESSES = 3
@@ -35,7 +36,7 @@ def processes(world, sandbox):
         "FIELD_ENCRYPTION_KEYS": ",".join(django_settings.FIELD_ENCRYPTION_KEYS),
         "SECRET_KEY": django_settings.SECRET_KEY,
     }
-    ports = [_free_port() for _ in range(PROCESSES)]
+    ports = [free_port() for _ in range(PROCESSES)]
     running = [_start(port, environment) for port in ports]
     try:
         for port in ports:
@@ -51,17 +52,11 @@ def processes(world, sandbox):
 def _start(port, environment):
     words = ["granian", "--interface", "asgi", "--no-ws", "--host", HOST, "--port", str(port)]
     program = os.path.join(os.path.dirname(sys.executable), words[0])
-    return subprocess.Popen([program, *words[1:], "config.asgi:application"], env=environment)
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    return subprocess.Popen([program, *words[1:], "tests.openrouter.gateway.patient:application"], env=environment)
 
 
 def _wait_for(port):
-    for _ in range(300):
+    for _ in range(1200):
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 return

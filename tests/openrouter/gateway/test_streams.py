@@ -30,14 +30,10 @@ def _events(body):
 
 def test_the_first_bytes_do_not_wait_for_the_last(customer):
     buyer = customer()
-    started = time.monotonic()
-    running = buyer.open_stream("sandbox/chat", "[[tokens=40 delay=0.05]]")
+    running = buyer.open_stream("sandbox/slow-cancellable", "[[tokens=40 delay=600]]")  # longer than anybody reads
     response = running.getresponse()
     assert response.headers["x-farebox-event-id"]
-    response.readline()
-    assert time.monotonic() - started < 1
-    response.read()
-    assert time.monotonic() - started > 1.8
+    assert response.readline()
     running.close()
     buyer.wait_until_settled()
 
@@ -45,7 +41,7 @@ def test_the_first_bytes_do_not_wait_for_the_last(customer):
 def test_leaving_a_provider_that_can_stop_costs_only_what_was_made(customer):
     buyer = customer()
     _leave_after(buyer, "sandbox/slow-cancellable", events=5)
-    buyer.wait_until_settled(15)
+    buyer.wait_until_settled()
     [made] = buyer.generations
     assert made["cancelled"]
     assert made["completion"] < 60
@@ -56,7 +52,7 @@ def test_leaving_a_provider_that_can_stop_costs_only_what_was_made(customer):
 def test_leaving_any_other_provider_costs_the_whole_answer_measured_to_its_end(customer):
     buyer = customer()
     _leave_after(buyer, "sandbox/slow-uncancellable", events=5)
-    buyer.wait_until_settled(15)
+    buyer.wait_until_settled()
     [made] = buyer.generations
     assert (made["completion"], made["cancelled"]) == (60, False)
     assert buyer.account.balance == 10 - Decimal(made["cost"]) * (1 + MARKUP)
@@ -86,19 +82,20 @@ def test_leaving_during_a_json_call_changes_nothing_about_its_price(customer):
 
 def test_the_providers_handle_is_durable_while_the_stream_runs(customer):
     buyer = customer()
-    running = buyer.open_stream("sandbox/slow-uncancellable")
+    running = buyer.open_stream("sandbox/slow-cancellable", "[[delay=600]]")
     response = running.getresponse()
     response.readline()
-    wait_for(lambda: "generation" in buyer.holds[0].context, 2)
+    wait_for(lambda: "generation" in buyer.holds[0].context)
+    assert buyer.holds[0].status == "open"
     assert buyer.holds[0].context["generation"] == response.headers["x-generation-id"]
-    response.read()
     running.close()
+    buyer.wait_until_settled()
 
 
 def test_a_slow_json_call_has_its_handle_written_down(customer):
     buyer = customer()
     running = buyer.open_stream("sandbox/chat", "[[tokens=30 first=1]]", stream=False)
-    wait_for(lambda: buyer.holds and "generation" in buyer.holds[0].context, 3)
+    wait_for(lambda: buyer.holds and "generation" in buyer.holds[0].context)
     running.getresponse().read()
     running.close()
     buyer.wait_until_settled()
@@ -149,7 +146,7 @@ def test_after_a_rate_limit_the_next_try_waits_as_told(customer):
     buyer.sandbox.set_fault("429-retry-after", model="sandbox/chat")
     started = time.monotonic()
     assert buyer.chat().status == 200
-    assert 1 <= time.monotonic() - started < 4
+    assert 1 <= time.monotonic() - started < 30
 
 
 def test_a_problem_with_our_provider_account_is_told_to_the_operator_not_the_customer(customer):

@@ -52,7 +52,7 @@ def tell(organization, type="credits.granted", **data):
     return event
 
 
-def send(after=timedelta(0), **options):
-    """A run of the sender at a time that lies ``after`` from now."""
-    tally = sending.send_webhooks(clock=lambda: timezone.now() + after, **options)
+def send(after=timedelta(0), at=None):
+    """A run of the sender at a time that lies ``after`` from now, or all of it ``at`` one; it may take its time."""
+    tally = sending.send_webhooks(clock=lambda: at or timezone.now() + after, seconds=600)
     return tally.delivered, tally.failed
