@@ -25,7 +25,7 @@ from payments.errors import InvalidPaymentAmount, InvalidSignature, UnknownSourc
 from payments.models import IncomingEvent
 from payments.money import from_cents
 from payments.providers.reports import OrderReport, Report, SubscriptionReport
-from payments.services.incoming import Message
+from payments.services.incoming import Message, refuse_unstorable
 
 Data = dict[str, Any]
 Reader = Callable[[str, Data, datetime], Report]
@@ -43,7 +43,8 @@ def read_message(source: str, body: bytes, headers: dict[str, str]) -> Message:
         kind = event["type"]
         if not isinstance(kind, str) or not isinstance(event["data"], dict):
             raise TypeError
-    except (ValueError, KeyError, TypeError):
+        refuse_unstorable(event)
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UnreadableEvent from None
     external_id = next(value for name, value in headers.items() if name.lower() == "webhook-id")
     return Message(f"standard:{source}", external_id[:200], kind, event, body)

@@ -5,7 +5,7 @@ from django.conf import settings
 
 from core import jsonio
 from payments.errors import InvalidSignature, UnknownSource, UnreadableEvent
-from payments.services.incoming import Message
+from payments.services.incoming import Message, refuse_unstorable
 
 # Seconds that a signature is good for.
 TOLERANCE = 300
@@ -26,9 +26,10 @@ def read_message(body: bytes, signature: str) -> Message:
     try:
         event = jsonio.loads(text)
         name, kind = event["id"], event["type"]
-        if event.get("object") != "event" or not (isinstance(name, str) and isinstance(kind, str)):
+        if event.get("object") != "event" or not (isinstance(name, str) and isinstance(kind, str)) or len(name) > 200:
             raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
+        refuse_unstorable(event)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise UnreadableEvent from None
     stable = {key: value for key, value in event.items() if key not in _CHANGING}
     return Message("stripe", name, kind, event, jsonio.dumps(dict(sorted(stable.items()))))

@@ -246,6 +246,23 @@ def test_a_forgotten_event_cannot_be_replayed():
         services.replay_event(event_id=event().id, actor="ada", at=NOON)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type": "order.paid\\u0000", "data": {}}',
+        b'{"type": "order.paid", "data": {"note": "\\\\\\u0000"}}',
+        b'{"type": "order.paid", "data": {"note": "\\ud800"}}',
+        b'{"type": "order.paid", "data": {"amount": 1e999999999}}',
+        b'{"type": "order.paid", "data": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+    ],
+)
+def test_a_signed_body_that_cannot_be_kept_is_refused(body):
+    answer = send_standard(body)
+    assert (answer.status_code, answer.json()["code"]) == (400, "unreadable_webhook")
+    assert not IncomingEvent.objects.exists()
+    assert send_standard(b'{"type": "other", "data": {"note": "\\\\u0000"}}').status_code == 200
+
+
 def test_a_body_beyond_the_limit_is_refused():
     huge = order(make_organization(), note="x" * 600_000)
     assert send_standard(huge).status_code == 413
