@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db.models import DecimalField, IntegerField
 
 from outbox.models import DomainEvent
 from payments.models import Payment
@@ -149,6 +150,27 @@ def edit(site, tier, **changes):
     for name in ("components", "options", "entitlements", "model_ids"):
         fields[name] = ""
     return site.post(path, {**fields, "reason": "Costs rose", **changes}, follow=True)
+
+
+def test_a_tier_is_made_and_given_for_a_reason_in_the_operators_name(site):
+    path, model = "/admin/tiers/tier/add/", Tier()
+    numbers = [field.name for field in Tier._meta.fields if isinstance(field, (IntegerField, DecimalField))]
+    fields = {name: getattr(model, name) for name in numbers if getattr(model, name) is not None}
+    fields |= {"slug": "gold", "name": "Gold", "monthly_price": "7", "model_access": "all"}
+    assert "reason" in site.post(path, fields).context["adminform"].form.errors
+    assert not Tier.objects.filter(slug="gold").exists()
+    assert site.post(path, {**fields, "reason": "A dearer one"}).status_code == 302
+    made = Tier.objects.get(slug="gold")
+    organization = customer()
+    given = {"organization": organization.pk, "tier": made.pk, "option": ""}
+    assert "reason" in site.post("/admin/tiers/subscription/add/", given).context["adminform"].form.errors
+    assert site.post("/admin/tiers/subscription/add/", {**given, "reason": "A gift"}).status_code == 302
+    assert now_on(organization).tier == made
+    told = DomainEvent.objects.filter(type__in=("tier.created", "tier.changed")).order_by("-created_at")[:2]
+    assert {(each.data["reason"], each.actor_label) for each in told} == {
+        ("A gift", "boss@example.com"),
+        ("A dearer one", "boss@example.com"),
+    }
 
 
 def test_a_new_version_begins_on_its_date_and_can_be_withdrawn(site):

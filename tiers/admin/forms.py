@@ -17,6 +17,7 @@ class NewSubscriptionForm(forms.ModelForm):
     """Puts an organization on a tier."""
 
     option = forms.ChoiceField(choices=_OPTIONS, required=False)
+    reason = forms.CharField(max_length=200, help_text="For the audit trail and other operators.")
 
     class Meta:
         model = Subscription

@@ -48,7 +48,7 @@ class SubscriptionAdmin(ServiceAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """What is asked for a new one; all there is to know of an old one."""
         if obj is None:
-            return [(None, {"fields": ["organization", "tier", "option"]})]
+            return [(None, {"fields": ["organization", "tier", "option", "reason"]})]
         return [
             (None, {"fields": ["organization", "tier", "option", "status", "price_now", "credit_now", "collection"]}),
             (
@@ -115,6 +115,7 @@ class SubscriptionAdmin(ServiceAdmin):
             option=form.cleaned_data["option"] or None,
             at=timezone.now(),
             actor=operator(request),
+            reason=form.cleaned_data["reason"],
         )
         obj.pk, obj._state.adding = made.pk, False
 

@@ -144,15 +144,17 @@ class TierAdmin(ServiceAdmin):
     ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A first version begins at once, and needs no reason."""
+        """A first version begins at once."""
         sets = super().get_fieldsets(request, obj)
-        return sets if self._is_changed_here(request, obj) else sets[:-1]
+        if self._is_changed_here(request, obj):
+            return sets
+        return [*sets[:-1], *([("New tier", {"fields": ["reason"]})] if obj is None else [])]
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """The same for the fields behind them."""
         form = super().get_form(request, obj, change=change, **kwargs)
         if not self._is_changed_here(request, obj):
-            for name in ("begins_at", "reason"):
+            for name in ("begins_at", "reason") if obj is not None else ("begins_at",):
                 form.base_fields.pop(name, None)
         return form
 
@@ -273,7 +275,8 @@ class TierAdmin(ServiceAdmin):
         values = dict(form.cleaned_data)
         begins_at, reason = values.pop("begins_at", None), values.pop("reason", "")
         if not change:
-            obj.pk = services.create_tier(at=timezone.now(), **values).pk
+            who = {"actor": operator(request), "reason": reason}
+            obj.pk = services.create_tier(at=timezone.now(), **who, **values).pk
             obj._state.adding = False
             return
         changes = {name: values[name] for name in form.changed_data if name in values}

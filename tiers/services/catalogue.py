@@ -21,11 +21,18 @@ from tiers.querysets import forget_terms
 
 
 @transaction.atomic
-def create_tier(*, at: datetime, **fields: Any) -> Tier:
-    """A new tier's first version. Raises InvalidRequest for figures that cannot be computed with."""
+@transaction.atomic
+def create_tier(*, at: datetime, actor: Actor | None = None, reason: str = "", **fields: Any) -> Tier:
+    """A new tier's first version; ``actor`` is None for those that are shipped.
+
+    Raises InvalidRequest for figures that cannot be computed with.
+    """
     tier = Tier(created_at=at, **fields)
     _check(tier)
     tier.save(force_insert=True)
+    facts = {"tier": tier.slug, "version": tier.version, "reason": reason}
+    if actor is not None:
+        publish(type="tier.created", organization_id=None, data=facts, actor=actor, at=at)
     return tier
 
 
