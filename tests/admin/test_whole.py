@@ -119,8 +119,7 @@ def test_every_page_opens_for_whoever_may_do_all_and_looking_moves_nothing_and_s
     assert (everything(), odd) == (before, {})
 
 
-def test_nonsense_is_answered_and_never_breaks_a_page():
-    furnish(1)
+def test_nonsense_is_answered_and_never_breaks_a_page(furnished):
     client = sign_in(make_boss())
     for page in pages():
         base = page.address
@@ -134,8 +133,7 @@ def test_nonsense_is_answered_and_never_breaks_a_page():
             assert answer.status_code in (200, 302, 403, 405), page
 
 
-def test_strangers_and_customers_are_sent_away():
-    furnish(1)
+def test_strangers_and_customers_are_sent_away(furnished):
     customer = sign_in(User.objects.filter(memberships__isnull=False).first())
     for client in (Client(), customer):
         for page in pages():
@@ -143,8 +141,7 @@ def test_strangers_and_customers_are_sent_away():
                 assert answer.status_code == 302 and "/login/" in answer["Location"], page
 
 
-def test_operators_without_a_permission_see_nothing_and_move_nothing():
-    furnish(1)
+def test_operators_without_a_permission_see_nothing_and_move_nothing(furnished):
     client = sign_in(make_user(is_staff=True))
     before = everything()
     for page in pages():
@@ -153,8 +150,7 @@ def test_operators_without_a_permission_see_nothing_and_move_nothing():
     assert everything() == before
 
 
-def test_operators_who_may_only_look_move_nothing():
-    furnish(1)
+def test_operators_who_may_only_look_move_nothing(furnished):
     reader = make_user(is_staff=True)
     reader.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client = sign_in(reader)
@@ -172,8 +168,7 @@ def test_operators_who_may_only_look_move_nothing():
     assert everything() == before
 
 
-def test_nothing_moves_without_the_token_of_a_form_of_ours():
-    furnish(1)
+def test_nothing_moves_without_the_token_of_a_form_of_ours(furnished):
     boss = make_boss()
     client = Client(enforce_csrf_checks=True)
     client.force_login(boss, backend="django.contrib.auth.backends.ModelBackend")
@@ -183,8 +178,7 @@ def test_nothing_moves_without_the_token_of_a_form_of_ours():
     assert everything() == before
 
 
-def test_records_are_neither_added_nor_changed_nor_deleted_even_by_whoever_may_do_all():
-    furnish(1)
+def test_records_are_neither_added_nor_changed_nor_deleted_even_by_whoever_may_do_all(furnished):
     client = sign_in(make_boss())
     records = [page for page in pages() if is_record(page)]
     assert {page.model.__name__ for page in records} == set().union(*RECORDS.values())
@@ -198,8 +192,7 @@ def test_records_are_neither_added_nor_changed_nor_deleted_even_by_whoever_may_d
     assert everything() == before
 
 
-def test_secrets_cannot_be_guessed_letter_by_letter():
-    furnish(1)
+def test_secrets_cannot_be_guessed_letter_by_letter(furnished):
     client = sign_in(make_boss())
     for model, column in (("accounts/user", "password"), ("openrouter/provideraccount", "secret")):
         for lookup in ("startswith", "contains", "regex"):
@@ -208,7 +201,7 @@ def test_secrets_cannot_be_guessed_letter_by_letter():
 
 
 def test_a_page_costs_the_same_with_three_rows_and_with_twelve():
-    furnish(3)
+    furnish(3 - UsageEvent.objects.count())
     client = sign_in(make_boss())
     addresses = {str(page): page.address for page in pages() if page.kind not in POST_ONLY} | {"home": "/admin/"}
     for address in addresses.values():

@@ -1,0 +1,19 @@
+"""A furnished back office, made once for each file that looks at it."""
+
+import pytest
+from django.db import transaction
+
+from tests.admin.furniture import furnish
+
+
+@pytest.fixture(scope="module")
+def _one_of_everything(django_db_setup, django_db_blocker):
+    with django_db_blocker.unblock(), transaction.atomic():
+        furnish(1)
+        yield
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def furnished(_one_of_everything, db):
+    """A row of every model. Each test changes it within a savepoint of its own."""
