@@ -8,6 +8,8 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import AllValuesFieldListFilter, ModelAdmin, ShowFacets, display
 from django.contrib.admin.options import BaseModelAdmin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import DateTimeField, DecimalField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -76,10 +78,31 @@ def _readable(field: DecimalField) -> Callable[[Any], Any]:
     return shown
 
 
+class _Chosen(AutocompleteSelect):
+    """The stock widget, that also shows a form again in which no id was sent."""
+
+    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+        """With what can be looked up."""
+        return super().optgroups(name, [each for each in value if self._is_key(each)], attr)
+
+    def _is_key(self, value: str) -> bool:
+        try:
+            self.field.target_field.to_python(value)
+        except ValidationError:
+            return False
+        return "\0" not in str(value)
+
+
 class ServiceAdmin(ReadableAmounts, ModelAdmin):
     """A model whose writes go through services. What a service refuses is told to the operator, and nothing changes."""
 
     formfield_overrides = {DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """With a widget for rows that are searched for."""
+        if "widget" not in kwargs and db_field.name in self.get_autocomplete_fields(request):
+            kwargs["widget"] = _Chosen(db_field, self.admin_site)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """With readable amounts."""

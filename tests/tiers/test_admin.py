@@ -163,6 +163,9 @@ def test_a_tier_is_made_and_given_for_a_reason_in_the_operators_name(site):
     made = Tier.objects.get(slug="gold")
     organization = customer()
     given = {"organization": organization.pk, "tier": made.pk, "option": ""}
+    for odd in ("-1", "null", "\x00"):
+        again = site.post("/admin/tiers/subscription/add/", {**given, "organization": odd})
+        assert "organization" in again.context["adminform"].form.errors
     assert "reason" in site.post("/admin/tiers/subscription/add/", given).context["adminform"].form.errors
     assert site.post("/admin/tiers/subscription/add/", {**given, "reason": "A gift"}).status_code == 302
     assert now_on(organization).tier == made
