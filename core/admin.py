@@ -81,7 +81,7 @@ def _readable(field: DecimalField) -> Callable[[Any], Any]:
 class _Chosen(AutocompleteSelect):
     """The stock widget, that also shows a form again in which no id was sent."""
 
-    def optgroups(self, name: str, value: list[str], attr: Any = None) -> Any:
+    def optgroups(self, name: str, value: Any, attr: Any = None) -> Any:
         """With what can be looked up."""
         return super().optgroups(name, [each for each in value if self._is_key(each)], attr)
 
