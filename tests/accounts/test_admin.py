@@ -157,7 +157,7 @@ def test_a_saved_tier_is_a_new_version(site):
 
 def test_an_operator_puts_an_organization_on_a_tier(site, customer):
     plus = create_tier(at=NOON, slug="plus", name="Plus")
-    send(site, "tiers/subscription/add/", organization=customer.id, tier=plus.pk)
+    send(site, "tiers/subscription/add/", organization=customer.id, tier=plus.pk, reason="A gift")
     assert Subscription.objects.get(organization=customer, ended_at=None).tier == plus
     row = Subscription.objects.get()
     assert site.get(f"/admin/tiers/subscription/{row.pk}/delete/").status_code == 403
