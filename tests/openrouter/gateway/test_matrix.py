@@ -167,7 +167,7 @@ def _cells() -> list[Cell]:
 def _leaver(how: str, shape: str, leaving: str, provider: str) -> Cell:
     _, wishes, fields = SHAPES[shape]
     model = {"cancellable": "sandbox/slow-cancellable", "heard out": "sandbox/slow-uncancellable"}[provider]
-    wait = "first=0.3 delay=0.01" if leaving == "before the first byte" else "delay=0.02"
+    wait = "first=1 delay=0.01" if leaving == "before the first byte" else "delay=0.02"
     return Cell(
         f"{how}, {shape}, client leaves {leaving}, provider {provider}",
         model,
@@ -219,9 +219,10 @@ def _run(cell: Cell) -> None:
 def _leave(cell: Cell, text: str, fields: dict) -> None:
     """Ask, and close the connection at some moment."""
     running = cell.buyer.open_stream(cell.model, text, **{**fields, "stream": cell.streamed})
-    running.sock.settimeout(0.15 if cell.leaving == "before the first byte" else 10)
     with contextlib.suppress(TimeoutError, http.client.HTTPException, OSError):
-        if cell.leaving == "before the first byte" or not cell.streamed:
+        if cell.leaving == "before the first byte":
+            wait_for(lambda: _is_under_way(cell.buyer))
+        elif not cell.streamed:
             running.sock.recv(1)
         else:
             response = running.getresponse()
@@ -234,12 +235,17 @@ def _leave(cell: Cell, text: str, fields: dict) -> None:
     running.close()
 
 
+def _is_under_way(buyer: Any) -> bool:
+    """Whether the provider has the call."""
+    return any("generation" in hold.context or hold.status != "open" for hold in buyer.holds)
+
+
 def _settle_all() -> None:
     """Wait for what the gateway looks up by itself; the rest is recovered as an hour later."""
     looked_up = Hold.objects.open().filter(purpose="gateway").exclude(context__generation__isnull=True)
     looked_up = looked_up.exclude(context__generation="")
     never = {"context__models__contains": ["sandbox/fault-generation-never"]}
-    wait_for(lambda: not looked_up.exclude(**never).exists(), 30)
+    wait_for(lambda: not looked_up.exclude(**never).exists())
     recover_calls(at=timezone.now() + timedelta(hours=1), at_once=True)
 
 
