@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Literal
 
 from django import template
 from django.forms import BoundField
@@ -191,9 +192,12 @@ def until(at: datetime) -> str:
 
 
 @register.filter
-def duration(milliseconds: int | None) -> str | SafeString:
-    """``810 ms``, ``5.1 s``, ``2 min 59 s``, with every millisecond on hover; a dash where nothing was timed."""
-    if milliseconds is None:
+def duration(milliseconds: int | Literal[""] | None) -> str | SafeString:
+    """``810 ms``, ``5.1 s``, ``2 min 59 s``, with every millisecond on hover; a dash where nothing was timed.
+
+    What a template does not find comes as empty text.
+    """
+    if milliseconds is None or milliseconds == "":
         return _dash()
     exact = f"{milliseconds:,} ms"
     if milliseconds < _SECOND:

@@ -76,7 +76,7 @@ def test_a_known_address_gets_another_organization(create):
         (("--credit", "ten"), "--credit ten: This is not a decimal number."),
         (("--credit", "-1"), "--credit -1: The amount cannot be negative."),
         (("--credit", "1e999999"), "--credit 1e999999: The amount must be below 1000000000000."),
-        (("--credit", "nan"), "--credit nan: The amount must be finite."),
+        (("--credit", "nan"), "--credit nan: This is not a decimal number."),
         (("--email", "nobody"), "--email nobody: This is not an e-mail address."),
         (("--scopes", "gateway,root"), "Name at least one scope"),
         (("--name", " "), "A name has 1 to 120 characters."),

@@ -28,7 +28,8 @@ def _events(body):
     return [json.loads(line) for line in lines]
 
 
-def test_the_first_bytes_do_not_wait_for_the_last(customer):
+def test_the_first_bytes_do_not_wait_for_the_last(customer, settings):
+    settings.GATEWAY_DRAIN_SECONDS = 0.1
     buyer = customer()
     running = buyer.open_stream("sandbox/slow-cancellable", "[[tokens=40 delay=600]]")  # longer than anybody reads
     response = running.getresponse()
@@ -80,7 +81,8 @@ def test_leaving_during_a_json_call_changes_nothing_about_its_price(customer):
     assert buyer.account.balance == 10 - buyer.billed * (1 + MARKUP)
 
 
-def test_the_providers_handle_is_durable_while_the_stream_runs(customer):
+def test_the_providers_handle_is_durable_while_the_stream_runs(customer, settings):
+    settings.GATEWAY_DRAIN_SECONDS = 0.1  # nothing has named a provider that can be stopped
     buyer = customer()
     running = buyer.open_stream("sandbox/slow-cancellable", "[[delay=600]]")
     response = running.getresponse()
