@@ -73,7 +73,7 @@ def test_sums_of_any_range_are_those_of_its_events(start, end):
     assert total["charge"] == sum(charge for charge, _ in by_model.values())
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/London", "America/New_York", "Asia/Tokyo"])
 @pytest.mark.parametrize(("granularity", "name"), [("hour", "%Y-%m-%dT%H%z"), ("day", "%Y-%m-%d"), ("month", "%Y-%m")])
 def test_buckets_begin_where_the_zone_says_and_hold_every_event(zone, granularity, name):
     organization = make_funded("1000")
@@ -87,6 +87,20 @@ def test_buckets_begin_where_the_zone_says_and_hold_every_event(zone, granularit
     assert used == counted(organization, start, end, lambda event: event.occurred_at.astimezone(place).strftime(name))
     starts = [row["start"] for row in rows]
     assert starts == sorted(set(starts))
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "days", "are_of_utc"),
+    [
+        ("UTC", datetime(2026, 1, 1, tzinfo=UTC), 365, True),
+        ("UTC", datetime(2026, 1, 1, 1, tzinfo=UTC), 1, False),
+        ("Europe/London", datetime(2026, 3, 1, tzinfo=UTC), 28, True),
+        ("Europe/London", datetime(2026, 3, 1, tzinfo=UTC), 29, False),  # clocks go forward on the 29th
+        ("Asia/Tokyo", datetime(2026, 3, 1, tzinfo=UTC), 1, False),
+    ],
+)
+def test_sums_of_days_serve_where_the_days_are_those_of_utc(zone, start, days, are_of_utc):
+    assert Span(start, start + timedelta(days=days), ZoneInfo(zone)).has_days_of_utc() is are_of_utc
 
 
 def test_buckets_without_usage_are_zeros():
