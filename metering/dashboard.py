@@ -1,19 +1,20 @@
-"""What the overview shows: spend by day and model from the hourly sums, and the latest events."""
+"""What the overview shows: spend by day and model from the hourly and daily sums, and the latest events."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db.models import F, QuerySet, Sum, Value
-from django.db.models.functions import Coalesce, NullIf, TruncDay
+from django.db.models.functions import Coalesce, NullIf, TruncDate
 
 from core.money import ZERO
-from metering.models import UsageEvent, UsageHour
+from metering.models import UsageDay, UsageEvent, UsageHour
+from metering.sums import Span
 
 LINES = 5  # models with a colour of their own; the rest share one
 RECENT = 8
@@ -77,16 +78,8 @@ def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo, 
     first = today - timedelta(days=days - 1)
     start = datetime.combine(first, time.min, zone)
     earlier = datetime.combine(first - timedelta(days=days), time.min, zone)
-    rows = cast(
-        list[dict[str, Any]],
-        list(
-            _hours(organization_id, start, at)
-            .annotate(day=TruncDay("hour", tzinfo=zone), label=_label())
-            .values("day", "label")
-            .annotate(**_SUMS)
-        ),
-    )
-    before = [_hours(organization_id, earlier, start).aggregate(**_SUMS)] if compare else []
+    rows = _by_day(organization_id, start, at, zone)
+    before = _by_day(organization_id, earlier, start, zone) if compare else []
     models = _models(rows)
     names = [share.label for share in models[:LINES]] + ([""] if len(models) > LINES else [])
     calendar = (first + timedelta(days=offset) for offset in range(days))
@@ -131,6 +124,22 @@ def _hours(organization_id: UUID, start: datetime, end: datetime) -> QuerySet[Us
     return UsageHour.objects.filter(organization_id=organization_id, hour__gte=first, hour__lt=end)
 
 
+def _by_day(organization_id: UUID, start: datetime, end: datetime, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """Sums by day of ``zone`` and label; whole days from the sums by day where they are days of UTC."""
+    hours = _hours(organization_id, start, end).annotate(day=TruncDate("hour", tzinfo=zone))
+    last = datetime.combine(end.astimezone(UTC).date(), time.min, UTC)
+    if start < last and Span(start, last, zone).has_days_of_utc():
+        first = start.astimezone(UTC).date()
+        days = UsageDay.objects.filter(organization_id=organization_id, day__gte=first, day__lt=last.date())
+        rest = _labelled(hours.filter(hour__gte=last)) if last < end else []
+        return [*_labelled(days), *rest]
+    return _labelled(hours)
+
+
+def _labelled(rows: QuerySet[Any]) -> list[dict[str, Any]]:
+    return list(rows.annotate(label=_label()).values("day", "label").annotate(**_SUMS))
+
+
 def _label() -> Coalesce:
     return Coalesce(NullIf("model", Value("")), NullIf("name", Value("")), "kind")
 
@@ -160,5 +169,5 @@ def _days(rows: Iterable[dict[str, Any]], names: list[str], calendar: Iterable[d
     place = {name: index for index, name in enumerate(names)}
     values: dict[date, list[Decimal]] = defaultdict(lambda: [ZERO] * len(names))
     for row in rows:
-        values[row["day"].date()][place.get(row["label"], len(names) - 1)] += row["charged"]
+        values[row["day"]][place.get(row["label"], len(names) - 1)] += row["charged"]
     return [Day(day, values[day], sum(values[day], ZERO)) for day in calendar]

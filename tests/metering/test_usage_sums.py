@@ -1,7 +1,7 @@
 """What the summaries answer is what counting the events one by one gives."""
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -9,6 +9,7 @@ import pytest
 
 from accounts.models import Organization
 from core.errors import InvalidRequest
+from metering.dashboard import spend_of
 from metering.models import UsageEvent
 from metering.services import record_usage, void_event
 from metering.sums import SUMS, Span, usage_over_time, usage_sums, usage_total
@@ -296,3 +297,19 @@ def test_amounts_are_text_with_every_digit(organization):
     _, body = get(organization, "summary", **{"from": "2026-03-02", "to": "2026-03-02"})
     assert body["total"]["charge"] == "2.500000000001"
     assert usd(body["total"]["charge"]) == usd("2.500000000001")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
+def test_the_overview_sums_the_events_of_each_day_up_to_now(zone):
+    organization, place = make_funded("1000"), ZoneInfo(zone)
+    scatter(organization)
+    now = CLOCKS_GO_FORWARD + timedelta(hours=5)
+    spend = spend_of(organization.pk, at=now, days=4, zone=place)
+    first = datetime.combine(now.astimezone(place).date() - timedelta(days=3), time.min, place)
+    counted_days = counted(organization, first, now, lambda event: event.occurred_at.astimezone(place).date())
+    assert {day.day: day.total for day in spend.days if day.total} == {
+        day: charge for day, (charge, _) in counted_days.items() if charge
+    }
+    assert spend.now.events == sum(events for _, events in counted_days.values()) > 0
+    earlier = counted(organization, first - timedelta(days=4), first, lambda event: None)
+    assert (spend.before.charge, spend.before.events) == earlier[None]
