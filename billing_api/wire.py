@@ -10,12 +10,11 @@ from uuid import UUID
 import msgspec
 
 from billing_api.errors import Place, Problem, RequestInvalid, invalid
+from core.jsonio import has_nul
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
 _MISSING = re.compile(r"^Object missing required field `(.*)`$")
-# An escaped NUL; after an even number of backslashes only: an odd one more is a backslash before the text "u0000".
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 # A number as JSON writes it, and as text the way clients do: no blanks, no separators, no other script's digits.
 _NUMBER = re.compile(r"[+-]?(?:\d{1,60}\.?\d{0,60}|\.\d{1,60})(?:[eE][+-]?\d{1,9})?", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -89,7 +88,7 @@ def check_moments(values: Any, start: str) -> None:
 
 def refuse_nul(body: bytes) -> None:
     """Raise RequestInvalid for text that no column can hold."""
-    if _NUL.search(body):
+    if has_nul(body):
         raise invalid(["body"], "Text cannot contain NUL characters.")
 
 

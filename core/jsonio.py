@@ -59,6 +59,15 @@ def with_whole_characters(text: bytes) -> bytes:
     return _HALVES.sub(lambda found: found[1] or rb"\ufffd", text)
 
 
+# After an even number of backslashes only: an odd one more is a backslash before the text "u0000".
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def has_nul(text: bytes) -> bool:
+    """Whether a text or a name within JSON has the one character that no column takes."""
+    return _NUL.search(text) is not None
+
+
 def _encode_other(value: Any) -> Any:
     if isinstance(value, Decimal):
         return to_wire(value)

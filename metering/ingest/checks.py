@@ -1,6 +1,5 @@
 """What types alone cannot say about a reported event."""
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -8,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from core import jsonio
 from core.errors import InvalidRequest
 from core.money import USD_STEP
 from metering.ingest.shapes import TrackedEvent
@@ -43,7 +43,7 @@ def check_event(event: TrackedEvent, *, at: datetime, has_nul: bool) -> None:
     ``has_nul`` says that the request has a NUL character somewhere, so that every text must be looked at.
     """
     problems = list(_problems(event, at))
-    if has_nul and b"\\u0000" in msgspec.json.encode(event) and _has_nul(msgspec.to_builtins(event)):
+    if has_nul and jsonio.has_nul(msgspec.json.encode(event)):
         problems.append(("", "nul_character", "Text must not contain the NUL character."))
     if problems:
         raise InvalidEvent(problems)
@@ -114,7 +114,3 @@ def _unstorable(value: Any, depth: int) -> str | None:
         return _TOO_DEEP
     items = value.values() if isinstance(value, dict) else value
     return next((problem for item in items if (problem := _unstorable(item, depth + 1)) is not None), None)
-
-
-def _has_nul(value: Any) -> bool:
-    return "\\u0000" in json.dumps(value, default=str).replace("\\\\", "")

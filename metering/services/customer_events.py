@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from core.errors import InvalidRequest
+from core.jsonio import has_nul
 from metering.customer_events import CustomerEvent, IngestResult, usage_of
 from metering.customer_news import tell_of_usage
 from metering.ingest.checks import RESERVED_IDS
@@ -17,8 +18,6 @@ from metering.refusals import refuse
 from metering.services.recording import record_usage
 from tiers.errors import NoTier
 from tiers.querysets import terms_for
-
-_NUL = b"\\u0000"
 
 
 @transaction.atomic
@@ -95,9 +94,6 @@ def _refuse_nul(place: int, record: UsageRecord) -> None:
         record.model,
         record.provider,
     )
-    if any(text and "\x00" in text for text in texts) or _has_nul(record):
+    metadata = bytes(record.metadata) if record.metadata else b""  # type: ignore[arg-type]  # always Raw here
+    if any(text and "\x00" in text for text in texts) or has_nul(metadata):
         raise InvalidRequest("Text must not contain the NUL character.", index=place)
-
-
-def _has_nul(record: UsageRecord) -> bool:
-    return bool(record.metadata) and _NUL in bytes(record.metadata).replace(b"\\\\", b"")  # type: ignore[arg-type]

@@ -1,7 +1,6 @@
 """What providers report: kept by its id once it is verified, then carried out exactly once."""
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from core.errors import DomainError, Unavailable
-from core.jsonio import dumps, wire_form
+from core.jsonio import dumps, has_nul, wire_form
 from outbox.services import pause_after, publish
 from payments.errors import EventBodyChanged, EventForgotten
 from payments.models import IncomingEvent, Outcome, Payment
@@ -38,11 +37,9 @@ class Message:
 
 def refuse_unstorable(payload: dict[str, Any]) -> None:
     """Raise ValueError for what no column takes: a NUL character."""
-    if _NUL.search(dumps(payload)):
+    if has_nul(dumps(payload)):
         raise ValueError("The event has a NUL character.")
 
-
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 Reader = Callable[[IncomingEvent], Report | None]
 _readers: dict[str, Reader] = {}
