@@ -23,8 +23,7 @@ FLOATS: dict[str, str] = {
     "billing_api/objects/events.py: float()": "what an event was sent with, shown as it was sent",
     "metering/estimates/models.py: FloatField": "errors of counts, and answers that fade",
     "metering/estimates/shapes.py: FloatField": "shares of calls",
-    "openrouter/client/transport.py: float()": "seconds of a Retry-After header",
-    "openrouter/gateway/verdicts.py: float()": "seconds of a Retry-After header",
+    "openrouter/retry_after.py: float()": "seconds of a Retry-After header",
 }
 POSITIONAL_SERVICES: dict[str, str] = {
     "credits/services/holds.py: note_hold_progress": "reads as its subject and its change",

@@ -24,6 +24,7 @@ from openrouter.client.errors import (
     ProviderUnreachable,
     refusal_of,
 )
+from openrouter.retry_after import seconds_to_wait
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0  # between two pieces of the answer
@@ -160,7 +161,7 @@ def _outcome(response: requests.Response, content: bytes, key: str) -> Any:
     message, error_type = _explanation(document)
     if key:
         message = message.replace(key, "[key]")
-    return refusal_of(response.status_code, message, error_type, _retry_after(response))
+    return refusal_of(response.status_code, message, error_type, seconds_to_wait(response.headers.get("Retry-After")))
 
 
 def _parsed(content: bytes) -> Any:
@@ -177,11 +178,6 @@ def _explanation(document: Any) -> tuple[str, str]:
     metadata = error.get("metadata")
     error_type = metadata.get("error_type") if isinstance(metadata, dict) else ""
     return str(error.get("message") or "the provider gave no reason"), str(error_type or "")
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    value = response.headers.get("Retry-After", "")
-    return float(value) if value.isdecimal() else None
 
 
 def _may_pass(error: ProviderError) -> bool:

@@ -1,11 +1,8 @@
 """What an upstream error means: for the customer, for a second try, for the money, for the operator. One table."""
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -13,12 +10,12 @@ import msgspec
 from core.jsonio import with_whole_characters
 from core.redaction import redact
 from openrouter.gateway.errors import DO_NOT_RETRY, CallRefused
+from openrouter.retry_after import seconds_to_wait
 
 _ACCOUNT_ID = re.compile(r"\b(user|org|acct)_[A-Za-z0-9]{8,}")
 _LONGEST_MESSAGE = 500
 # What the customer may see of ``error.metadata``; the provider's raw text is not among it.
 _SHOWN = ("provider_name", "reasons", "flagged_input", "model_slug")
-_LONGEST_RETRY_AFTER = 3600.0
 _IN_FLIGHT = {"openrouter_in_flight_budget", "in_flight_budget_exhausted"}
 
 
@@ -77,9 +74,9 @@ def judge(status: int, body: bytes, retry_after: str, *, own_key: bool) -> Verdi
     availability = error.get("availability")
     error_type = str(metadata.get("error_type") or "")[:60]
     limit_source = str(metadata.get("limit_source") or "")
-    seconds = _seconds(retry_after)
+    seconds = seconds_to_wait(retry_after)
     if seconds is None and isinstance(availability, Mapping):
-        seconds = _seconds(availability.get("retry_after"))
+        seconds = seconds_to_wait(availability.get("retry_after"))
     rule, alert, tries = _rule_of(status, limit_source), "", None
     if rule is _ACCOUNT:
         # Only the in-flight budget frees itself: the same call may pass after the delay.
@@ -214,19 +211,3 @@ def _shown(metadata: Mapping[str, Any], error_type: str) -> dict[str, Any]:
         elif isinstance(value, list):
             shown[name] = [clean(item) for item in value[:20] if isinstance(item, str)]
     return shown
-
-
-def _seconds(retry_after: Any) -> float | None:
-    """Seconds to wait, from a number or from text: a number or, as HTTP allows too, a date."""
-    try:
-        seconds = float(retry_after)
-    except (TypeError, ValueError):
-        seconds = _until(retry_after) if isinstance(retry_after, str) else math.nan
-    return min(seconds, _LONGEST_RETRY_AFTER) if seconds >= 0 else None
-
-
-def _until(date: str) -> float:
-    try:
-        return max((parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds(), 0.0)
-    except (TypeError, ValueError):  # no date, or one without its zone
-        return math.nan
