@@ -143,8 +143,12 @@ def _in_buckets(
         hours = UsageHour.objects.filter(hour__gte=span.start, hour__lt=span.end, **wanted)
         return hours.annotate(start=truncate("hour", tzinfo=span.zone))
     first, after = (moment.astimezone(UTC).date() for moment in (span.start, span.end))
-    days = UsageDay.objects.filter(day__gte=first, day__lt=after, **wanted)
-    return days.annotate(start=truncate(Cast("day", DateTimeField()), tzinfo=span.zone))
+    return in_day_buckets(UsageDay.objects.filter(day__gte=first, day__lt=after, **wanted), granularity, span.zone)
+
+
+def in_day_buckets(days: QuerySet[Any], granularity: str, zone: ZoneInfo) -> QuerySet[Any]:
+    """Sums by day of UTC with the ``start`` of their bucket, in ``zone``, whose days are those of UTC."""
+    return days.annotate(start=_TRUNCATE[granularity](Cast("day", DateTimeField()), tzinfo=zone))
 
 
 def tag_sums(organization_id: UUID, first: date, last: date, *, key: str | None = None) -> list[Row]:

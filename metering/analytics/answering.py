@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from django.db.models import DateTimeField, F, QuerySet, Sum
-from django.db.models.functions import Cast, TruncDay, TruncMonth
+from django.db.models import F, QuerySet, Sum
 
 from metering.analytics.asking import Question
 from metering.analytics.dimensions import departments_of, labels_of
 from metering.models import UsageTagDay
 from metering.ranges import UTC_ZONE
-from metering.sums import SUMS, Row, Span, bounded, bucket_starts, usage_matrix, usage_sums
+from metering.sums import SUMS, Row, Span, bounded, bucket_starts, in_day_buckets, usage_matrix, usage_sums
 
 Key = tuple[Any, ...]
 MOST_GROUPS = 50_000  # rows of one answer, which are kept in memory
@@ -130,9 +129,7 @@ def _of_tags(question: Question) -> list[Row]:
     )
     if question.granularity is not None:
         bucket_starts(span, question.granularity)  # refuses too many
-        truncate = TruncMonth if question.granularity == "month" else TruncDay
-        day = Cast("day", DateTimeField())
-        rows = rows.annotate(start=truncate(day, tzinfo=UTC_ZONE))
+        rows = in_day_buckets(rows, question.granularity, UTC_ZONE)
         columns = ["start", *columns]
     totals = {f"sum_{name}": Sum(F(name)) for name in SUMS}
     found = bounded(rows.values(*(columns or ["organization_id"])).order_by().annotate(**totals), MOST_GROUPS)
