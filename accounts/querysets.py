@@ -43,12 +43,15 @@ class InvitationQuerySet(models.QuerySet):
 
     def with_inviter(self) -> Self:
         """With ``inviter_role``: what whoever invited is in the organization now, None for one who is gone; and
-        ``inviter_key_works``: whether the API key that invited, or one that it was rotated to, has not been revoked."""
+        ``inviter_key_works``: whether the API key that invited, or one that it was rotated to, has neither been
+        revoked nor expired."""
         members = apps.get_model("accounts", "Membership").objects.filter(
             organization=OuterRef("organization"), user=OuterRef("invited_by"), user__is_active=True
         )
         keys = apps.get_model("accounts", "ApiKey").objects.filter(
-            Q(revoked_at__isnull=True) | Q(revoked_at__gt=Now()), spend_limit_id=OuterRef("invited_by_line_id")
+            Q(revoked_at__isnull=True) | Q(revoked_at__gt=Now()),
+            Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
+            spend_limit_id=OuterRef("invited_by_line_id"),
         )
         return self.select_related("invited_by").annotate(
             inviter_role=Subquery(members.values("role")[:1]), inviter_key_works=Exists(keys)

@@ -138,7 +138,7 @@ def invitation_of(token: str, at: datetime) -> Invitation:
 
 def stands(invitation: Invitation, at: datetime) -> bool:
     """Whether an invitation read ``with_inviter`` can be accepted: in time, and by the word of somebody who may still
-    invite to its role, or of a key that was not revoked. What an operator has said stands by itself."""
+    invite to its role, or of a key that still works. What an operator has said stands by itself."""
     if not invitation.is_open(at):
         return False
     if invitation.invited_by_line_id is not None:

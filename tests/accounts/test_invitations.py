@@ -389,13 +389,16 @@ def test_the_api_invites_lists_resends_and_takes_back(customer):
     assert Caller(customer.test_twin).ask("POST", "invitations", {"email": "b@example.com", "role": "viewer"})[0] == 403
 
 
-def test_what_a_key_has_said_stands_through_rotations_and_falls_when_it_is_revoked(customer):
+def test_what_a_key_has_said_stands_through_rotations_and_falls_when_it_is_revoked_or_expires(customer):
     caller = Caller(customer)
     made = caller.ask("POST", "invitations", {"email": "ada@example.com", "role": "admin"})[1]
     invitation, ada, now = Invitation.objects.get(), make_user(email="ada@example.com"), timezone.now()
     ask = {"organization_id": customer.id, "actor": Actor("test"), "at": now}
     after, _ = rotate_api_key(key_id=ApiKey.objects.get().id, overlap=timedelta(0), **ask)
     assert stands(Invitation.objects.with_inviter().get(), now)
+    for ends_at, still in ((now + timedelta(days=1), True), (now, False), (None, True)):
+        ApiKey.objects.filter(id=after.id).update(expires_at=ends_at)
+        assert stands(Invitation.objects.with_inviter().get(), now) is still
     revoke_api_key(key_id=after.id, **ask)
     with pytest.raises(InvitationNotOpen):
         accept(token_of(invitation), ada, at=now)
