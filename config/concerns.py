@@ -17,7 +17,7 @@ from openrouter.models import AccountStatus, ProviderAccount, ProviderBalance, R
 from outbox.jobs import troubled_jobs
 from outbox.models import DomainEvent, EmailDelivery, EmailStatus, TaskState, WebhookEndpoint
 from outbox.webhooks.models import Off
-from payments.models import Dispute, DisputeStatus, IncomingEvent
+from payments.models import REFUND_FAILED, Dispute, DisputeStatus, IncomingEvent, Payment
 from payments.models import Outcome as EventOutcome
 from tiers.models import Subscription, SubscriptionStatus
 
@@ -44,12 +44,14 @@ def concerns_at(at: datetime, floats: Iterable[timedelta | None]) -> list[Concer
     silent = WebhookEndpoint.objects.filter(enabled=False).exclude(off_reason=Off.SWITCHED_OFF)
     events = IncomingEvent.objects.filter(outcome__in=(EventOutcome.FAILED, EventOutcome.REFUSED))
     disputes = Dispute.objects.filter(status=DisputeStatus.OPEN)
+    unrefunded = Payment.objects.filter(failure_code=REFUND_FAILED)
     past_due = Subscription.objects.filter(status=SubscriptionStatus.PAST_DUE, ended_at__isnull=True)
     refused = MovementBatch.objects.filter(status=BatchStatus.DONE, rows__status=RowStatus.FAILED).distinct()
     return [
         Concern(_("jobs that fail or are overdue"), troubled_jobs(at), _list_of(TaskState)),
         _concern(_("payment events that failed or were refused"), events),
         _concern(_("payments that are disputed with the bank"), disputes, status__exact="open"),
+        _concern(_("payments whose refund failed"), unrefunded, failure_code__exact=REFUND_FAILED),
         _concern(_("differences with the provider"), differences, state="open"),
         Concern(_("provider accounts that last less than a week"), short, _list_of(ProviderBalance)),
         _concern(_("provider accounts that failed"), failed_accounts, status__exact="failed"),

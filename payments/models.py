@@ -36,6 +36,7 @@ class Status(models.TextChoices):
 
 
 UNSETTLED = (Status.OPEN, Status.PROCESSING)
+REFUND_FAILED = "refund_failed"  # the failure code of a payment whose refund the provider could not make
 
 
 class Collection(models.TextChoices):
@@ -128,6 +129,8 @@ class Payment(models.Model):
     amount = MoneyField()
     credits = MoneyField(default=Decimal(0))  # what the payer gets, in USD of credit
     refunded = MoneyField(default=Decimal(0))
+    credits_refunded = MoneyField(default=Decimal(0), db_default=Decimal(0))  # credit that refunds took back
+    failed_refunds = models.PositiveSmallIntegerField(default=0, db_default=0)  # that the provider could not make
     discount_used = models.ForeignKey(Discount, models.SET_NULL, null=True, blank=True, related_name="payments")
     provider = models.CharField(max_length=12)
     provider_reference = models.CharField(max_length=200, blank=True)  # the provider's own payment
@@ -174,6 +177,8 @@ class Payment(models.Model):
             models.Index(fields=["organization", "-created_at"], name="payment_by_time"),
             # what the beat must hand to providers
             models.Index(fields=["retry_at"], condition=Q(retry_at__isnull=False), name="payment_due"),
+            # what waits for an operator
+            models.Index(fields=["ended_at"], condition=Q(failure_code=REFUND_FAILED), name="payment_refund_failed"),
             # whom a provider's page belongs to
             models.Index(
                 fields=["checkout_reference"], condition=~Q(checkout_reference=""), name="payment_by_checkout"
@@ -187,6 +192,11 @@ class Payment(models.Model):
     def is_unsettled(self) -> bool:
         """Whether it may still be paid in the ordinary way."""
         return self.status in UNSETTLED
+
+    @property
+    def is_refund_on_its_way(self) -> bool:
+        """Whether the provider has not been told of the refund yet, or has not answered."""
+        return self.status == Status.REFUNDED and self.retry_at is not None and not self.refund_reference
 
     @property
     def is_held(self) -> bool:

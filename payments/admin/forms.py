@@ -41,7 +41,12 @@ class RefundForm(PaymentForm):
         "Unspent credit that the payment bought is taken back with the money. Stripe sends the money by itself; "
         "what was marked as paid by hand you send yourself."
     )
-    field_order = ["amount", "reason"]
+    field_order = ["amount", "by_hand", "reason"]
+    by_hand = forms.BooleanField(
+        required=False,
+        label="I send the money myself",
+        help_text="By bank transfer, for example after a refund to the card has failed. The provider is not asked.",
+    )
     amount = forms.DecimalField(
         label="Amount in USD",
         required=False,
@@ -51,6 +56,14 @@ class RefundForm(PaymentForm):
         help_text="Empty: the price of what is unspent of bought credit; all of any other payment.",
     )
     service = staticmethod(services.refund_payment)
+
+
+class LeavePaidForm(PaymentForm):
+    """Refund nothing after all."""
+
+    title = "Leave as paid"
+    lead = "A refund of it has failed, and its credit was given back. Nothing more is tried; it leaves the front page."
+    service = staticmethod(services.leave_paid)
 
 
 class CancelForm(PaymentForm):

@@ -11,9 +11,9 @@ from django.utils import timezone
 from accounts.operators import operator
 from core import amounts
 from core.admin import LargeTable, OperatedAdmin
-from payments.admin.forms import CancelForm, MarkPaidForm, PaymentForm, RefundForm
+from payments.admin.forms import CancelForm, LeavePaidForm, MarkPaidForm, PaymentForm, RefundForm
 from payments.admin.pages import action_page
-from payments.models import Payment, Status
+from payments.models import REFUND_FAILED, Payment, Status
 from payments.words import description_of
 
 
@@ -61,6 +61,7 @@ class PaymentAdmin(LargeTable, OperatedAdmin):
         return [
             path("<uuid:payment_id>/mark-paid/", wrap(self.mark_paid), name="payments_payment_mark_paid"),
             path("<uuid:payment_id>/refund/", wrap(self.refund), name="payments_payment_refund"),
+            path("<uuid:payment_id>/leave-paid/", wrap(self.leave_paid), name="payments_payment_leave_paid"),
             path("<uuid:payment_id>/cancel/", wrap(self.cancel), name="payments_payment_cancel"),
             *super().get_urls(),
         ]
@@ -72,6 +73,10 @@ class PaymentAdmin(LargeTable, OperatedAdmin):
     def refund(self, request: HttpRequest, payment_id: UUID) -> HttpResponse:
         """Give money back."""
         return self._act(request, payment_id, RefundForm(request.POST or None))
+
+    def leave_paid(self, request: HttpRequest, payment_id: UUID) -> HttpResponse:
+        """Give nothing back after a refund that failed."""
+        return self._act(request, payment_id, LeavePaidForm(request.POST or None))
 
     def cancel(self, request: HttpRequest, payment_id: UUID) -> HttpResponse:
         """Give it up."""
@@ -90,6 +95,7 @@ class PaymentAdmin(LargeTable, OperatedAdmin):
                 "may_operate": self.has_operate_permission(request),
                 "is_open": payment.status == Status.OPEN,
                 "is_paid": payment.status == Status.SUCCEEDED and bool(payment.amount),
+                "refund_failed": payment.failure_code == REFUND_FAILED,
                 "disputes": payment.disputes.order_by("-opened_at"),
                 "events": payment.incoming_events.order_by("-received_at")[:20],
             }

@@ -85,5 +85,5 @@ def charge_key(payment: Payment) -> str:
 
 
 def refund_key(payment: Payment) -> str:
-    """The idempotency key of the payment's only refund."""
-    return f"refund:{payment.id}"
+    """The idempotency key of the payment's refund; of another one after each that failed."""
+    return f"refund:{payment.id}" + (f":{payment.failed_refunds}" if payment.failed_refunds else "")

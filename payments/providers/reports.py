@@ -30,12 +30,15 @@ class MethodReport:
 
 @dataclass(frozen=True, slots=True)
 class RefundReport:
-    """Money of the provider's payment ``reference`` was given back; ``amount`` USD in total."""
+    """Of the provider's payment ``reference``, ``amount`` USD are given back in all: what failed, for ``problem``, is
+    not among it.
+    """
 
     provider: str
     reference: str
     refund_reference: str
     amount: Decimal
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

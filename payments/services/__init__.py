@@ -3,6 +3,7 @@
 from payments.services.discounts import add_discount
 from payments.services.incoming import process_due_events, process_incoming_event, receive_event, replay_event
 from payments.services.methods import methods_of, open_saving, remove_method, save_method, set_default_method
+from payments.services.provider_refunds import leave_paid
 from payments.services.purchases import buy_credits
 from payments.services.refunds import refund_payment
 from payments.services.requests import PaymentRequest, request_payment, request_payments
@@ -18,6 +19,7 @@ __all__ = [
     "evaluate_top_up",
     "evaluate_top_ups",
     "fail_payment",
+    "leave_paid",
     "mark_paid",
     "methods_of",
     "open_checkout",

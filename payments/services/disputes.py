@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from core.money import ZERO
+from core.money import EXACT, ZERO, quantize
 from credits.models import LotKind
 from credits.services import grant_credits
 from outbox.services import publish
@@ -15,6 +15,8 @@ from payments.registry import tell_settled
 from payments.services.refunds import SELLS_CREDIT, lot_key, take_unspent
 from payments.services.settling import locked_payment
 from payments.services.top_ups import pause_top_ups
+
+_PAID = (Status.SUCCEEDED, Status.REFUNDED)  # a part may have been given back before
 
 
 @transaction.atomic
@@ -39,7 +41,7 @@ def record_dispute(payment: Payment, report: DisputeReport, *, at: datetime) -> 
 
 def _open(dispute: Dispute, actor: str, at: datetime) -> None:
     payment = dispute.payment
-    if payment.status == Status.SUCCEEDED and payment.purpose in SELLS_CREDIT:
+    if payment.status in _PAID and payment.purpose in SELLS_CREDIT:
         dispute.credits_taken = take_unspent(payment, f"Disputed: {dispute.reason or 'no reason given'}", actor, at)
         dispute.save(update_fields=["credits_taken"])
     pause_top_ups(payment, "A payment was disputed with the bank.", at=at, by_dispute=True)
@@ -57,11 +59,16 @@ def _close(dispute: Dispute, report: DisputeReport, at: datetime) -> None:
 
 
 def _give_back(dispute: Dispute, actor: str, at: datetime) -> None:
+    """The credit that was taken comes again, less the share of what was refunded meanwhile."""
     payment = dispute.payment
-    if dispute.credits_taken > ZERO and payment.status == Status.SUCCEEDED:
+    if dispute.credits_taken <= ZERO or payment.status not in _PAID:
+        return
+    refunds = quantize(EXACT.divide(EXACT.multiply(payment.credits, payment.refunded), payment.amount))
+    amount = dispute.credits_taken - max(refunds - payment.credits_refunded, ZERO)
+    if amount > ZERO:
         grant_credits(
             organization_id=dispute.organization_id,
-            amount=dispute.credits_taken,
+            amount=amount,
             kind=LotKind.PURCHASED,
             reason="Credit given back after a dispute",
             actor=actor,
@@ -74,7 +81,7 @@ def _give_back(dispute: Dispute, actor: str, at: datetime) -> None:
 def _write_off(dispute: Dispute, at: datetime) -> None:
     """The bank keeps the money: the payment counts as given back, by nobody's hand here."""
     payment = dispute.payment
-    if payment.status not in (Status.SUCCEEDED, Status.REFUNDED):
+    if payment.status not in _PAID:
         return
     was_paid = payment.status == Status.SUCCEEDED
     payment.refunded = min(payment.refunded + dispute.amount, payment.amount)

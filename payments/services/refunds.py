@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from core.errors import InvalidRequest
+from core.ids import uuid7
 from core.money import EXACT, ZERO, quantize
 from credits.errors import NothingLeft, UnknownLot
 from credits.models import LedgerEntry, LotKind
@@ -18,7 +19,7 @@ from payments.errors import PaymentNotRefundable, RefundTooLarge
 from payments.models import Payment, Purpose, Status
 from payments.money import share
 from payments.registry import tell_settled
-from payments.services.settling import locked_payment
+from payments.services.settling import BY_HAND, locked_payment
 
 SELLS_CREDIT = (Purpose.CREDITS, Purpose.TOP_UP)
 
@@ -30,13 +31,21 @@ def lot_key(payment: Payment) -> str:
 
 @transaction.atomic
 def refund_payment(
-    *, payment_id: UUID, actor: str, reason: str, at: datetime, amount: Decimal | None = None, reference: str = ""
+    *,
+    payment_id: UUID,
+    actor: str,
+    reason: str,
+    at: datetime,
+    amount: Decimal | None = None,
+    reference: str = "",
+    by_hand: bool = False,
 ) -> Payment:
     """Give ``amount`` USD of a payment back, once. Refunding again changes nothing.
 
     Bought credit: the default is the price of what is unspent and not held, and that credit is taken back; a smaller
     amount takes back its share, a larger one all that is unspent. Anything else: the default is all that was paid.
-    The provider is told afterwards, unless ``reference`` says that it told us.
+    The provider is told afterwards, unless ``reference`` says that it told us, or an operator sends the money
+    (``by_hand``).
     Raises PaymentNotRefundable, RefundTooLarge, UnknownPayment.
     """
     if not reason.strip():
@@ -45,10 +54,12 @@ def refund_payment(
     if payment.status == Status.REFUNDED:
         return payment
     _check(payment, amount)
-    taken = ZERO
+    reference, taken = reference or (f"{BY_HAND}{uuid7()}" if by_hand else ""), ZERO
     if payment.purpose in SELLS_CREDIT and payment.credits:
-        amount, taken = _take_credit_back(payment, amount, reason, actor, at)
+        amount, taken = take_credit_back(payment, amount, reason, actor, at)
     payment.refunded = payment.amount if amount is None else amount
+    payment.credits_refunded = taken
+    payment.failure_code = payment.failure_message = ""
     payment.refund_reference = reference
     payment.status, payment.ended_at = Status.REFUNDED, at
     payment.retry_at = None if reference else at
@@ -56,28 +67,6 @@ def refund_payment(
     facts = {"payment_id": payment.id, "amount": payment.refunded, "credits": taken, "reason": reason}
     publish(type="payment.refunded", organization_id=payment.organization_id, data=facts, actor=actor, at=at)
     tell_settled(payment, at=at)
-    return payment
-
-
-@transaction.atomic
-def record_further_refund(*, payment_id: UUID, total: Decimal, reference: str, actor: str, at: datetime) -> Payment:
-    """More money of a payment was given back with the provider, ``total`` USD by now; its share of credit goes too.
-
-    Raises RefundTooLarge, UnknownPayment.
-    """
-    payment = locked_payment(payment_id)
-    further = total - payment.refunded
-    if payment.status != Status.REFUNDED or further <= 0:
-        return payment
-    if total > payment.amount:
-        raise RefundTooLarge(refundable=payment.amount - payment.refunded)
-    taken, reason = ZERO, "Refunded with the provider"
-    if payment.purpose in SELLS_CREDIT and payment.credits:
-        _, taken = _take_credit_back(payment, further, reason, actor, at)
-    payment.refunded, payment.refund_reference, payment.retry_at = total, reference, None
-    payment.save(update_fields=["refunded", "refund_reference", "retry_at"])
-    facts = {"payment_id": payment.id, "amount": further, "credits": taken, "reason": reason}
-    publish(type="payment.refunded", organization_id=payment.organization_id, data=facts, actor=actor, at=at)
     return payment
 
 
@@ -92,7 +81,7 @@ def _check(payment: Payment, amount: Decimal | None) -> None:
         raise InvalidRequest("A refund is a positive amount in whole cents.")
 
 
-def _take_credit_back(
+def take_credit_back(
     payment: Payment, amount: Decimal | None, reason: str, actor: str, at: datetime
 ) -> tuple[Decimal, Decimal]:
     """The money to give back and the credit taken back for it."""
@@ -111,7 +100,7 @@ def _take_credit_back(
             reason="Credit kept after a partial refund",
             actor=actor,
             at=at,
-            key=f"{lot_key(payment)}:kept:{payment.refunded + amount}",
+            key=f"{lot_key(payment)}:kept:{uuid7()}",
         )
     return amount, free - kept
 

@@ -27,7 +27,7 @@ from payments.providers.reports import (
 from payments.registry import ExternalSubscription, tell_settled, tell_subscription
 from payments.services.disputes import record_dispute
 from payments.services.methods import save_method
-from payments.services.refunds import record_further_refund, refund_payment
+from payments.services.provider_refunds import follow_refunds
 from payments.services.settling import locked_payment
 from payments.services.submission import record_answer
 
@@ -68,24 +68,15 @@ def _(report: RefundReport, *, at: datetime) -> Result:
     payment = Payment.objects.filter(provider=report.provider, provider_reference=report.reference).first()
     if payment is None:
         return Result(Outcome.IGNORED, "Not a payment of ours.")
-    if payment.refunded > report.amount:
-        return Result(Outcome.DONE, "Overtaken by what came later.", payment, payment.organization_id)
-    if payment.status == Status.REFUNDED and payment.refunded < report.amount:
-        payment = record_further_refund(
-            payment_id=payment.id, total=report.amount, reference=report.refund_reference, actor=report.provider, at=at
-        )
-        return Result(Outcome.DONE, "More was refunded.", payment, payment.organization_id)
-    if payment.status != Status.REFUNDED:
-        payment = refund_payment(
-            payment_id=payment.id,
-            amount=report.amount,
-            reference=report.refund_reference,
-            reason="Refunded with the provider",
-            actor=report.provider,
-            at=at,
-        )
-        return Result(Outcome.DONE, "Refunded.", payment, payment.organization_id)
-    return Result(Outcome.DONE, "Was refunded before.", payment, payment.organization_id)
+    payment, note = follow_refunds(
+        payment_id=payment.id,
+        total=report.amount,
+        reference=report.refund_reference,
+        problem=report.problem,
+        actor=report.provider,
+        at=at,
+    )
+    return Result(Outcome.DONE, note, payment, payment.organization_id)
 
 
 @carry_out.register

@@ -13,13 +13,13 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
-from outbox.services import publish
 from outbox.taskruns import apart
 from payments.errors import PaymentNotOpen, ProviderRefused, ProviderUnavailable
 from payments.models import Collection, Payment, PaymentMethod, Status
 from payments.providers import provider_called, provider_name_for
 from payments.providers.port import Answer, Provider, Verdict
 from payments.services.methods import customer_of, default_method, save_method
+from payments.services.provider_refunds import refund_not_made
 from payments.services.settling import BY_HAND, decline, end_unpaid, locked_payment, not_open, succeed
 
 log = structlog.get_logger(__name__)
@@ -214,17 +214,15 @@ def _send_refund(payment: Payment, at: datetime) -> None:
     answer = Answer(Verdict.PAID, "manual") if by_hand else provider_called(payment.provider).refund(payment)
     if answer.verdict == Verdict.DECLINED:
         raise ProviderRefused(answer.message)
-    refunded = Payment.objects.filter(pk=payment.pk, status=Status.REFUNDED)
+    refunded = Payment.objects.filter(pk=payment.pk, status=Status.REFUNDED, failed_refunds=payment.failed_refunds)
     again = at + PENDING_PAUSE if answer.verdict == Verdict.PENDING else None
     refunded.update(refund_reference=answer.reference, retry_at=again)
 
 
 def _record_refusal(payment: Payment, refusal: ProviderRefused, at: datetime) -> None:
     if payment.status == Status.REFUNDED:
-        # The credit is gone already and the customer waits for money: an operator must see to it.
-        Payment.objects.filter(pk=payment.pk).update(retry_at=None, failure_message=refusal.detail[:300])
-        facts = {"payment_id": payment.id, "amount": payment.refunded, "reason": refusal.detail}
-        publish(type="payment.refund_failed", organization_id=payment.organization_id, data=facts, actor=ACTOR, at=at)
+        attempt = payment.failed_refunds
+        refund_not_made(payment_id=payment.id, attempt=attempt, problem=refusal.detail, actor=ACTOR, at=at)
         return
     record_answer(payment.id, Answer(Verdict.DECLINED, code="refused", message=refusal.detail), at=at)
 

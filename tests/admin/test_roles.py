@@ -41,6 +41,7 @@ MONEY = {
     "credits.MovementBatch.discard",
     "payments.Payment.mark_paid",
     "payments.Payment.refund",
+    "payments.Payment.leave_paid",
     "payments.Payment.cancel",
     "payments.IncomingEvent.replay",
 }

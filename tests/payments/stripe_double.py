@@ -166,6 +166,11 @@ class StripeDouble:
         session.update(status="complete", payment_status="paid", payment_intent=intent["id"], customer=customer)
         return session
 
+    def give_back(self, intent_id: str, cents: int, status: str = "succeeded") -> dict[str, Any]:
+        """Somebody refunds a payment in Stripe's dashboard; the charge as its event has it."""
+        self.make("refund", "re", amount=cents, payment_intent=intent_id, metadata={}, status=status)
+        return {"id": "ch_1", "object": "charge", "payment_intent": intent_id, "amount_refunded": cents}
+
     def save(self, session_id: str, method: str = "pm_ok") -> dict[str, Any]:
         """Somebody saves a card on the page."""
         session = self.objects[session_id]

@@ -99,6 +99,23 @@ def test_credit_that_came_again_goes_with_a_later_refund_and_never_comes_after_o
     assert (bought.status, bought.refunded, balance_of(bought.organization)) == ("refunded", 20, 0)
 
 
+@pytest.mark.parametrize("is_before", [True, False], ids=["refunded before", "refunded meanwhile"])
+def test_what_was_refunded_in_part_is_disputed_and_won_for_the_rest(bought, is_before):
+    def refund():
+        who = {"actor": "test", "reason": "half of it", "at": NOON}
+        services.refund_payment(payment_id=bought.id, amount=usd("10"), **who)
+
+    if is_before:
+        refund()
+        assert balance_of(bought.organization) == 5
+    hear("created", bought, amount=1000)
+    assert balance_of(bought.organization) == 0
+    if not is_before:
+        refund()
+    hear("closed", bought, "won", amount=1000)
+    assert (bought.status, bought.refunded, balance_of(bought.organization)) == ("refunded", 10, 5)
+
+
 def test_a_dispute_that_is_lost_is_a_refund_by_the_bank(bought):
     hear("created", bought)
     hear("closed", bought, "lost")
@@ -131,19 +148,18 @@ def test_a_disputed_subscription_goes_on_until_an_operator_ends_it(stripe):
     assert (Dispute.objects.get().credits_taken, payment.status) == (0, "succeeded")
 
 
-def test_each_refund_made_with_stripe_takes_its_share_of_the_credit(bought):
-    def refunded(cents):
-        charge = {"id": "ch_1", "payment_intent": bought.provider_reference, "amount_refunded": cents}
-        send_stripe(stripe_event("charge.refunded", charge))
+def test_each_refund_made_with_stripe_takes_its_share_of_the_credit(bought, stripe):
+    def told(about):
+        send_stripe(stripe_event("charge.refunded", about))
         bought.refresh_from_db()
         return bought.refunded, balance_of(bought.organization), IncomingEvent.objects.latest("received_at").outcome
 
-    assert refunded(500) == (5, 10, "done")
-    assert refunded(800) == (8, 7, "done")
-    assert refunded(800) == (8, 7, "done")
-    assert refunded(500) == (8, 7, "done")  # late
-    assert refunded(2000) == (20, 0, "done")
-    assert refunded(2100) == (20, 0, "refused")
+    first = stripe.give_back(bought.provider_reference, 500)
+    assert told(first) == (5, 10, "done")
+    assert told(stripe.give_back(bought.provider_reference, 300)) == (8, 7, "done")
+    assert told(first) == (8, 7, "done")  # late
+    assert told(stripe.give_back(bought.provider_reference, 1200)) == (20, 0, "done")
+    assert told(stripe.give_back(bought.provider_reference, 100)) == (20, 0, "refused")
     assert Payment.objects.get().status == "refunded"
 
 

@@ -16,6 +16,7 @@ from payments.providers.stripe.client import client, our_errors
 from payments.words import description_of
 
 PAYMENT, ATTEMPT, ORGANIZATION = "farebox_payment", "farebox_attempt", "farebox_organization"
+REFUND = "farebox_refund"
 
 
 class StripeProvider:
@@ -103,13 +104,13 @@ class StripeProvider:
     def _made(self, payment: Payment) -> stripe.Refund | None:
         asked: Any = {"payment_intent": payment.provider_reference, "limit": 100}
         found = client().v1.refunds.list(asked).auto_paging_iter()
-        return next((each for each in found if (each.to_dict().get("metadata") or {}) == _metadata(payment)), None)
+        return next((each for each in found if (each.to_dict().get("metadata") or {}) == _of_refund(payment)), None)
 
     def _new_refund(self, payment: Payment) -> stripe.Refund:
         params: Any = {
             "payment_intent": payment.provider_reference,
             "amount": in_cents(payment.refunded),
-            "metadata": _metadata(payment),
+            "metadata": _of_refund(payment),
         }
         return client().v1.refunds.create(params, {"idempotency_key": refund_key(payment)})
 
@@ -137,6 +138,12 @@ def _metadata(payment: Payment) -> dict[str, str]:
         ATTEMPT: str(payment.attempts),
         ORGANIZATION: str(payment.organization_id),
     }
+
+
+def _of_refund(payment: Payment) -> dict[str, str]:
+    """Which refund of the payment it is, once one has failed."""
+    failed = {REFUND: str(payment.failed_refunds)} if payment.failed_refunds else {}
+    return {**_metadata(payment), **failed}
 
 
 def _price(payment: Payment) -> dict[str, Any]:

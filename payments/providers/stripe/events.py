@@ -4,12 +4,19 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from payments.models import IncomingEvent
+from payments.models import IncomingEvent, Payment
 from payments.money import from_cents
 from payments.providers.port import Answer, Verdict
 from payments.providers.reports import DisputeReport, MethodReport, PaymentReport, RefundReport, Report
 from payments.providers.stripe.adapter import ATTEMPT, ORGANIZATION, PAYMENT
-from payments.providers.stripe.answers import BANK_DECLINED, answer_of_intent, answer_of_session, facts_of
+from payments.providers.stripe.answers import (
+    BANK_DECLINED,
+    answer_of_intent,
+    answer_of_refund,
+    answer_of_session,
+    facts_of,
+    reason_of_refund,
+)
 from payments.providers.stripe.client import client, our_errors
 
 Subject = dict[str, Any]
@@ -63,10 +70,18 @@ def _intent_changed(intent: Subject) -> Report | None:
     return PaymentReport(payment_id, answer_of_intent(found), attempt=int(attempt) if attempt.isdecimal() else 0)
 
 
-def _charge_refunded(charge: Subject) -> Report | None:
-    if not charge.get("payment_intent"):
+def _refunds_changed(subject: Subject) -> Report | None:
+    """A refund was made, goes on or has failed: how much is given back by all of them is what Stripe says now."""
+    intent = subject.get("payment_intent")
+    if not intent or not Payment.objects.filter(provider="stripe", provider_reference=intent).exists():
         return None
-    return RefundReport("stripe", charge["payment_intent"], charge["id"], from_cents(charge["amount_refunded"]))
+    with our_errors():
+        refunds = list(client().v1.refunds.list({"payment_intent": intent, "limit": 100}).auto_paging_iter())
+    made = [each for each in refunds if answer_of_refund(each).verdict != Verdict.DECLINED]
+    failed = [each for each in refunds if each not in made]
+    total = from_cents(sum(each.amount for each in made))
+    problem = reason_of_refund(failed[0]) if failed else ""
+    return RefundReport("stripe", intent, made[0].id if made else subject["id"], total, problem)
 
 
 def _dispute(dispute: Subject) -> Report | None:
@@ -103,7 +118,10 @@ _READERS: dict[str, Callable[[Subject], Report | None]] = {
     "checkout.session.expired": _session_expired,
     "payment_intent.succeeded": _intent_changed,
     "payment_intent.payment_failed": _intent_changed,
-    "charge.refunded": _charge_refunded,
+    "charge.refunded": _refunds_changed,
+    "charge.refund.updated": _refunds_changed,
+    "refund.updated": _refunds_changed,
+    "refund.failed": _refunds_changed,
     "charge.dispute.created": _dispute,
     "charge.dispute.updated": _dispute,
     "charge.dispute.closed": _dispute,
