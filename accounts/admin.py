@@ -19,12 +19,14 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import URLPattern, path
 from django.utils import timezone
 
 from accounts import (
     admin_teams,  # noqa: F401  (registers it)
     services,
 )
+from accounts.admin_impersonation import impersonate
 from accounts.models import ApiKey, Membership, Organization, User
 from accounts.operators import operator
 from accounts.scopes import WIRE_SCOPES, Scope
@@ -123,6 +125,12 @@ class OrganizationAdmin(ServiceAdmin):
     list_filter = ["mode", "is_suspended"]
     search_fields = ["=id", "name", "memberships__user__email"]
     date_hierarchy = "created_at"
+
+    def get_urls(self) -> list[URLPattern]:
+        """The page that does something comes before the catch-all of the change page."""
+        view = self.admin_site.admin_view(impersonate)
+        looking = path("<uuid:organization_id>/impersonate/", view, name="accounts_organization_impersonate")
+        return [looking, *super().get_urls()]
 
     @admin.display(description="Standing", ordering="is_suspended")
     def standing(self, obj: Organization) -> str:

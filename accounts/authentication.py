@@ -11,7 +11,8 @@ from rest_framework.request import Request
 
 from accounts.addresses import address_of_request
 from accounts.directory import authenticate_key
-from accounts.errors import InvalidApiKey, NoOrganization, OrganizationSuspended
+from accounts.errors import ImpersonationReadsOnly, InvalidApiKey, NoOrganization, OrganizationSuspended
+from accounts.impersonation import READING, impersonation_of
 from accounts.models import Membership, Organization, User
 from accounts.principal import Principal
 from accounts.scopes import scopes_of_role
@@ -41,10 +42,12 @@ class MemberSessionAuthentication(SessionAuthentication):
     """A logged-in person acting for the selected organization with their role's scopes; CSRF enforced."""
 
     def authenticate(self, request: Request) -> tuple[User, Principal] | None:
-        """None without a session. Raises NoOrganization, OrganizationSuspended."""
+        """None without a session. Raises NoOrganization, OrganizationSuspended, ImpersonationReadsOnly."""
         found = super().authenticate(request)
         if found is None:
             return None
+        if request.method not in READING and impersonation_of(request._request) is not None:
+            raise ImpersonationReadsOnly()
         place = selected_place(request._request)
         if place is None:
             raise NoOrganization()

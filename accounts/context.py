@@ -5,7 +5,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from accounts.models import Membership, Organization
+from accounts.impersonation import impersonation_of
+from accounts.models import Impersonation, Membership, Organization
 from accounts.pages import place_of
 from accounts.scopes import BILLING, MANAGE, Scope, scopes_of_role
 
@@ -23,6 +24,11 @@ class Frame:
         """``light``, ``dark``, or empty for the system's."""
         chosen = self._request.COOKIES.get("theme", "")
         return chosen if chosen in THEMES else ""
+
+    @property
+    def impersonation(self) -> Impersonation | None:
+        """What an operator looks under, if it is one who looks."""
+        return impersonation_of(self._request)
 
     @cached_property
     def organization(self) -> Organization | None:
@@ -65,6 +71,9 @@ class Frame:
         user = self._request.user
         if not user.is_authenticated:
             return []
+        if self.impersonation is not None:
+            place = place_of(self._request)
+            return [place[1]] if place else []
         return list(user.memberships.select_related("organization").order_by("created_at", "id"))
 
     def _may(self, scope: str) -> bool:

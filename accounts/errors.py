@@ -163,3 +163,19 @@ class TeamHasTeams(DomainError):
     code = "team_has_teams"
     status = 409
     title = "Other teams stand in this department."
+
+
+class CannotImpersonate(DomainError):
+    """Other operators, people who may not sign in, and strangers to the organization."""
+
+    code = "cannot_impersonate"
+    status = 409
+    title = "Nobody can look as this person."
+
+
+class ImpersonationReadsOnly(DomainError):
+    """An operator who looks as somebody else changes nothing in their name."""
+
+    code = "impersonation_reads_only"
+    status = 403
+    title = "You are looking as somebody else: nothing can be changed."

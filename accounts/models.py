@@ -140,6 +140,36 @@ class Membership(models.Model):
         return f"{self.user} in {self.organization}"
 
 
+class Impersonation(models.Model):
+    """An operator looks at an organization's pages as one of its members sees them, for a reason and for a while."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    operator = models.ForeignKey(User, models.PROTECT, related_name="+")
+    person = models.ForeignKey(User, models.PROTECT, related_name="+")
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=300)
+    started_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        permissions = [("impersonate", "Can look at an organization's pages as one of its members")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["operator"], condition=Q(ended_at__isnull=True), name="impersonation_one_at_a_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("started_at")) & (Q(ended_at=None) | Q(ended_at__gte=F("started_at"))),
+                name="impersonation_ends_later",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="impersonation_has_a_reason"),
+        ]
+        indexes = [models.Index(fields=["-started_at"], name="impersonation_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.operator} as {self.person} of {self.organization}"
+
+
 class Invitation(models.Model):
     """An e-mail address may join a live organization with a role, once, until it expires or is taken back.
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
+from accounts.impersonation import impersonation_of
 from accounts.models import Membership, Organization, User
 from core.errors import NotFound
 
@@ -30,9 +31,11 @@ def selected_place(request: HttpRequest) -> tuple[Organization, Membership] | No
     oldest.
 
     A choice that no longer holds (removed member, deleted organization) falls back to the oldest. None
-    without any.
+    without any. An operator who looks as the person sees the organization that they gave a reason for, and no other.
     """
     person = _person(request)
+    if (running := impersonation_of(request)) is not None:
+        return place_in(person, running.organization_id)
     chosen = request.session.get(SESSION_KEY)
     if chosen and (place := place_in(person, UUID(chosen))):
         return place

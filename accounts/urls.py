@@ -2,12 +2,13 @@
 
 from django.urls import path
 
-from accounts.views import front, invitations, keys, people, team, teams
+from accounts.views import front, impersonation, invitations, keys, people, team, teams
 
 urlpatterns = [
     path("", front.home, name="home"),
     path("switch/", front.switch_organization, name="switch_organization"),
     path("preferences/theme/", front.set_theme, name="set_theme"),
+    path("impersonation/end/", impersonation.end, name="impersonation_end"),
     path("profile/", people.profile, name="profile"),
     path("organization/", people.organization_settings, name="organization_settings"),
     path("team/", team.team, name="team"),

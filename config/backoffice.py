@@ -57,7 +57,7 @@ _GROUPS = {
         "KeyReading",
         "ProviderBalance",
     ),
-    "Jobs and audit trail": ("TaskState", "TaskRun", "DomainEvent", "EmailDelivery"),
+    "Jobs and audit trail": ("TaskState", "TaskRun", "DomainEvent", "Impersonation", "EmailDelivery"),
     "Webhooks": ("WebhookEndpoint", "WebhookMessage", "WebhookDelivery"),
     "People and sign-ins": ("User", "Group", "EmailAddress", "AccessAttempt", "AccessFailureLog", "AccessLog"),
 }

@@ -36,6 +36,7 @@ RULES: dict[str, Rule] = {
     "accounts.Team": READ,
     "accounts.ApiKey": READ,
     "accounts.User": READ,
+    "accounts.Impersonation": Rule(("view", "impersonate"), ("view", "impersonate")),
     # money
     "credits.CreditAccount": READ,
     "credits.LedgerEntry": Rule(_READ, ("view", "add")),  # "add": grant, deduct, adjust, refund
@@ -111,6 +112,8 @@ RULES: dict[str, Rule] = {
     "axes.AccessLog": READ,
 }
 
+_OWN_NAMES = ("retry", "impersonate")
+
 
 def apply_rules(**_: Any) -> None:
     """Give each group exactly what the table says. Safe to run twice; connected to the end of ``migrate``."""
@@ -126,7 +129,7 @@ def apply_rules(**_: Any) -> None:
 def codes_of(group: str) -> set[tuple[str, str]]:
     """The (app, codename) of every permission that ``group`` has."""
     return {
-        (label.split(".")[0], action if action == "retry" else f"{action}_{label.split('.')[1].lower()}")
+        (label.split(".")[0], action if action in _OWN_NAMES else f"{action}_{label.split('.')[1].lower()}")
         for label, rule in RULES.items()
         if apps.is_installed(_app_of(label))
         for action in getattr(rule, group)

@@ -1,6 +1,7 @@
 """Every write of accounts."""
 
 from accounts.principal import Actor
+from accounts.services.impersonation import end_impersonation, start_impersonation
 from accounts.services.invitations import accept_invitation, invite, resend_invitation, revoke_invitation
 from accounts.services.keys import (
     KeyTerms,
@@ -29,6 +30,7 @@ __all__ = [
     "create_api_key",
     "create_organization",
     "create_team",
+    "end_impersonation",
     "fill_team",
     "invite",
     "leave",
@@ -40,6 +42,7 @@ __all__ = [
     "revoke_invitation",
     "rotate_api_key",
     "set_suspended",
+    "start_impersonation",
     "terms_of",
     "transfer_ownership",
     "update_api_key",

@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.impersonation import impersonation_of
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import ANY, Scope
 from core.keyset import read_page
@@ -23,7 +24,7 @@ PAGE_SIZE = 30
 @require_safe
 @organization_page(Scope.CREDITS_READ)
 def notifications(request: PageRequest) -> HttpResponse:
-    """The organization's news, newest first. Whoever looks at the newest has seen all."""
+    """The organization's news, newest first. Whoever looks at the newest, as themselves, has seen all."""
     organization_id, user_id = request.organization.id, _reader(request)
     seen = seen_until(user_id, organization_id)
     page = read_page(
@@ -33,7 +34,8 @@ def notifications(request: PageRequest) -> HttpResponse:
         after=request.GET.get("after"),
         size=PAGE_SIZE,
     )
-    if page.newer is None and page.rows and page.rows[0].created_at > seen:
+    is_reader = impersonation_of(request) is None
+    if is_reader and page.newer is None and page.rows and page.rows[0].created_at > seen:
         note_seen(user_id=user_id, organization_id=organization_id, at=timezone.now())
     return render(request, "notices/notifications.html", {"page": page, "news": told(page.rows, seen)})
 

@@ -49,4 +49,4 @@ def action_page(
         "back": back,
         "changelist": reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"),
     }
-    return render(request, "admin/payments/action.html", context)
+    return render(request, "admin/action.html", context)

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Organization, User
 from accounts.principal import Actor
+from accounts.services import start_impersonation
 from accounts.services.teams import create_team, fill_team
 from advice.models import Finding, Recommendation, RecommendationReview, WrittenAdvice
 from advice.services import start_what_if
@@ -91,6 +92,7 @@ def _furnish_once(number: int) -> list[str]:
     _teach(number)
     _make_meters(customer, number)
     _watch_doors(owner, number)
+    _look_as(owner, customer, number)
     _keep_busy(customer, number)
     _report(customer, key)
     _end_a_period()
@@ -264,6 +266,13 @@ def _set_price(number: int) -> None:
         note="test",
         actor="test",
         at=now,
+    )
+
+
+def _look_as(owner: User, customer: Organization, number: int) -> None:
+    operator = make_user(name=f"Operator {number}", is_staff=True)
+    start_impersonation(
+        operator=operator, person=owner, organization_id=customer.id, reason="A question", at=timezone.now()
     )
 
 

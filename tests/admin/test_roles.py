@@ -77,7 +77,8 @@ SOLD = {
     "coupons.CouponBatch.end",
 }
 COMPUTED_AGAIN = {"metering.UsageEvent:compute_again", "advice.WhatIfRun.add"}  # look, and change nothing
-MAY: dict[str, set[str]] = {SUPPORT: RETRIES | COMPUTED_AGAIN, BILLING: RETRIES | MONEY | SOLD | COMPUTED_AGAIN}
+COMMON = RETRIES | COMPUTED_AGAIN | {"accounts.Organization.impersonate"}
+MAY: dict[str, set[str]] = {SUPPORT: COMMON, BILLING: COMMON | MONEY | SOLD}
 # What everybody who may look at a model's rows may also see.
 LOOKING = {"changelist", "change", "history", "result", "template", "statistics", "pdf", "csv"}
 # A superuser's alone: not even to be looked at.
