@@ -33,7 +33,7 @@ def test_without_redis_it_is_a_503_that_names_no_host(settings):
 
 def test_with_a_migration_to_come_it_is_a_503_until_it_is_applied():
     recorder = MigrationRecorder(connection)
-    [last] = MigrationLoader(connection).graph.leaf_nodes("tiers")
+    [last] = MigrationLoader(connection).graph.leaf_nodes("metering")
     recorder.record_unapplied(*last)
     try:
         assert Client().get("/health/").json()["checks"]["migrations"] == "not applied"
