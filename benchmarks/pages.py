@@ -53,6 +53,8 @@ PAGES = {
     "usage by tag, 90 days": "/usage/?days=90&by=tag",
     "events": "/usage/events/",
     "events of a model": "/usage/events/?model=model-3",
+    "events of a tag": "/usage/events/?tag=feature%3D7",
+    "events of a tag that is rare": "/usage/events/?tag=rare%3Dyes",
     "failed events of a tag": "/usage/events/?status=error&tag=feature%3D7",
     "transactions": "/transactions/",
     "a model": "/models/benchmark/model-3/",

@@ -45,11 +45,12 @@ class ById(Generic[M]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[M]):
-    """Some rows, newest first, and where to go on; None where the list ends."""
+    """Some rows, newest first, and where to go on; None where the list ends. ``is_full``: more was found."""
 
     rows: list[M]
     newer: str | None
     older: str | None
+    is_full: bool = False
 
 
 def read_page(rows: QuerySet[M], position: Position[M], *, before: str | None, after: str | None, size: int) -> Page[M]:
@@ -62,7 +63,8 @@ def read_page(rows: QuerySet[M], position: Position[M], *, before: str | None, a
     if before and (page := _cut(rows, position, position.older, before, size, forwards=True)):
         return page
     found = list(rows.order_by(*position.order)[: size + 1])
-    return Page(found[:size], None, position.of(found[size - 1]) if len(found) > size else None)
+    is_full = len(found) > size
+    return Page(found[:size], None, position.of(found[size - 1]) if is_full else None, is_full)
 
 
 def _cut(
@@ -85,7 +87,7 @@ def _cut(
     if not found:
         return Page([], at if forwards else None, None if forwards else at)
     first, last = position.of(found[0]), position.of(found[-1])
-    return Page(found, first if forwards or more else None, last if more or not forwards else None)
+    return Page(found, first if forwards or more else None, last if more or not forwards else None, more)
 
 
 def _flip(name: str) -> str:

@@ -16,7 +16,7 @@ from accounts.models import Organization
 from core.charts import COUNT, MONEY, Chart, ChartRow
 from core.money import ZERO
 from metering.analytics.dimensions import labels_of
-from metering.models import UsageTagDay
+from metering.models import UsageTagDay, UsageTagTotal
 from metering.ranges import span_of_day
 from metering.sums import SUMS, Row, Span, usage_matrix, usage_sums
 
@@ -64,17 +64,18 @@ class Metric:
     label: str
     unit: str
     of: Callable[[Mapping[str, Any]], Any]
+    columns: Sequence[str]  # the sums that it is made of
     is_mean: bool = False
 
 
 def metrics() -> list[Metric]:
     """In the order in which they are offered."""
     return [
-        Metric("spend", _("Spend"), MONEY, lambda row: row["charge"]),
-        Metric("calls", _("Calls"), COUNT, lambda row: row["events"]),
-        Metric("tokens", _("Tokens"), COUNT, _tokens),
-        Metric("errors", _("Errors"), COUNT, lambda row: row["errors"]),
-        Metric("latency", _("Latency"), COUNT, _latency, is_mean=True),
+        Metric("spend", _("Spend"), MONEY, lambda row: row["charge"], ["charge"]),
+        Metric("calls", _("Calls"), COUNT, lambda row: row["events"], ["events"]),
+        Metric("tokens", _("Tokens"), COUNT, _tokens, ["prompt_tokens", "completion_tokens"]),
+        Metric("errors", _("Errors"), COUNT, lambda row: row["errors"], ["errors"]),
+        Metric("latency", _("Latency"), COUNT, _latency, ["latency_ms", "latency_count"], is_mean=True),
     ]
 
 
@@ -138,7 +139,7 @@ def analyse(
     reader: Any = _Tags(organization.id, tag_key, only) if by == "tag" else _Dimension(organization, by, only)
     now = reader.sums(days)
     before = reader.sums(days.before()) if compare else None
-    starts, cells = reader.cells(days)
+    starts, cells = reader.cells(days, metric.columns)
     labels = reader.labels({*now, *(before or {})})
     groups = _groups(now, before, labels, metric)
     total = Group("", "", _sum(now.values()), _sum(before.values()) if before is not None else None, Decimal(1))
@@ -148,7 +149,7 @@ def analyse(
 
 def tag_keys(organization_id: UUID, days: Days) -> list[str]:
     """The keys of the tags that were used in these days."""
-    rows = UsageTagDay.objects.filter(organization_id=organization_id, day__gte=days.first, day__lte=days.last)
+    rows = UsageTagTotal.objects.filter(organization_id=organization_id, day__gte=days.first, day__lte=days.last)
     return list(rows.order_by("tag_key").values_list("tag_key", flat=True).distinct())
 
 
@@ -184,12 +185,12 @@ class _Dimension:
         rows = usage_sums(self.organization.id, days.span, by=self.columns, only=self.only)
         return _merge((self._key(row), row) for row in rows)
 
-    def cells(self, days: Days) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
-        asked: Any = {"by": self.columns, "only": self.only}
+    def cells(self, days: Days, sums: Sequence[str]) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
+        asked: Any = {"by": self.columns, "only": self.only, "sums": sums}
         starts, rows = usage_matrix(self.organization.id, days.span, days.granularity, **asked)
         found: dict[tuple[datetime, str], Row] = {}
         for row in rows:
-            _add(found, (row["start"], self._key(row)), row, SUMS)
+            _add(found, (row["start"], self._key(row)), row, sums)
         return starts, found
 
     def labels(self, keys: Iterable[str]) -> dict[str, str]:
@@ -213,24 +214,25 @@ class _Tags:
 
     def __init__(self, organization_id: UUID, tag_key: str, only: Mapping[str, Any] | None) -> None:
         self.wanted = {"organization_id": organization_id, "tag_key": tag_key, **(only or {})}
+        self.model: Any = UsageTagDay if only else UsageTagTotal
 
-    def _rows(self, days: Days, by: Sequence[str]) -> Iterable[Row]:
-        rows = UsageTagDay.objects.filter(day__gte=days.first, day__lte=days.last, **self.wanted)
-        totals = {f"of_{name}": Sum(name) for name in SUMS}
+    def _rows(self, days: Days, by: Sequence[str], sums: Sequence[str]) -> Iterable[Row]:
+        rows = self.model.objects.filter(day__gte=days.first, day__lte=days.last, **self.wanted)
+        totals = {f"of_{name}": Sum(name) for name in sums}
         return (
             {key.removeprefix("of_"): value for key, value in row.items()}
             for row in rows.values(*by).order_by().annotate(**totals)
         )
 
     def sums(self, days: Days) -> dict[str, Row]:
-        return _merge((row["tag_value"], row) for row in self._rows(days, ["tag_value"]))
+        return _merge((row["tag_value"], row) for row in self._rows(days, ["tag_value"], SUMS))
 
-    def cells(self, days: Days) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
+    def cells(self, days: Days, sums: Sequence[str]) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
         each = (self._start(days, days.first + timedelta(days=place)) for place in range(days.count))
         starts = list(dict.fromkeys(each))
         found: dict[tuple[datetime, str], Row] = {}
-        for row in self._rows(days, ["day", "tag_value"]):
-            _add(found, (self._start(days, row["day"]), row["tag_value"]), row, SUMS)
+        for row in self._rows(days, ["day", "tag_value"], sums):
+            _add(found, (self._start(days, row["day"]), row["tag_value"]), row, sums)
         return starts, found
 
     def labels(self, keys: Iterable[str]) -> dict[str, str]:
@@ -315,7 +317,7 @@ def _chart(
     place = {key: index for index, key in enumerate(leading)}
     merged: dict[tuple[datetime, int], Row] = {}
     for (start, key), row in cells.items():
-        _add(merged, (start, place.get(key, len(leading))), row, SUMS)
+        _add(merged, (start, place.get(key, len(leading))), row, metric.columns)
     values: dict[datetime, list[Any]] = {
         start: [_drawn(metric, merged.get((start, index))) for index in range(len(leading) + others)]
         for start in starts

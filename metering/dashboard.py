@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce, NullIf, TruncDate
 
 from core.money import ZERO
 from metering.models import UsageDay, UsageEvent, UsageHour
-from metering.sums import Span
+from metering.sums import Span, usage_total
 
 LINES = 5  # models with a colour of their own; the rest share one
 RECENT = 8
@@ -96,8 +96,9 @@ class Pace:
 
 def pace_of(organization_id: UUID, *, available: Decimal, at: datetime) -> Pace:
     """The pace of the seven days up to ``at`` and how long ``available`` USD lasts at it."""
-    sums = _hours(organization_id, at - _PACE, at).aggregate(charged=Sum("charge"))
-    charge = sums["charged"] or ZERO
+    now = at.astimezone(UTC)
+    start = (now - _PACE).replace(minute=0, second=0, microsecond=0)
+    charge = usage_total(organization_id, Span(start, now, ZoneInfo("UTC")), sums=["charge"])["charge"]
     if not charge:
         return Pace(charge, None)
     weeks = min(max(available, ZERO) / charge, _LONGEST)

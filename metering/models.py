@@ -168,6 +168,10 @@ class UsageEvent(models.Model):
                 name="usage_event_by_parent",
                 condition=Q(parent_id__isnull=False),
             ),
+            # what did not succeed, newest first; events that did cost this index nothing
+            models.Index(
+                fields=["organization", "-occurred_at", "-id"], name="usage_event_not_ok", condition=~Q(status="ok")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -224,20 +228,12 @@ class UsageCorrection(models.Model):
         return f"{self.event_id} {'replaced' if self.replacement_id else 'voided'}"
 
 
-class RollupBase(models.Model):
-    """Additive sums of events by their dimensions; rebuilt from the events at any time."""
+class SumsBase(models.Model):
+    """Additive sums of an organization's events; rebuilt from the events at any time."""
 
     id = models.BigAutoField(primary_key=True)
     # no index of its own: the unique key begins with it
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="+", db_index=False)
-    member_id = models.UUIDField(null=True)
-    api_key_id = models.UUIDField(null=True)
-    team_id = models.UUIDField(null=True)
-    kind = models.CharField(max_length=10)
-    name = models.CharField(max_length=128, blank=True)
-    model = models.CharField(max_length=160, blank=True)
-    is_free = models.BooleanField(default=False)
-    is_byok = models.BooleanField(default=False)
     events = models.BigIntegerField(default=0)
     errors = models.BigIntegerField(default=0)
     prompt_tokens = models.BigIntegerField(default=0)
@@ -252,6 +248,22 @@ class RollupBase(models.Model):
     byok_cost = MoneyField(default=0)
     latency_ms = models.BigIntegerField(default=0)
     latency_count = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class RollupBase(SumsBase):
+    """Sums of events by their dimensions."""
+
+    member_id = models.UUIDField(null=True)
+    api_key_id = models.UUIDField(null=True)
+    team_id = models.UUIDField(null=True)
+    kind = models.CharField(max_length=10)
+    name = models.CharField(max_length=128, blank=True)
+    model = models.CharField(max_length=160, blank=True)
+    is_free = models.BooleanField(default=False)
+    is_byok = models.BooleanField(default=False)
 
     class Meta:
         abstract = True
@@ -307,6 +319,31 @@ class UsageTagDay(RollupBase):
             ),
         ]
         indexes = [models.Index(fields=["day"], condition=Q(kind=""), name="usage_tag_day_incomplete")]
+
+    def __str__(self) -> str:
+        return f"{self.tag_key}={self.tag_value} on {self.day}"
+
+
+EVERY_HOUR = (1 << 24) - 1
+
+
+class UsageTagTotal(SumsBase):
+    """Daily sums (UTC days) by one tag alone: one row where ``UsageTagDay`` has one for each key and model.
+
+    ``hours`` has a bit for each hour (UTC) of the day, the lowest for the first: the events lie in none but those.
+    """
+
+    day = models.DateField()
+    tag_key = models.CharField(max_length=40)
+    tag_value = models.CharField(max_length=200)
+    hours = models.IntegerField(default=EVERY_HOUR)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "day", "tag_key", "tag_value"], name="usage_tag_total_once"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.tag_key}={self.tag_value} on {self.day}"

@@ -1,6 +1,6 @@
 """Where a list of events is cut."""
 
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -28,9 +28,9 @@ class ByTime:
             return False
         return True
 
-    def day_of(self, text: str | None) -> date | None:
-        """The UTC day of a position; None for text that is none."""
-        return _parse(text)[0].date() if text and self.is_position(text) else None
+    def moment_of(self, text: str | None) -> datetime | None:
+        """When a position is; None for text that is none."""
+        return _parse(text)[0] if text and self.is_position(text) else None
 
     def older(self, rows: QuerySet[UsageEvent], position: str) -> QuerySet[UsageEvent]:
         """Earlier events. The first condition lets the index find the place."""

@@ -12,7 +12,7 @@ from django.db.models.functions import Cast, TruncDay, TruncHour, TruncMonth
 
 from core.errors import InvalidRequest
 from metering.errors import TooManyGroups
-from metering.models import UsageDay, UsageHour, UsageTagDay
+from metering.models import UsageDay, UsageHour, UsageTagTotal
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -79,8 +79,9 @@ def usage_sums(
     by: Sequence[str] = (),
     only: Mapping[str, Any] | None = None,
     most: int | None = None,
+    sums: Sequence[str] = SUMS,
 ) -> list[Row]:
-    """Sums over ``span`` by the dimensions ``by``, of the usage that ``only`` describes; in no order.
+    """``sums`` over ``span`` by the dimensions ``by``, of the usage that ``only`` describes; in no order.
 
     Whole days come from the daily sums, the hours around them from the hourly ones. Raises TooManyGroups for more than
     ``most`` rows.
@@ -89,18 +90,21 @@ def usage_sums(
     hours = UsageHour.objects.filter(hour__gte=span.start, hour__lt=span.end, **wanted)
     days = span.whole_days()
     if days is None:
-        return _add_up(_grouped(hours, by, SUMS, most), by, SUMS)
+        return _add_up(_grouped(hours, by, sums, most), by, sums)
     first, after = days
     within = Q(hour__gte=datetime.combine(first, time.min, UTC), hour__lt=datetime.combine(after, time.min, UTC))
     whole = UsageDay.objects.filter(day__gte=first, day__lt=after, **wanted)
-    parts = _grouped(whole, by, SUMS, most), _grouped(hours.exclude(within), by, SUMS, most)
-    return _add_up([*parts[0], *parts[1]], by, SUMS)
+    around = hours.exclude(within)
+    parts = [*_grouped(whole, by, sums, most), *_grouped(around, by, sums, most)]
+    return _add_up(parts, by, sums)
 
 
-def usage_total(organization_id: UUID, span: Span, *, only: Mapping[str, Any] | None = None) -> Row:
+def usage_total(
+    organization_id: UUID, span: Span, *, only: Mapping[str, Any] | None = None, sums: Sequence[str] = SUMS
+) -> Row:
     """The sums over the whole span; zeros when nothing was used."""
-    rows = usage_sums(organization_id, span, only=only)
-    return rows[0] if rows else dict.fromkeys(SUMS, 0)
+    rows = usage_sums(organization_id, span, only=only, sums=sums)
+    return rows[0] if rows else dict.fromkeys(sums, 0)
 
 
 def usage_over_time(
@@ -124,13 +128,14 @@ def usage_matrix(
     by: Sequence[str],
     only: Mapping[str, Any] | None = None,
     most: int | None = None,
+    sums: Sequence[str] = SUMS,
 ) -> tuple[list[datetime], list[Row]]:
-    """Where each bucket of the span begins, and sums by bucket (``start``) and ``by``; only of what was used.
+    """Where each bucket of the span begins, and ``sums`` by bucket (``start``) and ``by``; only of what was used.
 
     Raises InvalidRequest for more than MOST_BUCKETS buckets, TooManyGroups for more than ``most`` rows.
     """
     starts = bucket_starts(span, granularity)
-    return starts, _grouped(_in_buckets(organization_id, span, granularity, only), ["start", *by], SUMS, most)
+    return starts, _grouped(_in_buckets(organization_id, span, granularity, only), ["start", *by], sums, most)
 
 
 def _in_buckets(
@@ -153,7 +158,7 @@ def in_day_buckets(days: QuerySet[Any], granularity: str, zone: ZoneInfo) -> Que
 
 def tag_sums(organization_id: UUID, first: date, last: date, *, key: str | None = None) -> list[Row]:
     """Sums by tag over the UTC days ``first`` to ``last``; an event counts under each of its tags."""
-    rows = UsageTagDay.objects.filter(organization_id=organization_id, day__gte=first, day__lte=last)
+    rows = UsageTagTotal.objects.filter(organization_id=organization_id, day__gte=first, day__lte=last)
     if key is not None:
         rows = rows.filter(tag_key=key)
     return _grouped(rows, ["tag_key", "tag_value"], TAG_SUMS)

@@ -106,9 +106,12 @@ def usage_events(request: PageRequest) -> HttpResponse:
     form = EventFilterForm(request.GET)
     events = form.apply(UsageEvent.objects.filter(organization_id=request.organization.id))
     before, after = request.GET.get("before"), request.GET.get("after")
-    where = {"before": ByTime().day_of(before), "after": ByTime().day_of(after)}
-    found = narrowed(events, request.organization.id, form.cleaned_data, **where, size=PAGE_SIZE)
-    page = read_page(found.defer("derivation", "metadata"), ByTime(), before=before, after=after, size=PAGE_SIZE)
+    where = {"before": ByTime().moment_of(before), "after": ByTime().moment_of(after)}
+    page = None
+    for found in narrowed(events, request.organization.id, form.cleaned_data, **where, size=PAGE_SIZE):
+        page = read_page(found.defer("derivation", "metadata"), ByTime(), before=before, after=after, size=PAGE_SIZE)
+        if page.is_full:
+            break
     return render(request, "metering/events.html", {"form": form, "page": page})
 
 

@@ -9,7 +9,7 @@ from django.db.models import F, QuerySet, Sum
 
 from metering.analytics.asking import Question
 from metering.analytics.dimensions import departments_of, labels_of
-from metering.models import UsageTagDay
+from metering.models import UsageTagDay, UsageTagTotal
 from metering.ranges import UTC_ZONE
 from metering.sums import SUMS, Row, Span, bounded, bucket_starts, in_day_buckets, usage_matrix, usage_sums
 
@@ -120,7 +120,8 @@ def _of_all(question: Question) -> list[Row]:
 def _of_tags(question: Question) -> list[Row]:
     """The same from the sums by tag, which are of days of UTC."""
     span, columns = question.span, _columns(question)
-    rows: QuerySet[Any] = UsageTagDay.objects.filter(
+    is_by_tag_alone = not question.only and set(columns) <= {"tag_value"}
+    rows: QuerySet[Any] = (UsageTagTotal if is_by_tag_alone else UsageTagDay).objects.filter(
         organization_id=question.organization.id,
         tag_key=question.tag,
         day__gte=span.start.date(),

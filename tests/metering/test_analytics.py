@@ -20,7 +20,7 @@ from metering.analytics import answering
 from metering.analytics.answering import answer
 from metering.analytics.asking import Question
 from metering.analytics.dimensions import dimension_of, within
-from metering.models import UsageDay, UsageEvent, UsageHour, UsageTagDay
+from metering.models import UsageDay, UsageEvent, UsageHour, UsageTagDay, UsageTagTotal
 from metering.services import correct_event, rebuild_rollups, record_usage, void_event
 from metering.services.rollups import complete_tag_sums
 from metering.sums import SUMS, Span
@@ -142,6 +142,13 @@ def test_sums_by_tag_from_before_they_had_dimensions_get_them(world):
                       sum(provider_cost), sum(markup), sum(charge) FROM metering_usagetagday GROUP BY 1, 2, 3, 4"""
         )
         cursor.execute("DELETE FROM metering_usagetagday WHERE kind <> ''")
+        cursor.execute("DELETE FROM metering_usagetagtotal")
+        for _again in range(2):  # the sums by tag alone are made of them, and not twice
+            cursor.execute(
+                "SELECT metering_total_tags(%s, %s, %s)",
+                [world.customer.id, *(MIDNIGHT.date() + timedelta(days=n) for n in (0, 1))],
+            )
+    assert sum(UsageTagTotal.objects.values_list("events", flat=True)) == 5
     world.record(charge="7", tags={"feature": "a"})
     assert complete_tag_sums() == 1
     assert not UsageTagDay.objects.filter(kind="").exists()
@@ -188,7 +195,7 @@ GROUPS = [
 def test_every_grouping_is_what_counting_comes_to(world, events, moves):
     before = set(UsageEvent.objects.values_list("id", flat=True))
     UsageEvent.objects.filter(id__in=before).delete()
-    for model in (UsageHour, UsageDay, UsageTagDay):
+    for model in (UsageHour, UsageDay, UsageTagDay, UsageTagTotal):
         model.objects.all().delete()
     TeamPlacement.objects.filter(subject_id__in=[member.id for member in world.members]).delete()
     Membership.objects.update(team=None)
