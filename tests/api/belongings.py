@@ -123,7 +123,14 @@ def _furnish_team(organization: Organization, key, now) -> None:
 
 def ids_of(organization: Organization) -> set[UUID]:
     """Ids of what belongs to the organization: the first and the last row of every table that names one."""
-    return {organization.id}.union(*(_ids(model, organization) for model in _models()))
+    return set().union(*ids_by_table(organization).values())
+
+
+def ids_by_table(organization: Organization) -> dict[str, set[UUID]]:
+    """``ids_of`` by the table that they stand in."""
+    found = {model._meta.db_table: _ids(model, organization) for model in _models()}
+    found[Organization._meta.db_table] = {organization.id}
+    return found
 
 
 def _models():
