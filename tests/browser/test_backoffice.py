@@ -1,6 +1,7 @@
 """The back office in a real browser: no barrier, nothing blocked by the content policy, and a price set by hand."""
 
 import pytest
+from django.contrib import admin
 from playwright.sync_api import expect
 
 from metering.models import LanguageModel
@@ -35,13 +36,14 @@ def enter(page, server: str) -> None:
 
 
 @pytest.mark.slow
-def test_no_page_of_an_operator_has_a_barrier(operator, new_context, live_server):
+def test_no_page_of_an_operator_has_a_barrier(operator, new_context, live_server, monkeypatch):
     page = stage.open_to_axe(new_context)
     stage.let_in(page, live_server.url, operator)
     arranged = [each for each in pages() if each.model.__name__ in ARRANGED]
     wanted = [each.address for each in arranged if each.kind not in POST_ONLY | STOCK_KINDS | FILES]
     lists = [each.address for each in pages() if each.kind == "changelist" and each not in arranged]
-    complaints, found = stage.complaints_of(page), []
+    complaints, found = stage.complaints_of(page), _with_the_list_of_all_tables(page, live_server.url + wanted[0])
+    monkeypatch.setattr(admin.site, "enable_nav_sidebar", False)
     for address in ["/admin/", *wanted, *lists]:
         answer = page.goto(live_server.url + address)
         if answer.status == 403:  # not even to be asked for: test_whole.py
@@ -52,6 +54,13 @@ def test_no_page_of_an_operator_has_a_barrier(operator, new_context, live_server
         found += [f"{address}: {each}" for each in (*seen, *complaints) if STOCK not in each]
         complaints.clear()
     assert found == []
+
+
+def _with_the_list_of_all_tables(page, address: str) -> list[str]:
+    """It stands beside every page and is the same there, so it is looked at once."""
+    page.goto(address)
+    assert page.locator("#nav-sidebar a").count() > 40
+    return [each for each in stage.barriers_on(page, whole=True) if STOCK not in each]
 
 
 def test_an_operator_sets_a_price_after_seeing_what_would_change(operator, live_server, page):

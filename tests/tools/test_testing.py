@@ -47,3 +47,12 @@ def test_browser_can_be_named_or_switched_off(monkeypatch):
     assert find_browser() == "/opt/chromium"
     monkeypatch.setenv("CHROMIUM", "")
     assert find_browser() is None
+
+
+def test_the_browser_without_a_window_is_preferred(monkeypatch):
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    there = {"chromium": "/usr/bin/chromium", "google-chrome": "/usr/bin/google-chrome"}
+    monkeypatch.setattr("shutil.which", there.get)
+    assert find_browser() == "/usr/bin/chromium"
+    there["chromium-headless-shell"] = "/usr/bin/chromium-headless-shell"
+    assert find_browser() == "/usr/bin/chromium-headless-shell"

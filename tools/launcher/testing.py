@@ -18,7 +18,8 @@ from tools.launcher.runnote import AlreadyRunning, RunNote
 from tools.launcher.signals import StopSignals
 from tools.launcher.supervisor import Supervisor
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The first has no window: a fifth to a quarter less of a processor for the same pages.
+_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MAC_BROWSER = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"
 _PLACES = 8  # runs at the same time in one project folder
 
