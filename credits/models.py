@@ -32,7 +32,8 @@ class CreditAccount(models.Model):
     overage = MoneyField(default=Decimal(0))  # owed: spent below zero, settled by the next purchase
     overage_held = MoneyField(default=Decimal(0))
     overage_limit = MoneyField(default=Decimal(0))
-    # Part of the overage that a provider billed beyond what was held: charged in full, beyond the limit, and flagged.
+    # Part of the overage beyond the limit: billed by a provider above what was held (charged in full, and flagged), or
+    # owed since the limit was higher.
     excess = MoneyField(default=Decimal(0))
     low_balance_at = MoneyField(null=True, blank=True)  # alert when available falls below
     entry_count = models.BigIntegerField(default=0)

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from core.errors import InvalidRequest
+from core.money import ZERO
 from credits.errors import UnknownAccount
 from credits.models import CreditAccount, SpendLimit
 
@@ -19,14 +20,18 @@ def open_account(*, organization_id: UUID, overage_limit: Decimal = Decimal(0)) 
 
 
 @transaction.atomic
-def set_overage_limit(*, organization_id: UUID, limit: Decimal) -> CreditAccount:
-    """How far below zero (USD) the wallet may go. Raises InvalidRequest when more than ``limit`` is owed already."""
+def set_overage_limit(*, organization_id: UUID, limit: Decimal, keeps_debt: bool = False) -> CreditAccount:
+    """How far below zero (USD) the wallet may go.
+
+    Raises InvalidRequest when more than ``limit`` is owed already, unless that may stay (``keeps_debt``): it is excess
+    then, which only shrinks as it is settled.
+    """
     account = _lock(organization_id)
-    used = account.overage + account.overage_held - account.excess
-    if limit < 0 or limit < used:
-        raise InvalidRequest("The overage limit cannot be below what is already owed.", owed=used)
-    account.overage_limit = limit
-    account.save(update_fields=["overage_limit"])
+    owed = account.overage + account.overage_held
+    if limit < 0 or (limit < owed - account.excess and not keeps_debt):
+        raise InvalidRequest("The overage limit cannot be below what is already owed.", owed=owed - account.excess)
+    account.overage_limit, account.excess = limit, max(owed - limit, ZERO)
+    account.save(update_fields=["overage_limit", "excess"])
     return account
 
 

@@ -4,14 +4,17 @@ import asyncio
 import time
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from accounts.models import Organization
 from accounts.principal import Actor
 from core.errors import InvalidRequest, NotFound
+from credits.audit import audit_books
+from credits.errors import InsufficientCredits
 from credits.models import CreditAccount
-from credits.services import deduct_credits
+from credits.services import HoldRequest, SettleRequest, deduct_credits, grant_credits, place_hold, settle_hold
 from outbox.models import DomainEvent
 from tests.builders import NOON, make_customer, make_organization
 from tests.concurrency.parallel import Meeting, run_parallel
@@ -19,7 +22,7 @@ from tiers import querysets
 from tiers.errors import NoTier, UnknownTier
 from tiers.models import Subscription, Tier
 from tiers.querysets import forget_terms, terms_for, terms_for_async
-from tiers.services import create_tier, new_version, subscribe, subscriptions
+from tiers.services import cancel_subscription, create_tier, new_version, subscribe, subscriptions
 
 ME = Actor("test")
 LATER = NOON + timedelta(days=1)
@@ -187,6 +190,30 @@ def test_a_tier_that_lets_owe_less_than_is_owed_is_refused_and_changes_nothing(o
         on(organization, "none", at=LATER)
     assert Subscription.objects.get().tier.slug == "plus"
     assert CreditAccount.objects.get(organization=organization).overage_limit == 25
+
+
+def test_what_is_owed_when_the_tier_ends_stays_owed_and_nothing_more_may_be(organization):
+    """Also when a call that reserved some of the overage ends after that: then, or later, the limit is the tier's."""
+    tier("none", is_default=True), tier(overage_limit=Decimal(25), monthly_price=Decimal(10))
+    on(organization, "plus")
+    who: dict[str, Any] = {"organization_id": organization.id, "reason": "r", "actor": "t"}
+    deduct_credits(amount=Decimal(5), at=NOON, **who)
+    hold = place_hold(HoldRequest(organization.id, Decimal(2), "h", LATER + timedelta(days=1)), at=NOON)
+    cancel_subscription(organization_id=organization.id, at=LATER, actor=Actor("t"), at_once=True)
+
+    def wallet():
+        account = CreditAccount.objects.get(organization=organization)
+        return account.balance, account.overage_limit, account.excess
+
+    assert wallet() == (-5, 0, 7)
+    settle_hold(SettleRequest(hold.hold_id, Decimal(1)), at=LATER)
+    assert wallet() == (-6, 0, 6)
+    grant_credits(amount=Decimal("5.5"), kind="purchased", at=LATER, **who)
+    assert wallet() == (Decimal("-0.5"), 0, Decimal("0.5"))
+    grant_credits(amount=Decimal(2), kind="purchased", at=LATER, **who)
+    with pytest.raises(InsufficientCredits):
+        deduct_credits(amount=Decimal("1.500000000001"), at=LATER, **who)
+    assert (wallet(), audit_books(organization.id)) == ((Decimal("1.5"), 0, 0), [])
 
 
 def test_an_unknown_tier_is_refused_with_the_ones_there_are(organization):

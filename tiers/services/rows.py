@@ -122,16 +122,14 @@ def periods_from(anchor: datetime, zone: str, index: int = 0) -> dict[str, Any]:
 def limit_overage(organization_id: UUID, tier: Tier, *, strict: bool) -> None:
     """Let the wallet go as far below zero as the tier says.
 
-    What is owed beyond that is refused (OverageOwed) when ``strict``, else it stays allowed until it is settled.
+    What is owed beyond that is refused (OverageOwed) when ``strict``, else it stays owed until it is settled, and
+    nothing more may be.
     """
     try:
         with transaction.atomic():
-            set_overage_limit(organization_id=organization_id, limit=tier.overage_limit)
+            set_overage_limit(organization_id=organization_id, limit=tier.overage_limit, keeps_debt=not strict)
     except InvalidRequest as refusal:
-        owed = refusal.facts["owed"]
-        if strict:
-            raise OverageOwed(owed=owed, limit=tier.overage_limit) from None
-        set_overage_limit(organization_id=organization_id, limit=owed)
+        raise OverageOwed(owed=refusal.facts["owed"], limit=tier.overage_limit) from None
 
 
 def refuse_if_owed(organization_id: UUID, tier: Tier) -> None:
