@@ -104,7 +104,7 @@ def _subscription(event: str) -> Reader:
             said_at=said_at,
             tier=_named(data, "tier"),
             option=_named(data, "option") or None,
-            ends_at=_moment(data.get("ends_at") or data.get("ended_at") or data.get("current_period_end")),
+            ends_at=_end(data.get("ends_at") or data.get("ended_at") or data.get("current_period_end")),
         )
 
     return read
@@ -173,6 +173,17 @@ def _optional_id(text: str) -> UUID | None:
     return _id(text) if text else None
 
 
+def _end(text: Any) -> datetime | None:
+    """An end that is named must be read: without one what was sold ends at once."""
+    found = _moment(text)
+    if text and found is None:
+        raise UnreadableEvent(f"{str(text)[:60]!r} is no instant with an offset.")
+    return found
+
+
 def _moment(text: Any) -> datetime | None:
-    found = parse_datetime(text) if isinstance(text, str) else None
+    try:
+        found = parse_datetime(text) if isinstance(text, str) else None
+    except ValueError:  # no such day
+        return None
     return found if found is None or found.tzinfo else None

@@ -96,6 +96,16 @@ def test_a_yearly_plan_lasts_until_the_end_of_what_was_paid_with_its_credit_each
     assert say(customer, "subscription.active", "4").note.startswith("sale_ended")
 
 
+def test_a_plan_for_good_and_an_end_that_cannot_be_read_break_nothing(customer):
+    say(customer, "subscription.active", "1")
+    for id, end in (("2", "2026-13-45T00:00:00Z"), ("3", "2030-01-01T00:00:00"), ("4", 1893456000)):
+        assert say(customer, "subscription.canceled", id, ends_at=end).outcome == "refused"
+    assert (current(customer).tier.slug, current(customer).ends_at) == ("pro", None)
+    for id, end in (("5", "9999-12-31T23:59:59Z"), ("6", "9999-12-31T23:59:59+00:00")):
+        assert say(customer, "subscription.canceled", id, ends_at=end).outcome == "done"
+        assert 2120 < current(customer).ends_at.year < 2140
+
+
 def test_a_yearly_plan_that_is_taken_up_again_goes_on(customer):
     far = {"ends_at": (datetime.now(UTC) + timedelta(days=300)).isoformat()}
     say(customer, "subscription.active", "1")

@@ -14,7 +14,7 @@ from tests.tiers.plans import END, HALF, ME, START, THIRD, balance, make_plans, 
 from tiers.errors import AlreadyOnTier, OverageOwed, PaymentDue, TierNotOffered, UnknownOption, UnknownTier
 from tiers.models import Subscription, Tier, TierChange
 from tiers.querysets import forget_terms, terms_for
-from tiers.services import create_tier, new_version, preview_switch
+from tiers.services import cancel_subscription, create_tier, new_version, preview_switch
 
 pytestmark = pytest.mark.django_db
 
@@ -58,6 +58,18 @@ def test_the_tier_and_its_credit_come_when_the_money_does():
     assert told(organization) == ["tier.changed"]
     change = TierChange.objects.get()
     assert (change.status, change.ended_at, change.subscription_id) == ("applied", paid_at, before.id)
+
+
+def test_a_cancellation_stands_until_the_switch_is_paid_for():
+    organization = put_on("small")
+    cancel_subscription(organization_id=organization.id, at=START, actor=ME)
+    first = switch(organization, "large", at=THIRD)
+    assert now_on(organization).cancel_at_period_end
+    cancel_payment(payment_id=first.payment.id, actor="ada", at=THIRD)  # nobody went on with it
+    assert now_on(organization).cancel_at_period_end
+    pay(switch(organization, "large", at=HALF).payment, HALF)
+    now = now_on(organization)
+    assert (now.tier.slug, now.cancel_at_period_end) == ("large", False)
 
 
 def test_thirds_of_a_cent_are_rounded_once():

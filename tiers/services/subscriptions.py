@@ -31,6 +31,7 @@ from tiers.services.rows import (
 from tiers.services.turning import fall_to_default
 
 _MOMENT = timedelta(microseconds=1)
+_FAR = timedelta(days=36_525)  # what is paid for until later, such as the year 9999, is so for good
 
 
 @transaction.atomic
@@ -201,7 +202,7 @@ def cancel_subscription(
         refuse_if_sold_elsewhere(subscription)
     if at_once:
         return fall_to_default(subscription=subscription, at=at, reason="canceled", actor=actor, words=reason)
-    later = _later_period(subscription, until)
+    later = _later_period(subscription, until and min(until, at + _FAR))
     if (subscription.cancel_at_period_end, subscription.last_period) == (later is None, later):
         return subscription
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)

@@ -74,8 +74,7 @@ def switch_tier(
         return known
     preview = _preview(organization, tier_slug, option, at, public_only)
     withdraw_pending(organization_id=organization_id, at=at, actor=actor)
-    if preview.before is not None:
-        clear_schedule(preview.before)
+    _give_way(preview)
     change = _record(organization, preview, actor, key)
     if reason:
         change.derivation["reason"] = reason
@@ -88,6 +87,13 @@ def switch_tier(
     else:
         _carry_out(change, preview, actor, at)
     return _outcome(change)
+
+
+def _give_way(preview: SwitchPreview) -> None:
+    """Forget what was to happen at the period's end; a cancellation only when the switch is paid for."""
+    before = preview.before
+    if before is not None and not (before.cancel_at_period_end and preview.takes_effect == WHEN_PAID):
+        clear_schedule(before)
 
 
 def _preview(
