@@ -11,11 +11,12 @@ from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
-from django.db.models import DateTimeField, DecimalField, QuerySet
+from django.db.models import DateTimeField, DecimalField, JSONField, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.text import capfirst
 
 from core.errors import DomainError
+from core.forms import JsonField
 from core.money import MoneyField
 from core.templatetags.farebox import money, plain
 
@@ -96,7 +97,10 @@ class _Chosen(AutocompleteSelect):
 class ServiceAdmin(ReadableAmounts, ModelAdmin):
     """A model whose writes go through services. What a service refuses is told to the operator, and nothing changes."""
 
-    formfield_overrides = {DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
+    formfield_overrides = {
+        DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput},
+        JSONField: {"form_class": JsonField},
+    }
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """With a widget for rows that are searched for."""

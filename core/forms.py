@@ -1,13 +1,17 @@
 """Fields of forms that several apps have."""
 
+import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.forms.fields import InvalidJSONInput
 from django.utils.translation import gettext_lazy as _
 
 from core.errors import DomainError
+from core.jsonio import has_nul
 from core.times import FIRST_DAY, LAST_DAY
 
 if TYPE_CHECKING:
@@ -23,6 +27,31 @@ class DayField(forms.DateField):
         kwargs.setdefault("required", False)
         kwargs.setdefault("widget", forms.DateInput(attrs={"type": "date"}))
         super().__init__(validators=[MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)], **kwargs)
+
+
+class JsonField(forms.JSONField):
+    """JSON that a column takes: no NaN, no half of a character, no NUL, not deeper than can be read."""
+
+    def to_python(self, value: Any) -> Any:
+        """As Django reads it."""
+        try:
+            found = super().to_python(value)
+            text = json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            raise self._refusal() from None
+        if has_nul(text):
+            raise self._refusal()
+        return found
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """What was sent, as it was sent where it cannot be read."""
+        try:
+            return initial if self.disabled else data if data is None else self.to_python(data)
+        except ValidationError:
+            return InvalidJSONInput(data)
+
+    def _refusal(self) -> ValidationError:
+        return ValidationError(self.error_messages["invalid"], code="invalid")
 
 
 class RefusableForm(forms.Form):

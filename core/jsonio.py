@@ -36,10 +36,13 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 def loads(text: bytes | str) -> Any:
     """Parse JSON; every number with a point or an exponent becomes an exact Decimal.
 
-    Raises ValueError also for a number beyond 1e±400, and for half a character (``"\\ud800"``): it can be neither
-    stored nor answered.
+    Raises ValueError also for a number beyond 1e±400, for what is nested too deep, and for half a character
+    (``"\\ud800"``): it can be neither stored nor answered.
     """
-    value = json.loads(text, parse_float=_exact, parse_constant=_refuse_constant)
+    try:
+        value = json.loads(text, parse_float=_exact, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
     if _SURROGATE.search(text if isinstance(text, str) else text.decode(json.detect_encoding(text))):
         json.dumps(value, ensure_ascii=False, default=str).encode()
     return value

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import InvalidRequest
 from core.money import InvalidAmount, parse_money
+from core.times import FIRST_DAY, LAST_DAY
 from coupons.models import AppliesTo, Kind
 from tiers.errors import UnknownTier
 from tiers.models import Tier
@@ -122,6 +123,10 @@ def limit_problems(limits: Limits, at: datetime, *, may_be_over: bool = False) -
         value = getattr(limits, name)
         if value is not None and not 1 <= value <= MOST_USES:
             yield name, f"From 1 to {MOST_USES}, or empty for no limit."
+    for name in ("starts_at", "ends_at"):
+        instant = getattr(limits, name)
+        if instant is not None and not FIRST_DAY <= instant.date() <= LAST_DAY:
+            yield name, f"Between {FIRST_DAY.year} and {LAST_DAY.year}."
     if limits.ends_at is not None:
         if limits.starts_at is not None and limits.ends_at <= limits.starts_at:
             yield "ends_at", "The end must be after the start."

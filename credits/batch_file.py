@@ -46,13 +46,14 @@ def read_lines(content: bytes, at: datetime) -> list[Line]:
     Raises InvalidRequest when it is no such file: not UTF-8, unknown or missing columns, no line or too many.
     """
     rows = _rows(content)
-    lines = [_line(number, cells, at) for number, cells in enumerate(rows, 2)]
+    lines = [_line(number, cells, at) for number, cells in rows]
     _find_organizations(lines)
     _note_repetitions(lines)
     return lines
 
 
-def _rows(content: bytes) -> list[dict[str, str]]:
+def _rows(content: bytes) -> list[tuple[int, dict[str, str]]]:
+    """The lines below the first with their numbers, as an editor counts them; empty ones are passed over."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -62,14 +63,15 @@ def _rows(content: bytes) -> list[dict[str, str]]:
     head = text.split("\n", 1)[0]
     delimiter = ";" if head.count(";") > head.count(",") else ","
     try:
-        table = [row for row in csv.reader(io.StringIO(text), delimiter=delimiter, strict=True) if any(row)]
+        reader = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+        table = [(reader.line_num, row) for row in reader if any(row)]
     except csv.Error as error:
         raise InvalidRequest(f"The file is not CSV: {error}.") from None
-    names = [name.strip().lower() for name in table[0]] if table else []
+    names = [name.strip().lower() for name in table[0][1]] if table else []
     _check_columns(names)
     if not 1 <= len(table) - 1 <= MOST_ROWS:
         raise InvalidRequest(f"A file has 1 to {MOST_ROWS:,} lines below its first; this one has {len(table) - 1:,}.")
-    return [_cells(names, row) for row in table[1:]]
+    return [(number, _cells(names, row)) for number, row in table[1:]]
 
 
 def _check_columns(names: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from core.errors import InvalidRequest
 
 NOT_INCLUDED = "Not included"
+MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Days(Entitlement):
 
     def check(self, value: Any) -> Any:
         """A whole number or nothing."""
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-            raise InvalidRequest(f"{self.key} is a number of days, or nothing for without end.")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_DAYS):
+            raise InvalidRequest(f"{self.key} is a number of days up to {MOST_DAYS}, or nothing for without end.")
         return value
 
     def text(self, value: Any) -> str:

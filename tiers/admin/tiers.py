@@ -25,6 +25,7 @@ from tiers.entitlements import checked_entitlements, features_of
 from tiers.metered import checked_metered_prices
 from tiers.models import Tier
 from tiers.options import checked_options
+from tiers.proration import CENT_PLACES
 
 _EMPTY: dict[str, Any] = {"components": [], "options": [], "entitlements": {}, "metered_prices": []}
 _LONG = ("requests_per_minute", "tokens_per_minute", "free_requests_per_minute")
@@ -79,6 +80,20 @@ class TierForm(forms.ModelForm):
             name: Decimal(to_wire(value)) if isinstance(value, Decimal) else value
             for name, value in self.initial.items()
         }
+
+    def clean_monthly_price(self) -> Decimal:
+        """Whole cents."""
+        price: Decimal = self.cleaned_data["monthly_price"]
+        if price != round(price, CENT_PLACES):
+            raise ValidationError("The price of a month is in whole cents.")
+        return price
+
+    def clean_begins_at(self) -> Any:
+        """Now or later."""
+        begins_at = self.cleaned_data["begins_at"]
+        if begins_at is not None and begins_at < timezone.now():
+            raise ValidationError("A version cannot begin in the past. Leave it empty for now.")
+        return begins_at
 
     def clean_components(self) -> Any:
         """The components as they are stored, or what is wrong with them."""

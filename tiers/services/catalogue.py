@@ -21,7 +21,6 @@ from tiers.querysets import forget_terms
 
 
 @transaction.atomic
-@transaction.atomic
 def create_tier(*, at: datetime, actor: Actor | None = None, reason: str = "", **fields: Any) -> Tier:
     """A new tier's first version; ``actor`` is None for those that are shipped.
 
