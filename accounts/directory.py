@@ -14,6 +14,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import connection
 
+from accounts.actors import key_actor
 from accounts.errors import ApiKeyExpired, ApiKeyRevoked, InvalidApiKey, IpNotAllowed, OrganizationSuspended
 from accounts.key_secrets import digest_of, looks_like_secret
 from accounts.principal import Principal
@@ -205,7 +206,7 @@ def _record_of(row: Row) -> KeyRecord:
         organization_id=organization_id,
         mode=mode,
         scopes=effective_scopes(scopes),
-        actor=f"api key {prefix}…",
+        actor=key_actor(prefix),
         api_key_id=key_id,
         key_line_id=spend_limit_id,
         member_id=member_id,

@@ -38,6 +38,18 @@ def _renderer() -> structlog.types.Processor:
     return structlog.processors.JSONRenderer()
 
 
+# What the worker says of every run of every job, many a second; what fails, is tried again or warns is said by others.
+_ROUTINE = ("Scheduler: Sending due task", " received", " succeeded in ")
+
+
+def is_worth_telling(record: logging.LogRecord) -> bool:
+    """Whether a line of the worker says more than that a job ran, which the table of runs and the metrics say too."""
+    return record.levelno != logging.INFO or not any(words in str(record.msg) for words in _ROUTINE)
+
+
+_LEVEL = os.environ.get("LOG_LEVEL", "INFO")
+_OF_JOBS = {"filters": [] if _LEVEL == "DEBUG" else ["worth_telling"]}
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -48,11 +60,15 @@ LOGGING = {
             "foreign_pre_chain": _SHARED,
         },
     },
+    "filters": {"worth_telling": {"()": lambda: is_worth_telling}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "structured"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": _LEVEL},
     "loggers": {
         "django.server": {"level": logging.WARNING},
         "axes": {"level": logging.ERROR},
         "httpx": {"level": logging.WARNING},
+        "celery.beat": _OF_JOBS,
+        "celery.worker.strategy": _OF_JOBS,
+        "celery.app.trace": _OF_JOBS,
     },
 }

@@ -17,20 +17,30 @@ class InvalidCursor(InvalidRequest):
     title = "This cursor is not valid. Follow the links of an answer."
 
 
+_LARGEST = 200
+
+
 class TimePagination(CursorPagination):
-    """``?limit=`` (1 to 200, default 50) and ``?cursor=``; newest first. Answers ``{"data", "next", "previous"}``."""
+    """``?limit=`` (at least 1, default 50; at most 200 are given) and ``?cursor=``; newest first.
+
+    Answers ``{"data", "next", "previous"}``.
+    """
 
     page_size = 50
     page_size_query_param = "limit"
-    max_page_size = 200
+    max_page_size = _LARGEST
     ordering = "-id"
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
-        """The rows of the page that the request asks for. Raises InvalidCursor."""
+        """The rows of the page that the request asks for. Raises InvalidCursor, InvalidRequest for a bad limit."""
         try:
             return super().paginate_queryset(queryset, request, view)
         except NotFound:
             raise InvalidCursor from None
+
+    def get_page_size(self, request: Request) -> int:
+        """How many rows are asked for. Raises InvalidRequest."""
+        return limit_of(request.query_params.get(self.page_size_query_param))
 
     def get_paginated_response(self, data: Any) -> Response:
         """The page with links to its neighbours."""
@@ -44,3 +54,13 @@ class TimePagination(CursorPagination):
             "required": ["data", "next", "previous"],
             "properties": {"data": schema, "next": link, "previous": link},
         }
+
+
+def limit_of(text: str | None) -> int:
+    """How many rows ``?limit=`` asks for, cut to 200; 50 where it is not given. Raises InvalidRequest."""
+    if not text:
+        return TimePagination.page_size
+    if not (text.isascii() and text.isdigit() and int(text[:9])):
+        detail = f"limit must be a whole number, 1 to {_LARGEST}."
+        raise InvalidRequest(detail, errors=[{"field": "limit", "code": "invalid", "detail": detail}])
+    return min(int(text[:9]), _LARGEST)

@@ -1,6 +1,7 @@
 """Instants as text: one form wherever they leave."""
 
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from django.utils.dateparse import parse_datetime
 
@@ -17,6 +18,11 @@ def wire_time(at: datetime) -> str:
 def utc_text(at: datetime) -> str:
     """The same instant in UTC, always with ``Z``."""
     return wire_time(at.astimezone(UTC))
+
+
+def day_of(at: datetime, zone: str) -> str:
+    """``5 December 2026``: the day of ``zone`` in which the instant lies."""
+    return f"{at.astimezone(ZoneInfo(zone)):%-d %B %Y}"
 
 
 def instant_of(text: str) -> datetime:

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from accounts.actors import keys_that_acted
 from accounts.addresses import address_of_request
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import BILLING, Scope
@@ -76,6 +77,7 @@ def _page(request: PageRequest, form: RedeemForm, offer: Coupon | None = None) -
         "form": form,
         "offer": offer,
         "page": page,
+        "keys": keys_that_acted(request.organization, [redemption.actor for redemption in page.rows]),
         "may_redeem": request.principal.has_scope(BILLING),
     }
     return render(request, "coupons/coupons.html", context)

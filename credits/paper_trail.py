@@ -26,19 +26,23 @@ def lots_of(entry: LedgerEntry) -> list[Part]:
     """Every lot that ``entry`` touched, in burn order."""
     lots = Lot.objects.in_bulk([line["lot"] for line in entry.allocations if line["lot"]])
     by_id = {str(key): lot for key, lot in lots.items()}
-    reasons = _reasons_of(entry.account_id, by_id.values())
+    grants = grants_of(entry.account_id, by_id.values())
     return [
-        Part(line["kind"], Decimal(line["amount"]), by_id.get(line["lot"] or ""), reasons.get(line["lot"] or "", ""))
+        Part(line["kind"], Decimal(line["amount"]), by_id.get(line["lot"] or ""), _reason_of(grants.get(line["lot"])))
         for line in entry.allocations
     ]
 
 
-def _reasons_of(account_id: UUID, lots: Iterable[Lot]) -> dict[str, str]:
-    """Why each lot was granted, by its id: the entry that made it was posted at the same instant."""
+def grants_of(account_id: UUID, lots: Iterable[Lot]) -> dict[str, LedgerEntry]:
+    """The entry that granted each lot, by the lot's id: it was posted at the same instant."""
     instants = {lot.created_at for lot in lots}
     made = LedgerEntry.objects.filter(account_id=account_id, posted_at__in=instants, amount__gt=0)
-    rows = made.values_list("allocations", "reason") if instants else []
-    return {line["lot"]: reason for allocations, reason in rows for line in allocations if line["lot"]}
+    entries = made.only("account_id", "reason", "allocations") if instants else []
+    return {line["lot"]: entry for entry in entries for line in entry.allocations if line["lot"]}
+
+
+def _reason_of(grant: LedgerEntry | None) -> str:
+    return grant.reason if grant else ""
 
 
 def money_back(entry: LedgerEntry) -> Decimal:

@@ -7,6 +7,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from accounts.actors import keys_that_acted
 from accounts.entitlements import EXPORTS, page_requires
 from accounts.pages import PageRequest, organization_page
 from accounts.scopes import Scope
@@ -32,7 +33,8 @@ def transactions(request: PageRequest) -> HttpResponse:
         after=request.GET.get("after"),
         size=PAGE_SIZE,
     )
-    return render(request, "credits/transactions.html", {"form": form, "page": page})
+    keys = keys_that_acted(request.organization, [entry.actor for entry in page.rows])
+    return render(request, "credits/transactions.html", {"form": form, "page": page, "keys": keys})
 
 
 @require_safe
@@ -59,6 +61,7 @@ def transaction(request: PageRequest, entry_id: UUID) -> HttpResponse:
         "hold": Hold.objects.filter(pk=entry.hold_id, account_id=entry.account_id).first() if entry.hold_id else None,
         "returns": entry.reversals.order_by("number"),
         "returned": money_back(entry),
+        "keys": keys_that_acted(request.organization, [entry.actor]),
     }
     return render(request, "credits/transaction.html", context)
 

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from core.keyset import Page, read_page
-from core.pagination import InvalidCursor, TimePagination
+from core.pagination import InvalidCursor, TimePagination, limit_of
 from metering.models import UsageEvent
 from metering.positions import ByTime
 
@@ -16,7 +16,7 @@ _OLDER, _NEWER = "older.", "newer."
 
 
 class EventPagination(BasePagination):
-    """``?limit=`` (1 to 200, default 50) and ``?cursor=``; newest first. Answers ``{"data", "next", "previous"}``."""
+    """As TimePagination: ``?limit=`` and ``?cursor=``; newest first. Answers ``{"data", "next", "previous"}``."""
 
     page: Page[UsageEvent]
     url: str
@@ -33,7 +33,7 @@ class EventPagination(BasePagination):
             ByTime(),
             before=position if cursor.startswith(_OLDER) else None,
             after=position if cursor.startswith(_NEWER) else None,
-            size=_limit(request.query_params.get("limit")),
+            size=limit_of(request.query_params.get("limit")),
         )
         return self.page.rows
 
@@ -63,12 +63,3 @@ class EventPagination(BasePagination):
 
     def _link(self, side: str, position: str | None) -> str | None:
         return None if position is None else replace_query_param(self.url, "cursor", side + position)
-
-
-def _limit(text: str | None) -> int:
-    """As TimePagination takes it: out of range is cut to the range, what is no number is the default."""
-    try:
-        asked = int(text) if text else TimePagination.page_size
-    except ValueError:
-        asked = TimePagination.page_size
-    return min(max(asked, 1), TimePagination.max_page_size)

@@ -1,7 +1,7 @@
 """Tags of the pages of people and organizations."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django import template
@@ -9,7 +9,10 @@ from django.conf import settings
 from django.forms import BoundField
 from django.template import RequestContext
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
+
+from accounts.models import ApiKey
 
 register = template.Library()
 
@@ -79,6 +82,16 @@ def browser(user_agent: str) -> str:
     if not name:
         return user_agent[:60]
     return _("{browser} on {system}").format(browser=name, system=system) if system else name
+
+
+@register.simple_tag
+def actor(label: str, keys: Mapping[str, ApiKey] | None = None) -> str:
+    """Who did something: a key by its name, which leads to the list of keys; everybody else as they are called."""
+    key = (keys or {}).get(label)
+    if key is None:
+        return label or "–"
+    address = f"{reverse('api_keys')}#key-{key.id}"
+    return format_html('<a class="quiet-link" href="{}" title="{}">{}</a>', address, label, key.name)
 
 
 def _tabs(context: RequestContext, pages: list[tuple[str, str]]) -> list[dict[str, Any]]:

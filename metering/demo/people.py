@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from allauth.account.models import EmailAddress
 from django.db.models import Max, OuterRef, Subquery
 
+from accounts.actors import key_actor
 from accounts.models import ApiKey, Membership, Organization, Team, User
 from accounts.principal import Actor
 from accounts.scopes import Scope
@@ -77,7 +78,7 @@ def make_keys(company: Company, organization: Organization, *, at: datetime, fir
         member = members[owner] if owner is not None and len(members) > owner else None
         terms = KeyTerms(scopes=_SERVICE_SCOPES, member=member, team=teams.get(name))
         key, _ = create_api_key(organization=organization, name=name, terms=terms, actor=ACTOR, at=at)
-        keys[name] = (key.id, member.id if member else None, f"api key {key.prefix}…")
+        keys[name] = (key.id, member.id if member else None, key_actor(key.prefix))
     if first and company.keys:
         old, _ = create_api_key(
             organization=organization, name="Old laptop", terms=KeyTerms(scopes=_SERVICE_SCOPES), actor=ACTOR, at=at

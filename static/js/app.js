@@ -74,6 +74,8 @@
     const button = event.target.closest("[data-copy]");
     if (button) copy(button);
     event.target.closest("[data-dismiss]")?.closest(".message").remove();
+    const choice = event.target.closest("[data-check-all], [data-check-none]");
+    for (const box of choice?.closest("[data-check-group]").querySelectorAll("input[type=checkbox]") ?? []) box.checked = "checkAll" in choice.dataset;
     closeMenus(event.target.closest("details.menu"));
   });
 
@@ -161,6 +163,7 @@
     if (here) menu.scrollTop = Math.max(0, here.offsetTop - menu.offsetTop - menu.clientHeight / 2);
   };
 
+  for (const each of document.querySelectorAll("[data-check-all], [data-check-none]")) each.hidden = false;
   noteZone();
   showPlace();
   startLive();

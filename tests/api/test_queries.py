@@ -54,9 +54,14 @@ def test_every_documented_query_parameter_is_known(method, path, operation):
     ("method", "path", "operation"),
     [each for each in OPERATIONS if "cursor" in query_names(each.values[2]) and "{" not in each.values[1]],
 )
-def test_a_position_that_no_answer_named_is_refused_in_one_way(method, path, operation):
-    status, problem = Caller(make_customer()).ask(method, f"{path}?cursor=nonsense")
+def test_a_position_that_no_answer_named_and_a_size_that_is_none_are_refused_in_one_way(method, path, operation):
+    caller = Caller(make_customer())
+    status, problem = caller.ask(method, f"{path}?cursor=nonsense")
     assert (status, problem["code"]) == (400, "invalid_cursor")
+    for limit in ("abc", "0", "-1", "1.5", "\u0663"):
+        status, problem = caller.ask(method, f"{path}?limit={limit}")
+        assert (status, problem["code"], problem["errors"][0]["field"]) == (400, "invalid_request", "limit"), limit
+    assert caller.ask(method, f"{path}?limit=1000")[0] == 200
 
 
 def test_a_page_can_be_asked_for_with_the_links_of_an_answer():

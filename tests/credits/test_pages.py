@@ -6,9 +6,10 @@ from io import StringIO
 
 import pytest
 
+from accounts.actors import key_actor
 from credits.models import LedgerEntry
 from credits.services import deduct_credits, grant_credits, refund_charge
-from tests.builders import NOON, make_call, make_customer, make_user, sign_in, usd
+from tests.builders import NOON, make_call, make_customer, make_key, make_user, sign_in, usd
 
 pytestmark = pytest.mark.django_db
 
@@ -39,6 +40,28 @@ def test_the_list_shows_newest_first_with_readable_amounts(customer, member):
     assert numbers(answer) == [2, 1]
     text = answer.content.decode()
     assert "−$0.0132" in text and "+$10.00" in text and "openai/gpt-4o-mini" in text
+
+
+def test_a_key_that_acted_is_named_and_leads_to_the_keys(customer, member):
+    key, _secret = make_key(customer)
+    stranger, _secret = make_key(make_customer())
+    grant(customer, actor=key_actor(key.prefix))
+    grant(customer, actor=key_actor(stranger.prefix))
+    text = member.get("/transactions/").content.decode()
+    assert f'href="/keys/#key-{key.id}" title="{key_actor(key.prefix)}">test</a>' in text
+    assert f'<span class="clip actor">{key_actor(stranger.prefix)}</span>' in text
+    assert f'id="key-{key.id}"' in member.get("/keys/").content.decode()
+    entry = LedgerEntry.objects.get(number=1)
+    assert f"/keys/#key-{key.id}" in member.get(f"/transactions/{entry.id}/").content.decode()
+
+
+def test_lots_of_one_kind_are_told_apart_by_what_they_were_given_for(customer, member):
+    for reason in ("Coupon WELCOME10", "For the outage of May", ""):
+        grant(customer, reason=reason)
+    text = member.get("/dashboard/").content.decode()
+    lots = text[text.index('id="lots-title"') :]
+    for entry in LedgerEntry.objects.exclude(reason=""):
+        assert f'href="/transactions/{entry.id}/">{entry.reason}</a>' in lots
 
 
 def test_going_older_and_newer_shows_every_entry_once(customer, member, monkeypatch):

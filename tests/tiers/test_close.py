@@ -34,6 +34,7 @@ from tiers.close.services import CloseFailed, close_due, close_period
 from tiers.close.waiting import finish_all_waiting
 from tiers.models import Subscription
 from tiers.services import begin_period, cancel_subscription
+from tiers.services.paying import period_request
 
 pytestmark = pytest.mark.django_db
 
@@ -240,6 +241,18 @@ def test_a_rollover_that_waited_is_there_before_the_next_spending():
     spend(organization, "45", FEBRUARY + timedelta(hours=2))  # 15 rolled over and 30 new
 
     assert balance(organization) == 0
+
+
+def test_payments_name_days_of_the_zone_that_periods_are_counted_in():
+    subscription = begin(make_tier(monthly_price=usd("20"), overage_limit=usd("10")), collection="manual")
+    subscription.zone = "Pacific/Kiritimati"  # where it is fourteen hours later
+    words = period_request(subscription, JANUARY).subject["description"]
+    assert words.endswith(", 1 February 2026 to 1 March 2026")
+    Subscription.objects.filter(pk=subscription.pk).update(zone="Pacific/Kiritimati")
+    spend(subscription.organization_id, "33", JANUARY + DAY)
+    close_all(FEBRUARY)
+    bill = Payment.objects.get(purpose="overage")
+    assert bill.subject["description"] == "Credit used below zero until 1 March 2026"
 
 
 def test_what_is_owed_below_zero_is_billed_in_whole_cents_and_once():

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 
 from accounts.principal import Actor
+from core.times import day_of
 from tiers import services
 from tiers.models import BYOK, MANAGED, Collection, Subscription, SubscriptionStatus, Tier
 from tiers.planning import SwitchPreview
@@ -131,7 +132,8 @@ class Trial(Act):
     def run(self, *, actor: Actor, at: datetime) -> str:
         """The trial, also another one."""
         made = services.start_trial(**self.said(actor, at), **self.asked(), days=self.cleaned_data["days"])
-        return f"{made.organization} tries {made.tier.name} until {made.trial_ends_at:%-d %B %Y}."
+        end = day_of(made.trial_ends_at, made.zone) if made.trial_ends_at else ""
+        return f"{made.organization} tries {made.tier.name} until {end}."
 
 
 class Pays(Act):

@@ -16,6 +16,7 @@ from accounts.operators import operator
 from core.admin import ServiceAdmin
 from core.amounts import full
 from core.errors import DomainError
+from core.times import day_of
 from payments.models import Payment
 from tiers import services
 from tiers.admin.forms import ACTS, Act, NewSubscriptionForm
@@ -90,7 +91,7 @@ class SubscriptionAdmin(ServiceAdmin):
         if subscription.cancel_at_period_end:
             return "ends"
         if subscription.ends_at:
-            return f"goes on until {subscription.ends_at:%-d %B %Y}"
+            return f"goes on until {day_of(subscription.ends_at, subscription.zone)}"
         return f"becomes {subscription.next_tier.name}" if subscription.next_tier else "–"
 
     def formfield_for_foreignkey(self, db_field: ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:

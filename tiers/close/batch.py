@@ -32,7 +32,7 @@ def close_batch(subscriptions: Sequence[Subscription], at: datetime) -> list[Per
     endings = read_endings([(each.organization_id, each.period_ends_at) for each in subscriptions])
     rules = [rule_of(each, each.period_index, ends=each.cancel_at_period_end) for each in subscriptions]
     closes = [_close_of(each, at) for each in subscriptions]
-    collections = [each.collection for each in subscriptions]
+    terms = [(each.collection, each.zone) for each in subscriptions]
     for close, rule, ending in zip(closes, rules, endings, strict=True):
         settle_rollover(close, rule, ending)
     metered = metered_arrears(subscriptions)
@@ -41,7 +41,7 @@ def close_batch(subscriptions: Sequence[Subscription], at: datetime) -> list[Per
     items += [_allocate(close, after, at) for close, after in zip(closes, following, strict=True)]
     give([item for item in items if item is not None], at)
     ask_for_periods(closes, following)
-    bill_overages(closes, collections, [ending.overage for ending in endings], metered)
+    bill_overages(closes, terms, [ending.overage for ending in endings], metered)
     PeriodClose.objects.bulk_create(closes)
     publish_batch([_closed(close) for close in closes], actor=ACTOR, at=at)
     return closes

@@ -7,6 +7,7 @@ from uuid import UUID
 from django.db.models import Sum
 
 from core.money import ZERO, to_wire
+from core.times import day_of
 from payments.models import Collection as PaymentCollection
 from payments.models import Payment, Purpose
 from payments.models import Status as PaymentStatus
@@ -36,27 +37,32 @@ def _is_due(subscription: Subscription) -> bool:
 
 
 def bill_overages(
-    closes: Sequence[PeriodClose], collections: Sequence[str], owed: Sequence[Decimal], metered: Sequence[Decimal]
+    closes: Sequence[PeriodClose],
+    terms: Sequence[tuple[str, str]],
+    owed: Sequence[Decimal],
+    metered: Sequence[Decimal],
 ) -> None:
     """Ask for what is owed below zero (USD) and not asked for yet, in whole cents; what is below a cent waits.
 
-    ``collections`` are the closed periods'. The payment buys credit of the same amount, which settles the debt. With it
-    goes what is owed by meters (``metered``), which is no credit's.
+    ``terms``: how the closed periods' money is collected, and the zone they are counted in. The payment buys credit
+    of the same amount, which settles the debt. With it goes what is owed by meters (``metered``), which is no credit's.
     """
     billed = _unpaid([close.organization_id for close, debt in zip(closes, owed, strict=True) if debt])
     bills, requests = [], []
-    for close, collection, debt, by_meters in zip(closes, collections, owed, metered, strict=True):
+    for close, (collection, zone), debt, by_meters in zip(closes, terms, owed, metered, strict=True):
         rest = max(debt - billed.get(close.organization_id, ZERO), ZERO)
         amount = rest.quantize(_CENT, rounding=ROUND_DOWN)
         priced = by_meters.quantize(_CENT, rounding=ROUND_DOWN)
         if (amount or priced) and collection != Collection.NONE and not close.was_suspended:
             bills.append(close)
-            requests.append(_overage_request(close, collection, amount, priced))
+            requests.append(_overage_request(close, collection, zone, amount, priced))
     for close, payment in zip(bills, request_payments(requests, actor=ACTOR) if requests else [], strict=True):
         close.overage_billed, close.overage_payment_id = payment.gross, payment.id
 
 
-def _overage_request(close: PeriodClose, collection: str, amount: Decimal, priced: Decimal) -> PaymentRequest:
+def _overage_request(
+    close: PeriodClose, collection: str, zone: str, amount: Decimal, priced: Decimal
+) -> PaymentRequest:
     what = " and ".join(
         words for words, part in (("Credit used below zero", amount), ("metered usage", priced)) if part
     )
@@ -68,7 +74,7 @@ def _overage_request(close: PeriodClose, collection: str, amount: Decimal, price
         subject={
             "subscription": str(close.subscription_id),
             "period_index": close.period_index,
-            "description": f"{what[0].upper()}{what[1:]} until {close.ends_at:%-d %B %Y}",
+            "description": f"{what[0].upper()}{what[1:]} until {day_of(close.ends_at, zone)}",
             **({"metered": to_wire(priced)} if priced else {}),
         },
         key=f"overage:{close.subscription_id}:{close.period_index}",

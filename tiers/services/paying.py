@@ -7,6 +7,7 @@ from uuid import UUID
 import structlog
 from django.db import transaction
 
+from core.times import day_of
 from payments.errors import PaymentNotOpen, ProviderRefused, ProviderUnavailable
 from payments.models import Collection as PaymentCollection
 from payments.models import Payment, Purpose
@@ -64,8 +65,8 @@ def period_request(subscription: Subscription, at: datetime) -> PaymentRequest:
             "subscription": str(subscription.id),
             "period_index": subscription.period_index,
             "credited": not waits_for_payment(subscription),
-            "description": f"{subscription.tier.name}, {subscription.period_starts_at:%-d %B %Y} to "
-            f"{subscription.period_ends_at:%-d %B %Y}",
+            "description": f"{subscription.tier.name}, {day_of(subscription.period_starts_at, subscription.zone)} to "
+            f"{day_of(subscription.period_ends_at, subscription.zone)}",
         },
         key=f"period:{subscription.id}:{subscription.period_index}",
         at=at,
