@@ -1,149 +1,38 @@
 """Budgets: windows, what counts for them, what they refuse, what they tell; random histories against counting."""
 
 import random
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import count, pairwise
-from zoneinfo import ZoneInfo
+from itertools import pairwise
 
 import pytest
 from django.db import connection
 
 from accounts.models import ApiKey, Membership
-from accounts.principal import Actor, Principal
+from accounts.principal import Actor
 from accounts.services import rotate_api_key
 from core.ids import uuid7
 from credits import services as credit
 from credits.audit import audit_books
-from credits.ceilings import Purpose
 from credits.errors import BudgetExceeded
 from credits.models import Hold, SpendLimit
 from metering.budgets.audit import audit_budgets
 from metering.budgets.errors import InvalidBudget, UnknownBudget
-from metering.budgets.hooks import limits_of_hold, spending_of
 from metering.budgets.models import Budget
-from metering.budgets.standing import limits_for, standing_budgets
 from metering.budgets.state import outlook_of, state_of
 from metering.budgets.usage import spent_between
 from metering.models import UsageEvent
 from metering.services import (
-    BudgetTerms,
     correct_event,
-    create_budget,
     delete_budget,
     record_usage,
     update_budget,
     void_event,
 )
-from outbox.models import DomainEvent
 from tests.builders import NOON, make_funded, make_key, make_organization, make_record, make_user, usd
+from tests.metering.budgeting import hold, make_budget, told, use, window
 
 pytestmark = pytest.mark.django_db
-END = NOON + timedelta(days=400)
-
-
-def make_budget(organization, amount="10", *, at=NOON, **fields):
-    terms = BudgetTerms(**{"name": "Budget", "period": "monthly", "amount": usd(amount), **fields})
-    return create_budget(organization_id=organization.pk, terms=terms, actor="test", at=at)
-
-
-def window(budget, at=NOON):
-    rows = SpendLimit.objects.filter(budget_id=budget.pk, starts_at__lte=at).order_by("-starts_at")
-    return next(row for row in rows if row.ends_at is None or at < row.ends_at)
-
-
-def use(organization, charge="1", *, at=NOON, **fields):
-    [outcome] = record_usage([make_record(organization, charge, occurred_at=at, **fields)], at=at)
-    assert outcome.status == "recorded"
-    return outcome
-
-
-def hold(organization, amount, key, *, at=NOON, principal=None, model="", tags=None):
-    principal = principal or Principal(organization.pk, "live", frozenset(), "test")
-    limits = limits_of_hold(principal, Purpose(model, tags or {}), at)
-    request = credit.HoldRequest(organization.pk, usd(amount), key, at + timedelta(hours=1), limit_ids=limits)
-    return credit.place_hold(request, at=at)
-
-
-def told(budget, type_="budget.threshold_reached"):
-    events = DomainEvent.objects.filter(type=type_, data__budget_id=str(budget.pk))
-    return [event.data for event in sorted(events, key=lambda e: (e.created_at, usd(e.data.get("threshold", "0"))))]
-
-
-# ------------------------------------------------------------ windows
-
-_CHANGES = [
-    ("Europe/Vienna", datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)),
-    ("Europe/Vienna", datetime(2026, 10, 25, 1, 0, tzinfo=UTC)),
-    ("America/Havana", datetime(2026, 11, 1, 4, 30, tzinfo=UTC)),  # 00:30 comes twice
-    ("America/Havana", datetime(2026, 11, 1, 5, 30, tzinfo=UTC)),
-    ("Africa/Cairo", datetime(2026, 4, 24, 0, 0, tzinfo=UTC)),  # the day begins at 01:00
-    ("Asia/Beirut", datetime(2026, 3, 28, 22, 30, tzinfo=UTC)),
-    ("America/Sao_Paulo", datetime(2018, 11, 4, 3, 30, tzinfo=UTC)),
-    ("Pacific/Apia", datetime(2011, 12, 30, 9, 0, tzinfo=UTC)),  # the next day is left out
-    ("Pacific/Apia", datetime(2011, 12, 30, 11, 0, tzinfo=UTC)),
-    ("Australia/Lord_Howe", datetime(2026, 4, 4, 15, 15, tzinfo=UTC)),
-    ("Asia/Kolkata", datetime(2026, 2, 28, 18, 29, 59, tzinfo=UTC)),
-    ("UTC", datetime(2028, 2, 29, 23, 59, 59, 999999, tzinfo=UTC)),
-    ("America/New_York", datetime(2026, 1, 1, 4, 59, tzinfo=UTC)),
-]
-
-
-def window_by_calendar(period, zone, at):
-    """The same by Python's calendar."""
-    day = at.astimezone(zone).date()
-    if period == "weekly":
-        day -= timedelta(days=day.weekday())
-        after = day + timedelta(days=7)
-    elif period == "monthly":
-        day = day.replace(day=1)
-        after = (day + timedelta(days=32)).replace(day=1)
-    else:
-        after = day + timedelta(days=1)
-    return tuple(datetime.combine(each, time(), zone).astimezone(UTC) for each in (day, after))
-
-
-def windows_of(asked):
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT w.starts_at, w.ends_at FROM unnest(%s::text[], %s::text[], %s::timestamptz[]) WITH ORDINALITY"
-            " AS a (period, zone, at, n), metering_window(a.period, a.zone, a.at, a.at) w ORDER BY a.n",
-            [list(each) for each in zip(*asked, strict=True)],
-        )
-        return cursor.fetchall()
-
-
-def test_windows_are_those_of_the_calendar_whatever_clocks_do():
-    chance = random.Random(7)
-    moments = [*_CHANGES]
-    for zone in (
-        "Europe/Vienna",
-        "America/Havana",
-        "Africa/Cairo",
-        "Asia/Kolkata",
-        "Pacific/Auckland",
-        "America/Santiago",
-    ):
-        moments += [
-            (zone, datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(3 * 525_600)))
-            for _ in range(150)
-        ]
-    asked = [(period, zone, at) for zone, at in moments for period in ("daily", "weekly", "monthly")]
-    for (period, zone, at), found in zip(asked, windows_of(asked), strict=True):
-        assert found == window_by_calendar(period, ZoneInfo(zone), at), (period, zone, at)
-        assert found[0] <= at < found[1]
-
-
-def test_a_window_turns_by_itself_and_each_counts_its_own():
-    organization = make_funded("100", time_zone="Europe/Vienna")
-    budget = make_budget(organization, period="daily")
-    before, after = datetime(2026, 3, 29, 21, 59, 59, tzinfo=UTC), datetime(2026, 3, 29, 22, 0, tzinfo=UTC)
-    use(organization, "3", at=before)
-    use(organization, "4", at=after)
-    assert (window(budget, before).spent, window(budget, after).spent) == (3, 4)
-    assert window(budget, before).ends_at == window(budget, after).starts_at == after
-    assert window(budget, before).ends_at - window(budget, before).starts_at == timedelta(hours=23)
-    assert list(audit_budgets(organization.pk)) == []
 
 
 # ------------------------------------------------------------ what counts
@@ -459,152 +348,3 @@ def test_the_pace_is_the_last_seven_days_and_stretches_add_up():
         edges = [NOON - timedelta(hours=10, minutes=30) * n for n in range(20, -1, -1)]
         sums = [sum((e.charge for e in events if a <= e.occurred_at < b), usd("0")) for a, b in pairwise(edges)]
         assert spent_between(each.pk, edges) == sums
-
-
-# ------------------------------------------------------------ random histories
-
-
-class _History:
-    """One organization whose budgets of every scope and period are hit by whatever can happen."""
-
-    def __init__(self, seed):
-        self.chance = random.Random(seed)
-        self.at = datetime(2026, 3, 27, 20, tzinfo=UTC)
-        self.organization = make_funded(
-            "100000", time_zone=self.chance.choice(["Europe/Vienna", "America/Havana", "Asia/Kolkata"])
-        )
-        self.member = Membership.objects.create(organization=self.organization, user=make_user(), role="member")
-        self.key, _ = make_key(self.organization)
-        self.holds, self.events, self.numbers = [], [], count()
-        for scope, subject in [
-            ("organization", ""), ("member", str(self.member.pk)), ("api_key", str(self.key.pk)), ("model", "a/*"),
-            ("tag", "f=x"),
-        ]:  # fmt: skip
-            for period in ("daily", "weekly", "monthly", "total"):
-                if self.chance.random() < 0.6:
-                    make_budget(
-                        self.organization, str(self.chance.randint(5, 60)), scope=scope, subject=subject, period=period,
-                        at=self.at, enforcement=self.chance.choice(["alert", "block"]),
-                    )  # fmt: skip
-
-    def usd(self):
-        return usd(self.chance.randint(1, 5 * 10**12)).scaleb(-12)
-
-    def facts(self):
-        return {
-            "member_id": self.chance.choice([None, self.member.pk]),
-            "api_key_id": self.chance.choice([None, self.key.pk]),
-            "model": self.chance.choice(["", "a/b", "a/c", "b/c"]),
-            "tags": self.chance.choice([{}, {"f": "x"}, {"f": "y", "g": "x"}]),
-        }
-
-    def place(self):
-        facts = self.facts()
-        caller = Principal(
-            self.organization.pk, "live", frozenset(), "t", api_key_id=facts["api_key_id"], member_id=facts["member_id"]
-        )
-        spending = spending_of(caller, frozenset({facts["model"]}), facts["tags"])
-        limits = limits_for(standing_budgets(self.organization.pk, self.at), spending)
-        amount, is_own = self.usd(), self.chance.random() < 0.3
-        asked = credit.HoldRequest(
-            self.organization.pk, usd("0") if is_own else amount, f"h{next(self.numbers)}", END, purpose="gateway",
-            limit_ids=limits, limit_amount=amount,
-        )  # fmt: skip
-        before = {limit.pk: limit for limit in SpendLimit.objects.filter(pk__in=limits)}
-        [outcome] = credit.place_holds([asked], at=self.at)
-        room = [each.ceiling - each.spent - each.held for each in before.values() if each.is_hard]
-        assert (outcome.status == "placed") == all(left >= amount for left in room)
-        if outcome.status == "placed":
-            self.holds.append((outcome.hold_id, facts, is_own, amount, self.at))
-
-    def end(self):
-        if not self.holds:
-            return
-        hold_id, facts, is_own, amount, at = self.holds.pop(self.chance.randrange(len(self.holds)))
-        match self.chance.randrange(4):
-            case 0:
-                credit.release_holds([hold_id], at=self.at)
-            case 1:
-                credit.settle_holds([credit.SettleRequest(hold_id, usd("0") if is_own else amount / 2)], at=self.at)
-            case _:
-                cost = (amount * usd(self.chance.choice(["0", "0.3", "1", "1.2"]))).quantize(usd("1e-12"))
-                own = {"byok_cost": cost, "is_byok": True} if is_own else {}
-                facts = {**facts, "model": self.chance.choice([facts["model"], "a/b"])}  # a fallback served
-                record = make_record(
-                    self.organization,
-                    "0" if is_own else str(cost),
-                    hold_id=hold_id,
-                    occurred_at=at,
-                    source="gateway",
-                    **facts,
-                    **own,
-                )
-                self.events.append(record_usage([record], at=self.at)[0].event_id)
-
-    def report(self):
-        records = []
-        for _ in range(self.chance.randint(1, 4)):
-            own = {"byok_cost": self.usd(), "is_byok": True} if self.chance.random() < 0.3 else {}
-            at = self.at - timedelta(minutes=self.chance.choice([0, 5, 600, 5_000, 50_000]))
-            charge = "0" if own else str(self.usd())
-            records.append(make_record(self.organization, charge, occurred_at=at, **self.facts(), **own))
-        self.events += [outcome.event_id for outcome in record_usage(records, at=self.at)]
-
-    def take_back(self):
-        if not self.events:
-            return
-        event = self.events.pop(self.chance.randrange(len(self.events)))
-        about = {"organization_id": self.organization.pk, "event_id": event, "reason": "r", "actor": "t", "at": self.at}
-        if self.chance.random() < 0.5:
-            void_event(**about)
-            return
-        replacement = make_record(self.organization, str(self.usd()), occurred_at=self.at, **self.facts())
-        self.events.append(correct_event(**about, replacement=replacement).replacement.event_id)
-
-    def change(self):
-        budget = self.chance.choice(list(Budget.objects.order_by("id")))
-        changes = self.chance.choice([
-            {"amount": usd(self.chance.randint(1, 90))},
-            {"enforcement": self.chance.choice(["alert", "block"])},
-            {"period": self.chance.choice(["daily", "weekly", "monthly", "total"])},
-            {"thresholds": [usd(self.chance.randint(1, 100))]},
-        ])  # fmt: skip
-        update_budget(organization_id=self.organization.pk, budget_id=budget.pk, actor="t", at=self.at, **changes)
-
-    def go_on(self):
-        self.at += timedelta(minutes=self.chance.choice([1, 30, 400, 1_500]))
-
-    def step(self):
-        acts = (
-            [self.place] * 6
-            + [self.end] * 5
-            + [self.report] * 4
-            + [self.take_back] * 2
-            + [self.go_on] * 3
-            + [self.change]
-        )
-        self.chance.choice(acts)()
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_after_any_history_every_window_says_what_counting_says(seed):
-    history = _History(seed)
-    for number in range(90):
-        history.step()
-        if number % 30 == 29:
-            assert list(audit_budgets(history.organization.pk)) == []
-    for hold_id, *_ in history.holds:
-        credit.release_holds([hold_id], at=history.at)
-    assert list(audit_budgets(history.organization.pk)) == [] == audit_books(history.organization.pk)
-    assert {limit.held for limit in SpendLimit.objects.all()} <= {Decimal(0)}
-
-
-def test_the_audit_sees_what_is_wrong():
-    organization = make_funded("100")
-    budget = make_budget(organization)
-    use(organization, "2")
-    with connection.cursor() as cursor:
-        cursor.execute("UPDATE credits_spendlimit SET spent = 3, held = 1 WHERE budget_id = %s", [budget.pk])
-    found = [(row.kept, row.computed) for row in audit_budgets(organization.pk)]
-    assert found == [(3, 2), (1, 0)]
-    assert date(2026, 3, 1) == window(budget).starts_at.date()

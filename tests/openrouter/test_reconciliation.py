@@ -1,14 +1,11 @@
 """Our books against the provider's: every difference is found, none is invented, and none is forgotten."""
 
-import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from io import StringIO
 from itertools import combinations
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,54 +15,20 @@ from metering.models import ModelPrice
 from metering.price_book import forget_price_book
 from metering.services import record_usage
 from openrouter.client import client_for
-from openrouter.models import Attempt, DifferenceScope, ReconciliationDifference, ReconciliationRun
-from openrouter.reconciliation import keys, reconcile
+from openrouter.models import Attempt, DifferenceScope, ReconciliationDifference
+from openrouter.reconciliation import keys
 from openrouter.reconciliation.books import agrees, moment
 from openrouter.reconciliation.findings import explain_difference
 from openrouter.reconciliation.matching import is_sum_of_some
-from openrouter.services import advance_account, delete_account, delete_retired_keys, rotate_key, sync_catalogue
+from openrouter.services import advance_account, delete_account, delete_retired_keys, rotate_key
 from openrouter.services import provisioning as work
-from outbox.models import DomainEvent
 from tests.builders import make_record
-from tests.openrouter.building import OWNER, fresh, hash_of, make_active, now, spend
+from tests.openrouter.building import OWNER, fresh, hash_of, now, spend
 from tests.openrouter.conftest import SHARED_KEY
 from tests.openrouter.metering import make_call, metered, note_attempt, record
+from tests.openrouter.reconciling import NOON, YESTERDAY, rows, run, scopes
 
 pytestmark = pytest.mark.django_db
-
-YESTERDAY = (now() - timedelta(days=1)).date()
-NOON = datetime(YESTERDAY.year, YESTERDAY.month, YESTERDAY.day, 12, tzinfo=UTC)
-
-
-def run(day=None, wait=0.0, calls=None):
-    return reconcile(day=day, at=now(), calls=calls, wait=wait)
-
-
-def rows(report) -> list[tuple[str, str, Decimal, str]]:
-    return [(row.scope, row.subject, row.difference, row.owner) for row in report.open]
-
-
-def scopes(report) -> set[str]:
-    return {row.scope for row in report.open}
-
-
-@pytest.fixture
-def account(provider):
-    return make_active(credit="50")
-
-
-@pytest.fixture
-def prices(provider):
-    """The price book as the provider lists it, effective before yesterday's calls."""
-    sync_catalogue(at=NOON - timedelta(days=3))
-
-
-@pytest.fixture
-def yesterday(provider, prices):
-    """The provider's clock at yesterday noon; ``yesterday()`` brings it back to the present."""
-    provider.set_clock(offset=(NOON - now()).total_seconds())
-    yield lambda: provider.set_clock(offset=0)
-    provider.set_clock(offset=0)
 
 
 # ---------------------------------------------------------------- agreeing
@@ -383,149 +346,6 @@ def test_a_billed_failure_that_we_took_for_free_is_found(provider, account, yest
     yesterday()
     report = run(YESTERDAY, calls=0)
     assert ("call", call.answer["id"], call.cost, "gateway") in rows(report)
-
-
-# ---------------------------------------------------------------- rows
-
-
-def test_a_difference_is_one_row_while_it_persists_and_moves_with_its_amount(provider, account):
-    first = spend(provider, account.secret)
-    found = run().open[0]
-    second = spend(provider, account.secret)
-    report = run()
-    [row] = [row for row in report.open if row.scope == "key"]
-    assert (row.id, row.found_at) == (found.id, found.found_at)
-    assert row.difference == first + second
-    assert row.last_seen_at > found.last_seen_at
-    assert report.new == 0
-
-
-def test_a_difference_that_vanishes_is_closed_with_a_note(provider, account):
-    call = make_call(provider, account)
-    release_hold(call.hold_id, at=now())
-    assert len(run().open) == 2
-    note_attempt(call, cost=call.cost, answered=False)
-    assert run().open == []
-    closed = ReconciliationDifference.objects.all()
-    assert {(row.note, row.resolved_by, row.resolved_at is not None) for row in closed} == {
-        ("The two sides agree now.", "", True)
-    }
-
-
-def test_a_difference_that_vanished_and_comes_back_is_a_new_row(provider, account):
-    call = make_call(provider, account)
-    release_hold(call.hold_id, at=now())
-    run()
-    attempt = note_attempt(call, cost=call.cost, answered=False)
-    run()
-    attempt.delete()
-    assert len(run().open) == 2
-    assert ReconciliationDifference.objects.filter(scope="key").count() == 2
-
-
-def test_an_explained_difference_is_not_reported_again_until_its_amount_changes(provider, account):
-    spend(provider, account.secret)
-    for row in run().open:
-        explain_difference(
-            difference_id=row.id, owner="operator", note="test traffic", resolved_by="op@example.com", at=now()
-        )
-    report = run()
-    assert (report.is_clean, report.new) == (True, 0)
-    spend(provider, account.secret)
-    assert run().new == 2
-
-
-def test_the_news_tell_once_of_all_that_a_run_found_in_a_scope(provider, account):
-    missing = spend(provider, account.secret)
-    run()
-    run()
-    told = DomainEvent.objects.filter(type="reconciliation.drift")
-    [own] = told.filter(organization__isnull=False)
-    assert own.organization_id == account.organization_id
-    assert own.data == {"scope": "key", "new": 1, "sum": f"{missing:f}".rstrip("0")}
-    events = told.filter(organization__isnull=True).order_by("id")
-    assert [event.data["scope"] for event in events] == ["key", "account"]
-    assert events[0].organization_id is None
-    assert events[0].data["largest"] == [
-        {"subject": account.hash, "difference": f"{missing:f}".rstrip("0"), "owner": "gateway"}
-    ]
-    assert account.secret not in str([event.data for event in events])
-
-
-def test_a_run_is_kept(provider, account):
-    spend(provider, account.secret)
-    run(YESTERDAY)
-    [kept] = ReconciliationRun.objects.all()
-    assert (kept.day, kept.found, kept.error) == (YESTERDAY, 2, "")
-    assert kept.compared["key"] == 2
-    assert kept.finished_at is not None
-
-
-def test_a_comparison_that_cannot_be_made_is_an_error_and_keeps_no_other_from_being_made(provider, account):
-    missing = spend(provider, account.secret)
-    provider.set_fault("401", path="/api/v1/credits")
-    report = run()
-    assert rows(report) == [("key", account.hash, missing, "gateway")]
-    assert len(report.errors) == 1
-    assert "account" in report.errors[0]
-    assert not report.is_clean
-
-
-def test_a_difference_stays_open_while_its_comparison_cannot_be_made(provider, account):
-    spend(provider, account.secret)
-    before = {row.id for row in run().open}
-    provider.set_fault("401", path="/api/v1/keys", times=9)
-    assert {row.id for row in run().open} == before
-    provider.clear_faults()
-
-
-# ---------------------------------------------------------------- command
-
-
-def command(*arguments: str) -> str:
-    out = StringIO()
-    call_command("reconcile_provider", "--wait", "0", *arguments, stdout=out)
-    return out.getvalue()
-
-
-def test_the_command_says_that_both_agree(provider, account, yesterday):
-    metered(provider, account, at=NOON)
-    yesterday()
-    assert "Both sets of books agree." in command()
-    assert json.loads(command("--json"))["day"] == YESTERDAY.isoformat()
-
-
-def test_the_command_fails_while_a_difference_is_unexplained_and_lists_it(provider, account, capsys):
-    missing = spend(provider, account.secret)
-    out = StringIO()
-    with pytest.raises(CommandError, match="2 unexplained differences") as failed:
-        call_command("reconcile_provider", "--now", "--wait", "0", stdout=out)
-    assert failed.value.returncode == 1
-    assert f"DIFFERENCE key {account.hash}" in out.getvalue()
-    out = StringIO()
-    with pytest.raises(CommandError):
-        call_command("reconcile_provider", "--now", "--json", "--wait", "0", stdout=out)
-    told = json.loads(out.getvalue())
-    assert [row["scope"] for row in told["differences"]] == ["key", "account"]
-    assert Decimal(told["differences"][0]["difference"]) == missing
-
-
-def test_the_command_refuses_a_day_that_is_not_over(provider):
-    with pytest.raises(CommandError, match="not over"):
-        command("--date", now().date().isoformat())
-
-
-def test_the_command_fails_differently_when_it_could_not_compare(provider, account):
-    provider.set_fault("401", path="/api/v1/credits")
-    with pytest.raises(CommandError) as failed:
-        command("--now")
-    assert failed.value.returncode == 2
-
-
-def test_the_command_needs_a_provider(provider, settings):
-    settings.OPENROUTER_MANAGEMENT_KEY = settings.OPENROUTER_SANDBOX_MANAGEMENT_KEY = ""
-    with pytest.raises(CommandError, match="No provider account"):
-        command("--now")
 
 
 # ---------------------------------------------------------------- sums
