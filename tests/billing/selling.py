@@ -9,6 +9,7 @@ from accounts.models import Organization
 from billing import services
 from billing.models import Benefit, Checkout, Customer, CustomerMeter, CustomerSubscription, Order, Product
 from billing.services import PriceTerms
+from billing.state import customer_state
 from metering.customer_events import CustomerEvent
 from metering.models import Meter
 from metering.services import create_meter, ingest_events
@@ -127,3 +128,8 @@ def told(merchant: Organization) -> list[str]:
     """What was announced, without the prefix, by instant and name."""
     types = merchant.domain_events.filter(type__startswith="billing.").order_by("created_at", "type")
     return [type.removeprefix("billing.") for type in types.values_list("type", flat=True)]
+
+
+def state_at(customer, at):
+    [meter] = customer_state(Customer.objects.get(pk=customer.pk), at=at).meters
+    return meter.consumed, meter.credited, meter.balance

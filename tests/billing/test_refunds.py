@@ -30,11 +30,6 @@ from tests.payments.conftest import stripe  # noqa: F401
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def merchant():
-    return make_organization()
-
-
 def refund(order, amount, at=None, **fields):
     return services.refund_order(
         organization_id=order.organization_id,
