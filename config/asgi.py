@@ -53,8 +53,6 @@ _hot = hot_apps()
 # What was loaded by now stays for ever: walking through it at each full collection would stop all calls meanwhile.
 gc.collect()
 gc.freeze()
-# A call leaves next to nothing that only the collector can find; looking after every 700 objects costs a few per cent.
-gc.set_threshold(10_000, 20, 20)
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:

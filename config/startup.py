@@ -3,6 +3,7 @@
 Standard library only, so that it can speak before anything else is loaded. ``python -m config.startup`` asks it alone.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,10 @@ _HINT = (
 
 
 def begin() -> None:
-    """Complete the environment of this process and refuse an unsafe one: every entry point calls this first."""
+    """Set up this process, complete its environment and refuse an unsafe one: every entry point calls this first."""
+    # Little that is made here only the collector can find; looking after every 700 objects costs a quarter of a
+    # migration, a tenth of each start and a few per cent of a call.
+    gc.set_threshold(10_000, 20, 20)
     load_local_environment()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     if refusal := refusal_of(os.environ):

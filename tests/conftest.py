@@ -23,13 +23,15 @@ hypothesis.settings.register_profile("farebox", deadline=None, suppress_health_c
 hypothesis.settings.load_profile("farebox")
 
 # Memory is plentiful and the process ends soon: looking for garbage after every 700 objects takes a fifth of its time.
-gc.set_threshold(50_000, 20, 20)
+_THRESHOLD = (50_000, 20, 20)
+gc.set_threshold(*_THRESHOLD)
 
 
 def pytest_collection_finish():
     """What the tests are made of stays: nobody needs to look through it for garbage again and again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_THRESHOLD)  # an entry point of the product that a test has loaded sets its own
 
 
 @pytest.fixture(scope="session")
