@@ -126,7 +126,9 @@ def start_trial(request: PageRequest) -> HttpResponse:
                 public_only=True,
                 **form.choice(),
             )
-            messages.success(request, _("The trial has begun. You are asked before anything is charged."))
+            messages.success(
+                request, _("The trial has begun. When it ends the first month is charged, unless you cancel before.")
+            )
     except DomainError as refusal:
         messages.error(request, refusal.detail)
     return redirect("plan")

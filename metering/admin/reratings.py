@@ -70,16 +70,7 @@ class ReratingForm(forms.Form):
 class ReratingAdmin(ReadOnlyAdmin):
     """Wrong prices set right after the fact. Nothing moves before the differences were looked at and confirmed."""
 
-    list_display = [
-        "created_at",
-        "price",
-        "status",
-        "expected",
-        "difference",
-        "created_by",
-        "applied_by",
-        "reversed_by",
-    ]
+    list_display = ["created_at", "price", "status", "expected", "difference", "created_by"]
     list_filter = ["status"]
     search_fields = ["price__model__id", "reason", "created_by"]
     list_select_related = ["price"]

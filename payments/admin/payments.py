@@ -21,7 +21,7 @@ from payments.words import description_of
 class PaymentAdmin(LargeTable, OperatedAdmin):
     """What organizations owe and have paid."""
 
-    list_display = ["created_at", "organization", "what", "status", "shown_amount", "provider", "paid_at"]
+    list_display = ["created_at", "organization", "what", "status", "shown_amount", "provider"]
     list_display_links = ["created_at", "what"]
     list_filter = ["status", "purpose", "provider", "collection", "created_at", "organization__mode"]
     list_select_related = ["organization"]

@@ -11,17 +11,7 @@ from tiers.close.models import PeriodClose
 class PeriodCloseAdmin(LargeTableAdmin):
     """Each boundary once."""
 
-    list_display = [
-        "organization",
-        "period_index",
-        "ends_at",
-        "expired_",
-        "kept",
-        "allocated",
-        "overage_billed",
-        "was_suspended",
-        "closed_at",
-    ]
+    list_display = ["organization", "period_index", "ends_at", "expired_", "kept", "allocated", "overage_billed"]
     list_display_links = ["organization", "period_index"]
     list_filter = [
         "ends_at",
