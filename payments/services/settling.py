@@ -117,13 +117,21 @@ def decline(payment: Payment, *, code: str, message: str, actor: str, at: dateti
     if payment.attempts > len(pauses):
         end_unpaid(payment, Status.FAILED, code=code, message=message, actor=actor, at=at)
         return
-    # Days count from when it was first due, not from a late worker's clock, but never lie in the past.
-    payment.retry_at = max(payment.due_at + pauses[payment.attempts - 1], at + timedelta(hours=1))
+    payment.retry_at = _next_try(payment, pauses, at)
     payment.status = Status.OPEN
     _note_failure(payment, code, message)
     facts = {"payment_id": payment.id, "purpose": payment.purpose, "code": code, "retry_at": payment.retry_at}
     publish(type="payment.declined", organization_id=payment.organization_id, data=facts, actor=actor, at=at)
     tell_declined(payment, at=at)
+
+
+def _next_try(payment: Payment, pauses: tuple[timedelta, ...], at: datetime) -> datetime:
+    """Days count from when it was first due, not from a late worker's clock. After downtime at least half of each pause
+    is left: whoever pays needs time to find another card.
+    """
+    so_far = pauses[payment.attempts - 2] if payment.attempts > 1 else timedelta(0)
+    due = pauses[payment.attempts - 1]
+    return max(payment.due_at + due, at + (due - so_far) / 2)
 
 
 def end_unpaid(payment: Payment, status: Status, *, code: str, message: str, actor: str, at: datetime) -> None:

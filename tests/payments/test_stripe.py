@@ -200,18 +200,21 @@ def test_a_renewal_charges_the_saved_method_without_its_owner(stripe):
 @pytest.mark.parametrize(
     ("method", "code"), [("pm_declined", "insufficient_funds"), ("pm_sca", "authentication_required")]
 )
-def test_a_declined_renewal_is_tried_on_days_one_three_five_and_seven_then_fails(stripe, method, code):
+@pytest.mark.parametrize(
+    ("late", "days"), [(0, [0, 1, 3, 5, 7]), (40, [0, 0.5, 1.5, 2.5, 3.5])], ids=["on time", "after downtime"]
+)
+def test_a_declined_renewal_is_tried_on_days_one_three_five_and_seven_then_fails(stripe, method, code, late, days):
     organization = make_organization()
     with_card(organization, method)
     payment = renewal(organization)
     tried = []
     for hours in range(0, 24 * 10, 6):
         before = stripe.made["payment_intent"]
-        services.submit_due(at=NOON + timedelta(hours=hours))
+        services.submit_due(at=NOON + timedelta(days=late, hours=hours))
         if stripe.made["payment_intent"] > before:
             tried.append(hours / 24)
     payment.refresh_from_db()
-    assert tried == [0, 1, 3, 5, 7]
+    assert tried == days
     assert (payment.status, payment.attempts, payment.failure_code) == ("failed", 5, code)
     assert len({key for _, key in posts(stripe, "/v1/payment_intents")}) == 5
 
