@@ -21,7 +21,15 @@ pytestmark = pytest.mark.django_db
 PAGES = [route for route in all_routes() if hasattr(route.callback, "scope") and not route.is_api]
 API = [route for route in all_routes() if route.is_api and getattr(route.callback, "cls", None)]
 NOWHERE = "01890000-0000-7000-8000-000000000000"
-SCOPELESS = {"home", "switch_organization", "set_theme", "profile", "invitation", "report_unsubscribe"}
+SCOPELESS = {
+    "home",
+    "switch_organization",
+    "set_theme",
+    "profile",
+    "invitation",
+    "impersonation_end",
+    "report_unsubscribe",
+}
 
 
 @pytest.fixture(scope="module")
