@@ -91,7 +91,7 @@ def actor(label: str, keys: Mapping[str, ApiKey] | None = None) -> str:
     if key is None:
         return label or "–"
     address = f"{reverse('api_keys')}#key-{key.id}"
-    return format_html('<a class="quiet-link" href="{}" title="{}">{}</a>', address, label, key.name)
+    return format_html('<a class="quiet-link above" href="{}" title="{}">{}</a>', address, label, key.name)
 
 
 def _tabs(context: RequestContext, pages: list[tuple[str, str]]) -> list[dict[str, Any]]:

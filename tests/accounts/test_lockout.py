@@ -50,3 +50,17 @@ def test_behind_a_proxy_addresses_are_told_apart(settings):
     client = Client(headers={"x-forwarded-for": "198.51.100.7"})
     client.post("/accounts/login/", {"login": "ada@example.com", "password": "wrong"})
     assert AccessAttempt.objects.get().ip_address == "198.51.100.7"
+
+
+def test_what_is_tried_too_often_is_answered_with_a_page_that_says_so(settings):
+    settings.ACCOUNT_RATE_LIMITS = {"reset_password": "2/m/ip"}
+    client = Client(REMOTE_ADDR="192.0.2.9")
+    answers = [client.post("/accounts/password/reset/", {"email": "nobody@example.com"}) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [302, 302, 429]
+    text = answers[-1].content.decode()
+    assert "Wait a few minutes" in text and 'href="/accounts/password/reset/"' in text and "<html lang=" in text
+
+
+def test_a_request_that_django_refuses_has_a_page_too():
+    answer = Client(raise_request_exception=False).get("/accounts/login/", HTTP_HOST="evil.example")
+    assert answer.status_code == 400 and "This request cannot be read" in answer.content.decode()

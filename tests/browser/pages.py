@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from allauth.mfa.models import Authenticator
+from django.db.models import Q
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Membership, Organization, User
+from accounts.models import ApiKey, Membership, Organization, User
 from accounts.principal import Actor
 from accounts.services import add_member
 from billing.models import Checkout, Customer
@@ -68,7 +69,16 @@ def furnish() -> World:
         defaults={"name": "farebox", "hash": "0" * 64, "status": "active", "last_synced_at": now},
     )
     ByokCredential.objects.create(organization=customer, secret="sk-or-v1-own", last_four="4711", verified_at=now)
+    _lengthen_names(customer)
     return World(customer, member, [*_pay(customer), *_sell(customer)])
+
+
+def _lengthen_names(customer: Organization) -> None:
+    """Names as long as they may be, some of one word: no page grows wider than the screen by them."""
+    name = f"The Society of {'Donaudampfschifffahrt' * 3} and {'Extraordinary ' * 2}Names"
+    Organization.objects.filter(Q(pk=customer.pk) | Q(live_organization=customer)).update(name=name)
+    User.objects.filter(memberships__organization=customer).update(name=name[:80])
+    ApiKey.objects.filter(organization=customer).update(name=name[15:95])
 
 
 def _pay(customer: Organization) -> list[str]:
