@@ -23,10 +23,8 @@ def empty_database() -> None:
         return
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {', '.join(map(_quoted, _tables()))} IN SHARE ROW EXCLUSIVE MODE")
-        filled = set(_filled(_tables()))
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        for table in sorted(filled - _seeds.keys()):
-            cursor.execute(f"DELETE FROM {_quoted(table)}")
+        deletes = [f"DELETE FROM {_quoted(table)}" for table in sorted(_ever_filled() - _seeds.keys())]
+        cursor.execute("; ".join(["SET LOCAL session_replication_role = replica", *deletes]))
     if any(_fingerprint(table) != seed for table, seed in _seeds.items()):
         _empty_everything()
 
@@ -41,6 +39,19 @@ def _tables() -> list[str]:
 
 def _quoted(table: str) -> str:
     return connection.ops.quote_name(table)
+
+
+def _ever_filled() -> set[str]:
+    """Tables of ours that take any room, in a partition or themselves. Looking for rows in each takes a tenth of a
+    second to plan.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT coalesce(inhparent, oid)::regclass::text FROM pg_class"
+            " LEFT JOIN pg_inherits ON inhrelid = oid"
+            " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 0"
+        )
+        return {table for (table,) in cursor.fetchall()} & set(_tables())
 
 
 def _filled(tables: Iterable[str]) -> list[str]:
