@@ -21,7 +21,10 @@ _ARGUMENTS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is in this folder and skip it where it cannot run; it comes last, for the loop that it leaves."""
+    """Mark what is in this folder and skip it where it cannot run; it comes last, for the loop that it leaves.
+
+    Of it, what takes long comes first: at the end no process of the suite waits for another.
+    """
     why_not = None
     if find_browser() is None:
         why_not = "no Chromium found"
@@ -32,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             if why_not:
                 item.add_marker(pytest.mark.skip(reason=why_not))
-    items.sort(key=lambda item: item.path.is_relative_to(_HERE))
+    items.sort(key=lambda item: (item.path.is_relative_to(_HERE), item.get_closest_marker("slow") is None))
 
 
 @pytest.fixture(scope="session")
