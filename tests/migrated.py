@@ -1,6 +1,6 @@
 """The migrated database that every test database is copied from: made once for all processes and kept for later runs.
 
-Replaying all of history costs half a minute of a core. The origin's name is a digest of every source that history and
+Replaying all of history costs a dozen seconds of a core. The origin's name is a digest of every source that history and
 tables come from, so whatever is changed is migrated anew. No migration reads the environment.
 """
 
