@@ -2,15 +2,19 @@
 
 Events are laid down by the statement that records them in production, all of one organization, over the last 90 days
 and as many models, members, keys and tags as a busy company has. At each size every page is asked for through the whole
-of Django, as its owner; times are medians (and p99) in ms, beside the number of queries. A run goes on from the events
-that are there. ``PAGE_EVENTS`` says how far it goes (default 10⁶); ``--quick`` stops at 10⁵.
+of Django, as its owner; times are medians (and p99) in ms, beside what processors spent on it, of Django and of the
+database where it runs on this machine, which says more where other work runs beside, and the number of queries. Run it
+with ``DEBUG=0``. A run goes on from the events that are there. ``PAGE_EVENTS`` says how far it goes (default 10⁶);
+``--quick`` stops at 10⁵.
 """
 
+import logging
 import os
 import random
 import time
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from statistics import median
 from uuid import UUID
 
@@ -66,6 +70,7 @@ def main(*, quick: bool) -> None:
     """Grow to each size in turn, ask for every page, print the table."""
     last = SIZES[0] if quick else int(os.environ.get("PAGE_EVENTS", SIZES[-1]))
     print(f"\n## Pages: {describe_machine()}, one organization, {DAYS} days, {len(MODELS)} models")
+    logging.disable(logging.INFO)  # a line for each page would be part of what is measured
     make_partitions(at=timezone.now(), back=DAYS // 30 + 1)
     owner, organization = _organization()
     browser = Client()
@@ -114,7 +119,10 @@ def _grow(organization: Organization, size: int) -> None:
         return
     print(f"{here - first:,} events at {(here - first) / (time.perf_counter() - began):,.0f}/s", flush=True)
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE metering_usageevent, metering_usagehour, metering_usageday, credits_ledgerentry")
+        cursor.execute(
+            "VACUUM ANALYZE metering_usageevent, metering_usagehour, metering_usageday, metering_usagetagtotal,"
+            " credits_ledgerentry"
+        )
 
 
 def _event(organization_id: UUID, keys: list[UUID]) -> UsageRecord:
@@ -135,7 +143,7 @@ def _event(organization_id: UUID, keys: list[UUID]) -> UsageRecord:
         charge=charge,
         latency_ms=840,
         status="ok" if random.random() > 0.01 else "error",
-        tags={"feature": str(random.randrange(TAGS))},
+        tags={"feature": str(random.randrange(TAGS)), **({"rare": "yes"} if random.random() < 0.0001 else {})},
     )
 
 
@@ -146,12 +154,23 @@ def _figures(browser: Client, path: str) -> str:
         answer = browser.get(path)
     if answer.status_code != 200:
         raise RuntimeError(f"{path} answered {answer.status_code}")
-    times = []
+    times, spent = [], _processors()
     for _ in range(MEASURED):
         began = time.perf_counter()
         browser.get(path)
         times.append(1_000 * (time.perf_counter() - began))
-    return f"{median(times):.0f} ({percentile(times, 0.99):.0f}) ms, {len(asked)} queries"
+    own, database = ((after - before) / MEASURED for before, after in zip(spent, _processors(), strict=True))
+    took = f"{median(times):.0f} ({percentile(times, 0.99):.0f}) ms"
+    return f"{took}, processors {own:.0f} + {database:.0f} ms, {len(asked)} queries"
+
+
+def _processors() -> tuple[float, float]:
+    """Milliseconds of processor time of this process and of its database connection; 0 for one that runs elsewhere."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        account = Path(f"/proc/{cursor.fetchone()[0]}/schedstat")
+    spent = int(account.read_text().split()[0]) / 1e6 if account.exists() else 0.0
+    return 1_000 * time.process_time(), spent
 
 
 def _print(columns: dict[int, dict[str, str]]) -> None:
