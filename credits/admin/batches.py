@@ -160,7 +160,9 @@ class MovementBatchAdmin(ReadOnlyAdmin):
 
     def discard_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
         """Forget a file of which nothing was carried out."""
-        return self._decide(request, batch_id, "The file is forgotten.", lambda: discard_batch(batch_id=batch_id))
+        return self._decide(
+            request, batch_id, "The file is forgotten.", lambda: discard_batch(**self._by(request, batch_id))
+        )
 
     def result_view(self, request: HttpRequest, batch_id: UUID) -> HttpResponse:
         """Every line with what became of it."""

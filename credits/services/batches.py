@@ -90,11 +90,12 @@ def retry_batch(*, batch_id: UUID, actor: Actor, at: datetime) -> int:
 
 
 @transaction.atomic
-def discard_batch(*, batch_id: UUID) -> None:
+def discard_batch(*, batch_id: UUID, actor: Actor, at: datetime) -> None:
     """Forget a file of which nothing was carried out. Raises BatchNotReady."""
     batch = _lock(batch_id)
     if batch.status != BatchStatus.CHECKED:
         raise BatchNotReady("What was carried out is kept.")
+    _tell("discarded", batch, actor, at)
     batch.delete()
 
 

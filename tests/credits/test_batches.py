@@ -279,12 +279,13 @@ def test_two_confirmations_at_once_are_one(pair):
 
 def test_what_was_carried_out_cannot_be_forgotten(pair):
     batch = check("First,grant,1,,,,")
-    discard_batch(batch_id=batch.id)
+    discard_batch(batch_id=batch.id, actor=BOSS, at=NOON)
+    assert DomainEvent.objects.filter(type="credits.batch_discarded").count() == 1
     assert not MovementBatch.objects.exists() and not MovementRow.objects.exists()
     batch = check("First,grant,1,,,,")
     carry_out(batch)
     with pytest.raises(BatchNotReady):
-        discard_batch(batch_id=batch.id)
+        discard_batch(batch_id=batch.id, actor=BOSS, at=NOON)
 
 
 # ---------------------------------------------------------------- the pages
