@@ -81,7 +81,9 @@ def test_a_plan_that_is_not_on_sale_is_refused_with_words(customer, owner):
 
 def test_a_trial_begins_ends_and_is_taken_back_on_the_page(customer, owner):
     before = current_balance(customer.id, timezone.now()).balance
-    assert "the first month is charged, unless you cancel" in text_of(owner.post("/plan/trial/", {"tier": "starter"}, follow=True))
+    assert "the first month is charged, unless you cancel" in text_of(
+        owner.post("/plan/trial/", {"tier": "starter"}, follow=True)
+    )
     assert subscription_of(customer.id).status == "trialing"
     assert "The plan ends with its month" in text_of(owner.post("/plan/cancel/", follow=True))
     assert "Keep this plan" in text_of(owner.get("/plan/"))
