@@ -143,7 +143,7 @@ def test_the_customers_events_are_found_by_their_indexes(db):
         assert cursor.fetchone()[0] == 4
         cursor.execute("SELECT metering_make_month('2031-05-01')")
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'metering_usageevent_2031_05'")
-        assert cursor.fetchone()[0] == 6  # the key, those by time and by receipt, and these three
+        assert cursor.fetchone()[0] == 7  # the key, those by time, by receipt and of failures, and these three
 
 
 def test_a_month_that_is_made_while_its_indexes_are_does_not_stop_them(db):
