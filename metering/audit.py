@@ -7,19 +7,24 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import F, Func, IntegerField, QuerySet, Sum, Value
 
 from core.money import ZERO
-from metering.models import UsageDay, UsageEvent, UsageHour
+from metering.models import UsageDay, UsageEvent, UsageHour, UsageTagDay, UsageTagTotal
 
 DAY = timedelta(days=1)
 Figures = tuple[int, Decimal, int]  # events, charge, tokens
 NOTHING: Figures = (0, ZERO, 0)
+_ONCE = Value(1)
 
 
 @dataclass(frozen=True, slots=True)
 class SumDifference:
-    """A day of an organization whose sums are not those of its live events. ``table``: hours or days."""
+    """A day of an organization whose sums are not those of its live events.
+
+    ``table``: hours, days, or one of the two by tag (tags, tag totals), in which an event counts once under each of its
+    tags.
+    """
 
     day: date
     organization_id: UUID
@@ -41,20 +46,32 @@ def audit_sums(*, first: date, last: date) -> list[SumDifference]:
 def _differences(day: date) -> Iterator[SumDifference]:
     start = datetime.combine(day, time.min, UTC)
     live = UsageEvent.objects.filter(occurred_at__gte=start, occurred_at__lt=start + DAY, voided_at=None)
-    counted = _figures(live, Count("id"))
-    for table, rows in (
-        ("hours", UsageHour.objects.filter(hour__gte=start, hour__lt=start + DAY)),
-        ("days", UsageDay.objects.filter(day=day)),
+    counted = _figures(live, Value(1))
+    of_tags = _figures(live.exclude(tags={}).annotate(times=_Members("tags")), Value(1), F("times"))
+    for table, rows, right in (
+        ("hours", UsageHour.objects.filter(hour__gte=start, hour__lt=start + DAY), counted),
+        ("days", UsageDay.objects.filter(day=day), counted),
+        ("tags", UsageTagDay.objects.filter(day=day), of_tags),
+        ("tag totals", UsageTagTotal.objects.filter(day=day), of_tags),
     ):
-        kept = _figures(rows, Sum("events"))
-        for organization_id in sorted(counted.keys() | kept.keys()):
-            pair = kept.get(organization_id, NOTHING), counted.get(organization_id, NOTHING)
+        kept = _figures(rows, F("events"))
+        for organization_id in sorted(right.keys() | kept.keys()):
+            pair = kept.get(organization_id, NOTHING), right.get(organization_id, NOTHING)
             if pair[0] != pair[1]:
                 yield SumDifference(day, organization_id, table, *pair)
 
 
-def _figures(rows: QuerySet[Any], events: Count | Sum) -> dict[UUID, Figures]:
+class _Members(Func):
+    """How many members a JSON object has."""
+
+    template = "(SELECT count(*) FROM jsonb_object_keys(%(expressions)s))"
+    output_field = IntegerField()
+
+
+def _figures(rows: QuerySet[Any], events: F | Value, times: F | Value = _ONCE) -> dict[UUID, Figures]:
     sums = rows.order_by().values("organization_id").annotate(
-        number=events, cost=Sum("charge"), tokens=Sum(F("prompt_tokens") + F("completion_tokens"))
+        number=Sum(events * times),
+        cost=Sum(F("charge") * times),
+        tokens=Sum((F("prompt_tokens") + F("completion_tokens")) * times),
     )  # fmt: skip
     return {row["organization_id"]: (int(row["number"]), row["cost"], int(row["tokens"])) for row in sums}

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from metering import tasks
 from metering.audit import audit_sums
-from metering.models import UsageDay, UsageHour
+from metering.models import UsageDay, UsageHour, UsageTagDay, UsageTagTotal
 from metering.services import record_usage, void_event
 from outbox.models import DomainEvent
 from tests.builders import NOON, make_funded, make_record
@@ -35,6 +35,17 @@ def test_a_wrong_sum_is_named_with_both_figures():
     [found] = audit_sums(first=TODAY, last=TODAY)
     assert (found.day, found.organization_id, found.table) == (TODAY, organization.pk, "hours")
     assert (found.kept, found.counted) == ((1, Decimal(2), 5), (1, Decimal(1), 5))
+
+
+@pytest.mark.parametrize(("table", "model"), [("tags", UsageTagDay), ("tag totals", UsageTagTotal)])
+def test_sums_by_tag_count_an_event_under_each_of_its_tags(table, model):
+    organization = make_funded("10")
+    tags = {"team": "blue", "feature": "search"}
+    record_usage([make_record(organization, "1", prompt_tokens=5, tags=each) for each in (tags, {})], at=NOON)
+    assert audit_sums(first=TODAY, last=TODAY) == []
+    model.objects.filter(tag_key="team").delete()
+    [found] = audit_sums(first=TODAY, last=TODAY)
+    assert (found.table, found.kept, found.counted) == (table, (1, Decimal(1), 5), (2, Decimal(2), 10))
 
 
 def test_a_missing_and_a_surplus_row_are_found():
