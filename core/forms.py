@@ -87,3 +87,9 @@ class OverlapForm(forms.Form):
     def overlap_time(self) -> timedelta:
         """The chosen overlap."""
         return _OVERLAPS[self.cleaned_data["overlap"]]
+
+
+class ReasonForm(forms.Form):
+    """Why an operator does something that needs no other answer."""
+
+    reason = forms.CharField(max_length=200, help_text="For the audit trail and other operators.")

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import DecimalField, Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -18,13 +18,14 @@ from django.utils.safestring import SafeString
 
 from accounts.operators import operator
 from core.admin import ReadOnlyAdmin
-from core.errors import DomainError
+from core.forms import ReasonForm
 from metering.admin.price_rows import history_of, may_follow, row_of
 from metering.admin.price_setting import model_page, price_page
 from metering.models import LanguageModel, ModelPrice
 from metering.price_words import lines_of, shown_price
 from metering.prices import PriceCard
 from metering.services.price_book import follow_provider
+from payments.admin.pages import action_page
 
 _DYNAMIC = Q(price_now__pricing__prompt="-1") | Q(price_now__pricing__completion="-1")
 
@@ -184,17 +185,25 @@ class LanguageModelAdmin(ReadOnlyAdmin):
     def follow_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """End the operator's price now."""
         model = self._model_to_price(request, object_id)
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        try:
+        form = ReasonForm(request.POST or None)
+
+        def work() -> str:
+            reason = form.cleaned_data["reason"]
             with transaction.atomic():
-                row = follow_provider(model_id=model.id, actor=operator(request), at=timezone.now())
-                self.log_change(request, model, f"Follows the provider's price again ({row.source}).")
-        except DomainError as refusal:
-            self.message_user(request, refusal.detail, messages.ERROR)
-        else:
-            self.message_user(request, f"{model.id} follows the provider again.", messages.SUCCESS)
-        return HttpResponseRedirect(model_page(model.id))
+                row = follow_provider(model_id=model.id, reason=reason, actor=operator(request), at=timezone.now())
+                self.log_change(request, model, f"Follows the provider's price again ({row.source}): {reason}")
+            return f"{model.id} follows the provider again."
+
+        return action_page(
+            request,
+            model,
+            form,
+            title="Follow the provider again",
+            lead="The operator's price ends now; the price that the provider lists holds, and every sync renews it.",
+            work=work,
+            facts={},
+            then=model_page(model.id),
+        )
 
     def _model_to_price(self, request: HttpRequest, object_id: str) -> LanguageModel:
         if not _may(request, "change"):

@@ -113,7 +113,7 @@ def set_price(
 
 
 @transaction.atomic
-def follow_provider(*, model_id: str, actor: Actor | str, at: datetime) -> ModelPrice:
+def follow_provider(*, model_id: str, reason: str, actor: Actor | str, at: datetime) -> ModelPrice:
     """End an operator's price at ``at``: from then on the last listed price holds, and syncs renew it again.
 
     Raises NotFound when no price was ever listed for the model.
@@ -124,7 +124,8 @@ def follow_provider(*, model_id: str, actor: Actor | str, at: datetime) -> Model
     if last is None:
         raise NotFound("No listed price is known for this model.", model=model_id)
     row = _open_price(model_id, PriceCard.from_json(last.pricing), at, last.source, "follows the provider again")
-    publish(type="price.followed", organization_id=None, data={"model": model_id}, actor=actor, at=at)
+    facts = {"model": model_id, "reason": reason}
+    publish(type="price.followed", organization_id=None, data=facts, actor=actor, at=at)
     _forget()
     return row
 

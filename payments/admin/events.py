@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django import forms
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -10,6 +9,7 @@ from django.utils import timezone
 
 from accounts.operators import operator
 from core.admin import LargeTable, OperatedAdmin
+from core.forms import ReasonForm
 from payments.admin.pages import action_page
 from payments.models import IncomingEvent
 from payments.services import replay_event
@@ -39,15 +39,17 @@ class IncomingEventAdmin(LargeTable, OperatedAdmin):
         event = IncomingEvent.objects.filter(pk=event_id).first()
         if event is None:
             raise Http404("No such event.")
+        form = ReasonForm(request.POST if request.method == "POST" else None)
 
         def work() -> str:
-            done = replay_event(event_id=event_id, actor=operator(request).label, at=timezone.now())
+            who = {"actor": operator(request).label, "reason": form.cleaned_data["reason"]}
+            done = replay_event(event_id=event_id, at=timezone.now(), **who)
             return f"Carried out again: {done.get_outcome_display().lower()}. {done.note}"
 
         return action_page(
             request,
             event,
-            forms.Form(request.POST if request.method == "POST" else None),
+            form,
             title="Replay",
             lead="The event is carried out again from what was stored. What it did before is not done twice.",
             work=work,

@@ -23,8 +23,12 @@ def action_page(
     lead: str,
     work: Callable[[], Any],
     facts: dict[str, Any],
+    then: str = "",
 ) -> HttpResponse:
-    """Show ``form``, or carry ``work`` out; what a service refuses is told beside the fields."""
+    """Show ``form``, or carry ``work`` out; what a service refuses is told beside the fields.
+
+    Afterwards leads to ``then``, else to the row.
+    """
     opts = row._meta
     if not request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"):
         raise PermissionDenied
@@ -36,7 +40,7 @@ def action_page(
             form.add_error(None, refusal.detail)
         else:
             messages.success(request, said)
-            return HttpResponseRedirect(back)
+            return HttpResponseRedirect(then or back)
     context = {
         **admin.site.each_context(request),
         "title": f"{title}: {row}",

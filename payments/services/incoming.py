@@ -113,7 +113,7 @@ def process_due_events(*, at: datetime, limit: int = 100) -> int:
     return len(due)
 
 
-def replay_event(*, event_id: UUID, actor: str, at: datetime) -> IncomingEvent:
+def replay_event(*, event_id: UUID, reason: str, actor: str, at: datetime) -> IncomingEvent:
     """Carry an event out again, from what was stored. What it did before is not done twice.
 
     Raises EventForgotten.
@@ -125,7 +125,7 @@ def replay_event(*, event_id: UUID, actor: str, at: datetime) -> IncomingEvent:
         event.processed_at, event.retry_at, event.attempts = None, at, 0
         event.outcome = Outcome.WAITING
         event.save()
-        facts = {"event_id": event.id, "provider": event.provider, "type": event.type}
+        facts = {"event_id": event.id, "provider": event.provider, "type": event.type, "reason": reason}
         publish(type="payment_event.replayed", organization_id=event.organization_id, data=facts, actor=actor, at=at)
     return process_incoming_event(event_id=event_id, at=at)
 

@@ -37,7 +37,7 @@ RECORDS = {
 }
 # Drop-downs of what operators make themselves.
 _FEW = {"groups", "tier"}
-POST_ONLY = {"follow", "confirm", "retry", "discard", "withdraw", "apply", "reverse"}
+POST_ONLY = {"confirm", "retry", "discard", "apply", "reverse"}
 # Pages of a name of their own that only show something.
 SHOWING = {"pdf", "result", "statistics", "template", "csv"}
 # Forms that whoever may look may use: a question, which moves nothing.

@@ -13,7 +13,7 @@ from tests.builders import make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-POST_ONLY, STOCK_KINDS = {"follow", "confirm", "retry", "discard", "withdraw"}, {"history", "delete"}
+POST_ONLY, STOCK_KINDS = {"confirm", "retry", "discard"}, {"history", "delete"}
 FILES = {"pdf", "codes", "result", "template"}
 # Pages that are not laid out by Django alone.
 ARRANGED = {"Organization", "ApiKey", "CreditAccount", "LedgerEntry", "LanguageModel", "ModelPrice", "UsageEvent"}

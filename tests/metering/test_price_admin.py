@@ -173,17 +173,20 @@ def test_a_model_that_nobody_lists_is_added_with_its_price(site):
 def test_a_model_follows_the_provider_again_when_asked_to(site):
     set_price(site)
     assert "Follow the provider again" in site.get(f"{PAGE}change/").content.decode()
-    assert site.get(f"{PAGE}follow/").status_code == 405
-    site.post(f"{PAGE}follow/")
+    assert site.get(f"{PAGE}follow/").status_code == 200
+    assert "required" in site.post(f"{PAGE}follow/", {"reason": " "}).content.decode()
+    assert card_for(MODEL, timezone.now()).source == "operator"
+    site.post(f"{PAGE}follow/", {"reason": "The sale is over"})
     price = card_for(MODEL, timezone.now())
     assert (price.source, price.card.prices["prompt"]) == ("openrouter", Decimal("0.00000015"))
-    assert DomainEvent.objects.filter(type="price.followed").count() == 1 and LogEntry.objects.count() == 2
+    assert DomainEvent.objects.get(type="price.followed").data["reason"] == "The sale is over"
+    assert LogEntry.objects.count() == 2
     assert "Follow the provider again" not in site.get(f"{PAGE}change/").content.decode()
 
 
 def test_a_model_that_was_never_listed_cannot_follow(site):
     set_price(site, "/admin/metering/languagemodel/add/", model_id="own/llama")
-    answer = site.post("/admin/metering/languagemodel/own_2Fllama/follow/", follow=True)
+    answer = site.post("/admin/metering/languagemodel/own_2Fllama/follow/", {"reason": "x"})
     assert "No listed price is known" in answer.content.decode()
     assert card_for("own/llama", timezone.now()).source == "operator"
 

@@ -258,13 +258,13 @@ def test_an_operator_may_price_what_no_provider_lists():
 def test_following_the_provider_again_restores_the_listed_price():
     sync(record("vendor/one"))
     operate()
-    follow_provider(model_id="vendor/one", actor="op", at=DAY + 2 * HOUR)
+    follow_provider(model_id="vendor/one", reason="x", actor="op", at=DAY + 2 * HOUR)
     price = card_for("vendor/one", DAY + 2 * HOUR)
     assert (price.card.prices["prompt"], price.source) == (Decimal("0.000003"), "openrouter")
     assert sync(record("vendor/one", {**PLAIN, "prompt": "0.000009"}), at=DAY + 3 * HOUR).repriced == ["vendor/one"]
     operate("vendor/own", begins=DAY)
     with pytest.raises(NotFound):
-        follow_provider(model_id="vendor/own", actor="op", at=DAY + HOUR)
+        follow_provider(model_id="vendor/own", reason="x", actor="op", at=DAY + HOUR)
 
 
 # ------------------------------------------------------------------ the packaged list

@@ -74,7 +74,7 @@ def test_an_event_is_replayed(browser, settings):
     payment = ask_for(organization)
     event, _ = receive_event(message_of("payment.tried", payment.id, "test_card_ok"), at=NOON)
     for _ in range(2):
-        answer = browser.post(f"/admin/payments/incomingevent/{event.pk}/replay/", {"confirm": "1"}, follow=True)
+        answer = browser.post(f"/admin/payments/incomingevent/{event.pk}/replay/", {"reason": "Try again"}, follow=True)
         assert b"Carried out again: done" in answer.content
     assert (balance_of(organization), IncomingEvent.objects.get().outcome) == (10, "done")
     assert DomainEvent.objects.filter(type="payment_event.replayed", actor_label="boss@example.com").count() == 2

@@ -225,7 +225,7 @@ def test_an_operator_replays_an_event_and_what_was_done_is_not_done_again():
     organization = make_organization()
     send_standard(order(organization))
     for _ in range(2):
-        replayed = services.replay_event(event_id=event().id, actor="ada", at=NOON)
+        replayed = services.replay_event(event_id=event().id, reason="Again", actor="ada", at=NOON)
     assert (replayed.outcome, balance_of(organization), Payment.objects.count()) == ("done", 10, 1)
 
 
@@ -235,7 +235,7 @@ def test_a_refused_event_is_carried_out_by_a_replay_once_its_reason_is_gone():
     send_standard(order(organization, customer={"external_id": missing}), id="late")
     assert event().outcome == "refused"
     late = make_organization(id=missing)
-    services.replay_event(event_id=event().id, actor="ada", at=NOON)
+    services.replay_event(event_id=event().id, reason="Again", actor="ada", at=NOON)
     assert (event().outcome, balance_of(late)) == ("done", 10)
 
 
@@ -243,7 +243,7 @@ def test_a_forgotten_event_cannot_be_replayed():
     send_standard(order(make_organization()))
     assert forget_payloads(before=datetime.now(UTC) + timedelta(days=1)) == 1
     with pytest.raises(EventForgotten):
-        services.replay_event(event_id=event().id, actor="ada", at=NOON)
+        services.replay_event(event_id=event().id, reason="Again", actor="ada", at=NOON)
 
 
 @pytest.mark.parametrize(

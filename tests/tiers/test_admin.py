@@ -187,15 +187,21 @@ def test_a_new_version_begins_on_its_date_and_can_be_withdrawn(site):
     assert "from " in site.get("/admin/tiers/tier/?q=small").content.decode()
     page = site.get(f"/admin/tiers/tier/{later.pk}/change/")
     assert page.context["is_scheduled"] and "Withdraw this version" in page.content.decode()
-    site.post(f"/admin/tiers/tier/{later.pk}/withdraw/")
+    address = f"/admin/tiers/tier/{later.pk}/withdraw/"
+    assert "required" in site.post(address, {"reason": " "}).content.decode()
+    assert Tier.objects.filter(slug="small", version=2).exists()
+    answer = site.post(address, {"reason": "Costs fell"})
+    assert answer.headers["Location"] == f"/admin/tiers/tier/{small.pk}/change/"
+    assert DomainEvent.objects.get(type="tier.version_withdrawn").data["reason"] == "Costs fell"
     assert not Tier.objects.filter(slug="small", version=2).exists()
     assert Tier.objects.get(slug="small").retired_at is None
 
 
 def test_a_version_in_force_cannot_be_withdrawn(site):
     small = Tier.objects.get(slug="small")
-    answer = site.post(f"/admin/tiers/tier/{small.pk}/withdraw/", follow=True)
-    assert told(answer) == ["Only a version that has not begun can be withdrawn."]
+    answer = site.post(f"/admin/tiers/tier/{small.pk}/withdraw/", {"reason": "x"})
+    assert "Only a version that has not begun can be withdrawn." in answer.content.decode()
+    assert Tier.objects.current().get(slug="small") == small
 
 
 @pytest.mark.parametrize(

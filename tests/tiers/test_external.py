@@ -149,7 +149,7 @@ def test_what_has_ended_never_begins_again(customer):
     say(customer, "subscription.active", "1")
     say(customer, "subscription.canceled", "2")
     first = IncomingEvent.objects.get(external_id="1")
-    assert replay_event(event_id=first.id, actor="test", at=datetime.now(UTC)).note == OVERTAKEN
+    assert replay_event(event_id=first.id, reason="Again", actor="test", at=datetime.now(UTC)).note == OVERTAKEN
     again = say(customer, "subscription.active", "3")
     assert (again.outcome, again.note.partition(":")[0]) == ("refused", "sale_ended")
     assert (current(customer).tier.slug, balance_of(customer)) == ("free", 50)

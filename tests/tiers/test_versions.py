@@ -42,7 +42,7 @@ def test_one_version_is_scheduled_at_a_time_and_can_be_withdrawn():
     later = schedule(small)
     with pytest.raises(VersionScheduled):
         schedule(later)
-    assert withdraw_version(tier_id=later.id, at=HALF, actor=ME) == small
+    assert withdraw_version(tier_id=later.id, reason="x", at=HALF, actor=ME) == small
     assert Tier.objects.get(slug="small").retired_at is None
     assert schedule(small, "45").version == 2
 
@@ -50,7 +50,7 @@ def test_one_version_is_scheduled_at_a_time_and_can_be_withdrawn():
 def test_a_version_that_has_begun_cannot_be_withdrawn():
     later = schedule(make_plans()["small"])
     with pytest.raises(NotFound):
-        withdraw_version(tier_id=later.id, at=SOON, actor=ME)
+        withdraw_version(tier_id=later.id, reason="x", at=SOON, actor=ME)
 
 
 def test_a_version_cannot_begin_in_the_past():

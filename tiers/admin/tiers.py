@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -17,6 +17,7 @@ from accounts.operators import operator
 from core.admin import MomentInput, NamedValuesFilter, ServiceAdmin
 from core.amounts import full
 from core.errors import DomainError, InvalidRequest
+from core.forms import ReasonForm
 from core.money import to_wire
 from payments.admin.pages import action_page
 from tiers import services
@@ -119,12 +120,6 @@ class TierForm(forms.ModelForm):
             return _CHECKS[name](value)
         except InvalidRequest as error:
             raise ValidationError(error.detail) from None
-
-
-class MoveForm(forms.Form):
-    """Why subscribers are moved."""
-
-    reason = forms.CharField(max_length=200, help_text="For the audit trail and other operators.")
 
 
 @admin.register(Tier)
@@ -248,7 +243,7 @@ class TierAdmin(ServiceAdmin):
         if not request.user.has_perm("tiers.change_subscription"):
             raise PermissionDenied
         tier = get_object_or_404(Tier, pk=tier_id)
-        form = MoveForm(request.POST or None)
+        form = ReasonForm(request.POST or None)
         try:
             preview = services.preview_move(tier_slug=tier.slug, at=timezone.now())
         except DomainError as refusal:  # no version is on sale now
@@ -275,15 +270,25 @@ class TierAdmin(ServiceAdmin):
         """Take back a version that has not begun."""
         if not request.user.has_perm("tiers.change_tier"):
             raise PermissionDenied
-        if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
-        try:
-            kept = services.withdraw_version(tier_id=tier_id, at=timezone.now(), actor=operator(request))
-        except DomainError as refusal:
-            self.message_user(request, refusal.detail, messages.ERROR)
-            return HttpResponseRedirect(reverse("admin:tiers_tier_change", args=[tier_id]))
-        self.message_user(request, f"The version is withdrawn; {kept} goes on.")
-        return HttpResponseRedirect(reverse("admin:tiers_tier_change", args=[kept.id]))
+        tier = get_object_or_404(Tier, pk=tier_id)
+        before = Tier.objects.filter(slug=tier.slug, version=tier.version - 1).first()
+        form = ReasonForm(request.POST or None)
+
+        def work() -> str:
+            who = {"actor": operator(request), "reason": form.cleaned_data["reason"]}
+            kept = services.withdraw_version(tier_id=tier_id, at=timezone.now(), **who)
+            return f"The version is withdrawn; {kept} goes on."
+
+        return action_page(
+            request,
+            tier,
+            form,
+            title="Withdraw this version",
+            lead="The version does not begin; the one before it goes on as if this had never been planned.",
+            work=work,
+            facts={"Would begin": tier.effective_at, "Goes on": before or "–"},
+            then=reverse("admin:tiers_tier_change", args=[before.pk]) if before else "",
+        )
 
     def save_model(self, request: HttpRequest, obj: Tier, form: Any, change: bool) -> None:
         """A new tier, or a new version of one."""

@@ -73,13 +73,13 @@ def new_version(
 
 
 @transaction.atomic
-def withdraw_version(*, tier_id: UUID, at: datetime, actor: Actor) -> Tier:
+def withdraw_version(*, tier_id: UUID, reason: str, at: datetime, actor: Actor) -> Tier:
     """Take back a version that has not begun; the one before it goes on. Raises NotFound for any other."""
     version = Tier.objects.select_for_update().newest().filter(id=tier_id, effective_at__gt=at).first()
     if version is None or Subscription.objects.filter(tier=version).exists():
         raise NotFound("Only a version that has not begun can be withdrawn.")
     before = Tier.objects.select_for_update().get(slug=version.slug, version=version.version - 1)
-    facts = {"tier": version.slug, "version": version.version}
+    facts = {"tier": version.slug, "version": version.version, "reason": reason}
     version.delete()
     before.retired_at = None
     before.save(update_fields=["retired_at"])
