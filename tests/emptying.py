@@ -17,20 +17,20 @@ def empty_database() -> None:
     Waits for writers that are still at work, as truncating does, so that nothing of a test arrives in the next.
     The triggers that protect the ledger stay on for the tests; only the emptying runs without them.
     """
-    if not _seeds:
-        _empty_everything()
-        _seeds.update({table: _fingerprint(table) for table in _filled(_tables())})
-        return
+    if _seeds:
+        _delete_what_was_filled()
+        if all(_fingerprint(table) == seed for table, seed in _seeds.items()):
+            return
+    call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
+    _seeds.clear()  # what stands there has new ids each time
+    _seeds.update({table: _fingerprint(table) for table in _filled(_tables())})
+
+
+def _delete_what_was_filled() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {', '.join(map(_quoted, _tables()))} IN SHARE ROW EXCLUSIVE MODE")
         deletes = [f"DELETE FROM {_quoted(table)}" for table in sorted(_ever_filled() - _seeds.keys())]
         cursor.execute("; ".join(["SET LOCAL session_replication_role = replica", *deletes]))
-    if any(_fingerprint(table) != seed for table, seed in _seeds.items()):
-        _empty_everything()
-
-
-def _empty_everything() -> None:
-    call_command("flush", verbosity=0, interactive=False, reset_sequences=False)
 
 
 def _tables() -> list[str]:

@@ -59,7 +59,7 @@ class Issuer(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address():
     server = HTTPServer(("127.0.0.1", 0), Issuer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 
