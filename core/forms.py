@@ -92,4 +92,4 @@ class OverlapForm(forms.Form):
 class ReasonForm(forms.Form):
     """Why an operator does something that needs no other answer."""
 
-    reason = forms.CharField(max_length=200, help_text="For the audit trail and other operators.")
+    reason = forms.CharField(max_length=200, help_text=_("For the audit trail and other operators."))
