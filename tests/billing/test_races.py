@@ -119,7 +119,8 @@ def test_control_without_lock_and_constraint_a_customer_is_charged_often(sale, m
         cursor.execute("DROP INDEX charge_of_checkout_once")
     try:
         race([lambda: confirm(secret)] * 4)
-        assert Charge.objects.filter(status="succeeded").count() > 1
+        # Each was asked of the provider; without the lock not all find the way back into the books.
+        assert Charge.objects.filter(status__in=["processing", "succeeded"]).count() > 1
     finally:
         Charge.objects.all().delete()
         with connection.cursor() as cursor:
