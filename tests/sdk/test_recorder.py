@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from farebox import Event, Farebox, FareboxError, QueueFull
+from farebox import Event, Farebox, FareboxError, QueueFull, buffers
 from farebox.buffers import DiskBuffer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -163,6 +163,38 @@ def test_files_of_a_living_process_are_left_to_it_and_a_torn_line_was_never_acce
         torn.write(b'{"name":"b"')
     left = DiskBuffer(tmp_path, 10)
     assert (left.pending, left.take().documents) == (1, [{"name": "a"}])
+
+
+@pytest.mark.parametrize("left", [b"", b'{"name":"to'], ids=["nothing", "a torn line"])
+def test_a_file_without_events_stops_nobody(client, customer, tmp_path, left):
+    """A process that is killed between opening its file and writing into it leaves one."""
+    (tmp_path / "0.events").write_bytes(left)
+    with client.recorder(spool=tmp_path, interval=0.01) as recorder:
+        recorder.record(Event("kept"))
+        assert recorder.flush(60)
+    assert names(customer) == ["kept"]
+
+
+def test_a_file_that_is_about_to_be_locked_is_nobody_elses(tmp_path, monkeypatch):
+    """Another process starts in the folder just between this one's opening and locking its file."""
+    plain, others = buffers._lock, []
+
+    def lock(file, **options):
+        monkeypatch.setattr(buffers, "_lock", plain)
+        others.append(DiskBuffer(tmp_path, 10))
+        return plain(file, **options)
+
+    monkeypatch.setattr(buffers, "_lock", lock)
+    mine = DiskBuffer(tmp_path, 10)
+    mine.append(b'{"name":"a"}')
+    assert (others[0].pending, others[0].take()) == (0, None)
+    assert mine.take().documents == [{"name": "a"}]
+
+
+def test_a_file_that_was_sent_while_another_looked_is_not_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "glob", lambda path, pattern: [tmp_path / "sent.events"])
+    assert DiskBuffer(tmp_path, 10).pending == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def run(customer, script, *arguments, **options):

@@ -99,7 +99,7 @@ class DiskBuffer:
         """Write one event down."""
         if self._open is None:
             self._open = (self._folder / f"{uuid4().hex}.events").open("ab")
-            _lock(self._open)
+            _lock(self._open, waits=True)
         self._open.write(line + b"\n")
         self._open.flush()
         if self._sync:
@@ -146,20 +146,21 @@ class DiskBuffer:
     def _take_over(self) -> None:
         for path in sorted(self._folder.glob("*.events")):
             with contextlib.suppress(FileNotFoundError):
-                file = path.open("ab")
-                if _lock(file) and path.exists():
+                file = path.open("r+b")  # never "ab", which would make a file anew that its process has just sent
+                # One without events is left alone: its process may be about to lock it.
+                if _lock(file) and path.exists() and (found := sum(1 for _ in _documents(path))):
                     self._waiting.append(file)
-                    self.pending += sum(1 for _ in _documents(path))
+                    self.pending += found
                 else:
                     file.close()
 
 
-def _lock(file: IO[bytes]) -> bool:
+def _lock(file: IO[bytes], *, waits: bool = False) -> bool:
     """Whether the file is ours now; the lock ends with the process."""
     if fcntl is None:
         return True
     try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
     except OSError:
         return False
     return True

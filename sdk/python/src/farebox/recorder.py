@@ -176,7 +176,8 @@ class Recorder:
             except Exception as error:
                 # Any, for the thread must outlive whatever answers in the server's place: a proxy, half an answer.
                 attempt += 1
-                log.warning("farebox: %d events wait: %r", self._buffer.pending, error)
+                is_ours = not isinstance(error, FareboxError)
+                log.warning("farebox: %d events wait: %r", self._buffer.pending, error, exc_info=is_ours)
                 if not self._pause(pause_before(min(attempt, 10))):
                     return False
         with self._changed:
