@@ -5,18 +5,16 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts import services
 from accounts.impersonation import PERMISSION, SESSION_KEY
 from accounts.models import Impersonation, Membership, Organization, User
+from core.action_page import action_page
 from core.admin import LargeTableAdmin
-from core.errors import DomainError
 
 
 @admin.register(Impersonation)
@@ -52,46 +50,38 @@ class ImpersonateForm(forms.Form):
 
 def impersonate(request: HttpRequest, organization_id: UUID) -> HttpResponse:
     """Ask as whom and why; then lead to the organization's pages."""
-    if not request.user.has_perm(PERMISSION):
-        raise PermissionDenied
     organization = Organization.objects.filter(pk=organization_id).first()
     if organization is None:
         raise Http404("No such organization.")
     form = ImpersonateForm(request.POST or None, _members_of(organization))
-    if request.method == "POST" and form.is_valid():
-        try:
-            started = services.start_impersonation(
-                operator=cast(User, request.user),
-                person=form.cleaned_data["member"].user,
-                organization_id=organization.pk,
-                reason=form.cleaned_data["reason"],
-                at=timezone.now(),
-            )
-        except DomainError as refusal:
-            form.add_error(None, refusal.detail)
-        else:
-            request.session[SESSION_KEY] = str(started.pk)
-            return HttpResponseRedirect(reverse("dashboard"))
-    return render(request, "admin/action.html", _context(request, organization, form))
+
+    def work() -> str:
+        person = form.cleaned_data["member"].user
+        started = services.start_impersonation(
+            operator=cast(User, request.user),
+            person=person,
+            organization_id=organization_id,
+            reason=form.cleaned_data["reason"],
+            at=timezone.now(),
+        )
+        request.session[SESSION_KEY] = str(started.pk)
+        return f"For an hour you see what {person.email} sees."
+
+    return action_page(
+        request,
+        organization,
+        form,
+        title="Look as a member",
+        lead="For an hour you see this organization's pages as the member sees them. Nothing can be changed, and the "
+        "pages of their sign-in stay closed. The back office stays open beside it.",
+        work=work,
+        facts={},
+        then=reverse("dashboard"),
+        permission=PERMISSION,
+    )
 
 
 def _members_of(organization: Organization) -> QuerySet[Membership]:
     members = Membership.objects.filter(organization_id=organization.live_organization_id or organization.pk)
-    looked_as = members.filter(user__is_active=True, user__is_staff=False, user__is_superuser=False)
+    looked_as = members.filter(user__in=User.objects.impersonable())
     return looked_as.select_related("user").order_by("created_at", "id")
-
-
-def _context(request: HttpRequest, organization: Organization, form: forms.Form) -> dict[str, Any]:
-    return {
-        **admin.site.each_context(request),
-        "title": f"Look as a member: {organization}",
-        "action": "Look as a member",
-        "lead": "For an hour you see this organization's pages as the member sees them. Nothing can be changed, and "
-        "the pages of their sign-in stay closed. The back office stays open beside it.",
-        "row": organization,
-        "opts": Organization._meta,
-        "form": form,
-        "facts": {},
-        "back": reverse("admin:accounts_organization_change", args=[organization.pk]),
-        "changelist": reverse("admin:accounts_organization_changelist"),
-    }

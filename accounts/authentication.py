@@ -7,12 +7,13 @@ from django.utils import timezone
 from django.utils.datastructures import MultiValueDict
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 
 from accounts.addresses import address_of_request
 from accounts.directory import authenticate_key
 from accounts.errors import ImpersonationReadsOnly, InvalidApiKey, NoOrganization, OrganizationSuspended
-from accounts.impersonation import READING, impersonation_of
+from accounts.impersonation import impersonation_of
 from accounts.models import Membership, Organization, User
 from accounts.principal import Principal
 from accounts.scopes import scopes_of_role
@@ -46,7 +47,7 @@ class MemberSessionAuthentication(SessionAuthentication):
         found = super().authenticate(request)
         if found is None:
             return None
-        if request.method not in READING and impersonation_of(request._request) is not None:
+        if request.method not in SAFE_METHODS and impersonation_of(request._request) is not None:
             raise ImpersonationReadsOnly()
         place = selected_place(request._request)
         if place is None:

@@ -14,17 +14,17 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django_structlog import signals
+from rest_framework.permissions import SAFE_METHODS
 from structlog.contextvars import bind_contextvars
 
-from accounts.models import Impersonation
+from accounts.models import Impersonation, User
 
 PERMISSION = "accounts.impersonate"
 SESSION_KEY = "impersonation_id"
-END_PATH = "/impersonation/end/"
-READING = ("GET", "HEAD", "OPTIONS")
 _OPERATORS_OWN = ("/admin/", "/accounts/")
 _ANSWERS_ITSELF = "/api/"  # refuses writes in its own words: see ``authentication.py``
 
@@ -39,9 +39,9 @@ class ImpersonationMiddleware:
         """Answer as the person would be answered. Raises PermissionDenied for whatever is no reading."""
         running = None if request.path_info.startswith(_OPERATORS_OWN) else _running(request, timezone.now())
         request.impersonation = running  # type: ignore[attr-defined]
-        if running is None or request.path_info == END_PATH:
+        if running is None or request.path_info == reverse("impersonation_end"):
             return self.get_response(request)
-        if request.method not in READING and not request.path_info.startswith(_ANSWERS_ITSELF):
+        if request.method not in SAFE_METHODS and not request.path_info.startswith(_ANSWERS_ITSELF):
             raise PermissionDenied(
                 _("You are looking as %(email)s: nothing can be changed.") % {"email": running.person.email}
             )
@@ -61,7 +61,7 @@ def _running(request: HttpRequest, at: datetime) -> Impersonation | None:
     found = (
         Impersonation.objects.select_related("person", "operator")
         .filter(pk=UUID(request.session[SESSION_KEY]), operator_id=request.user.pk, ended_at=None)
-        .filter(expires_at__gt=at, person__is_active=True, person__is_staff=False, person__is_superuser=False)
+        .filter(expires_at__gt=at, person__in=User.objects.impersonable())
         .first()
     )
     if found is None or not (found.operator.is_staff and found.operator.has_perm(PERMISSION)):

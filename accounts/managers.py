@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib.auth.base_user import BaseUserManager
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from accounts.models import User
 
 
@@ -21,6 +23,10 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """An operator with every permission."""
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def impersonable(self) -> "QuerySet[User]":
+        """Those whom an operator may look as: who may sign in, and are no operators."""
+        return self.filter(is_active=True, is_staff=False, is_superuser=False)
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """By e-mail address in any case."""

@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from rest_framework.permissions import SAFE_METHODS
 
 from accounts.authentication import principal_of_member
 from accounts.models import Membership, Organization
@@ -23,7 +24,6 @@ Place = tuple[Organization, Membership]
 View = Callable[..., HttpResponseBase]
 
 _UNSET_ZONE = "UTC"
-_READING = ("GET", "HEAD")
 _ZONES = available_timezones()
 
 
@@ -86,7 +86,7 @@ def organization_page(scope: str) -> Callable[[View], View]:
             request.principal = principal_of_member(*place)
             if not request.principal.has_scope(scope):
                 raise PermissionDenied(_("Your role in this organization does not include this page."))
-            if place[0].is_suspended and request.method not in _READING:
+            if place[0].is_suspended and request.method not in SAFE_METHODS:
                 raise PermissionDenied(
                     _("This organization is suspended: its pages can be read, and nothing can be changed.")
                 )

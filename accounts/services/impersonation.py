@@ -32,7 +32,7 @@ def start_impersonation(
     place = place_in(person, organization_id)
     if place is None:
         raise CannotImpersonate(f"{person.email} is no member of the organization.")
-    if person.is_staff or person.is_superuser or not person.is_active:
+    if not User.objects.impersonable().filter(pk=person.pk).exists():
         raise CannotImpersonate(f"{person.email} is an operator or may not sign in.")
     for running in Impersonation.objects.filter(operator=operator, ended_at=None):
         end_impersonation(impersonation=running, at=at)

@@ -17,6 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.operators import operator
+from core.action_page import action_page
 from core.admin import ReadOnlyAdmin
 from core.forms import ReasonForm
 from metering.admin.price_rows import history_of, may_follow, row_of
@@ -25,7 +26,6 @@ from metering.models import LanguageModel, ModelPrice
 from metering.price_words import lines_of, shown_price
 from metering.prices import PriceCard
 from metering.services.price_book import follow_provider
-from payments.admin.pages import action_page
 
 _DYNAMIC = Q(price_now__pricing__prompt="-1") | Q(price_now__pricing__completion="-1")
 

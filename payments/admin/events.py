@@ -8,9 +8,9 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 
 from accounts.operators import operator
+from core.action_page import action_page
 from core.admin import LargeTable, OperatedAdmin
 from core.forms import ReasonForm
-from payments.admin.pages import action_page
 from payments.models import IncomingEvent
 from payments.services import replay_event
 

@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from accounts.operators import operator
 from core import amounts
+from core.action_page import action_page
 from core.admin import LargeTable, OperatedAdmin
 from payments.admin.forms import CancelForm, LeavePaidForm, MarkPaidForm, PaymentForm, RefundForm
-from payments.admin.pages import action_page
 from payments.models import REFUND_FAILED, Payment, Status
 from payments.words import description_of
 

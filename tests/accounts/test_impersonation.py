@@ -184,6 +184,7 @@ def test_operators_strangers_and_the_stopped_cannot_be_looked_as(operator, vera,
         with pytest.raises(CannotImpersonate):
             start_impersonation(operator=operator, person=person, organization_id=lantern.pk, reason="x", at=at)
     vera.is_active = False
+    vera.save()
     with pytest.raises(CannotImpersonate):
         start_impersonation(operator=operator, person=vera, organization_id=lantern.pk, reason="x", at=at)
     assert not Impersonation.objects.exists()

@@ -14,12 +14,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from accounts.operators import operator
+from core.action_page import action_page
 from core.admin import MomentInput, NamedValuesFilter, ServiceAdmin
 from core.amounts import full
 from core.errors import DomainError, InvalidRequest
 from core.forms import ReasonForm
 from core.money import to_wire
-from payments.admin.pages import action_page
 from tiers import services
 from tiers.components import checked_components
 from tiers.entitlements import checked_entitlements, features_of

@@ -24,13 +24,14 @@ def action_page(
     work: Callable[[], Any],
     facts: dict[str, Any],
     then: str = "",
+    permission: str = "",
 ) -> HttpResponse:
     """Show ``form``, or carry ``work`` out; what a service refuses is told beside the fields.
 
-    Afterwards leads to ``then``, else to the row.
+    Afterwards leads to ``then``, else to the row. For operators with ``permission``, else those who may change the row.
     """
     opts = row._meta
-    if not request.user.has_perm(f"{opts.app_label}.change_{opts.model_name}"):
+    if not request.user.has_perm(permission or f"{opts.app_label}.change_{opts.model_name}"):
         raise PermissionDenied
     back = reverse(f"admin:{opts.app_label}_{opts.model_name}_change", args=[row.pk])
     if request.method == "POST" and form.is_valid():
@@ -41,16 +42,11 @@ def action_page(
         else:
             messages.success(request, said)
             return HttpResponseRedirect(then or back)
-    context = {
-        **admin.site.each_context(request),
-        "title": f"{title}: {row}",
-        "action": title,
-        "lead": lead,
-        "row": row,
-        "opts": opts,
-        "form": form,
-        "facts": facts,
-        "back": back,
-        "changelist": reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist"),
-    }
-    return render(request, "admin/action.html", context)
+    words = {"title": f"{title}: {row}", "action": title, "lead": lead, "facts": facts}
+    return render(request, "admin/action.html", {**_frame(request, row), **words, "form": form, "back": back})
+
+
+def _frame(request: HttpRequest, row: Model) -> dict[str, Any]:
+    opts = row._meta
+    changelist = reverse(f"admin:{opts.app_label}_{opts.model_name}_changelist")
+    return {**admin.site.each_context(request), "row": row, "opts": opts, "changelist": changelist}
