@@ -2,7 +2,7 @@
 
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 
-from core.money import EXACT
+from core.money import EXACT, quantize
 
 CENT = Decimal("0.01")
 
@@ -15,6 +15,11 @@ def cents(amount: Decimal) -> Decimal:
 def share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
     """``whole`` × ``part`` ÷ ``of`` in whole cents, rounded down: never more than the share."""
     return EXACT.divide(EXACT.multiply(whole, part), of).quantize(CENT, rounding=ROUND_DOWN)
+
+
+def credit_share(whole: Decimal, part: Decimal, of: Decimal) -> Decimal:
+    """``whole`` × ``part`` ÷ ``of`` with all places of credit, rounded once."""
+    return quantize(EXACT.divide(EXACT.multiply(whole, part), of))
 
 
 def percentage(amount: Decimal, percent: Decimal) -> Decimal:

@@ -5,14 +5,13 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from core.money import EXACT, ZERO, quantize
-from credits.models import LotKind
-from credits.services import grant_credits
+from core.money import ZERO
 from outbox.services import publish
 from payments.models import Dispute, DisputeStatus, Payment, Status
+from payments.money import credit_share
 from payments.providers.reports import DisputeReport
 from payments.registry import tell_settled
-from payments.services.refunds import SELLS_CREDIT, lot_key, take_unspent
+from payments.services.refunds import SELLS_CREDIT, give_credit_again, take_unspent
 from payments.services.settling import locked_payment
 from payments.services.top_ups import pause_top_ups
 
@@ -63,19 +62,9 @@ def _give_back(dispute: Dispute, actor: str, at: datetime) -> None:
     payment = dispute.payment
     if dispute.credits_taken <= ZERO or payment.status not in _PAID:
         return
-    refunds = quantize(EXACT.divide(EXACT.multiply(payment.credits, payment.refunded), payment.amount))
+    refunds = credit_share(payment.credits, payment.refunded, payment.amount)
     amount = dispute.credits_taken - max(refunds - payment.credits_refunded, ZERO)
-    if amount > ZERO:
-        grant_credits(
-            organization_id=dispute.organization_id,
-            amount=amount,
-            kind=LotKind.PURCHASED,
-            reason="Credit given back after a dispute",
-            actor=actor,
-            at=at,
-            # found by whatever takes back what is left of the payment: another dispute, a refund
-            key=f"{lot_key(payment)}:kept:{dispute.id}",
-        )
+    give_credit_again(payment, amount, "Credit given back after a dispute", actor, at)
 
 
 def _write_off(dispute: Dispute, at: datetime) -> None:

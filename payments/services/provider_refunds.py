@@ -9,14 +9,12 @@ from django.db import transaction
 from django.db.models import Sum
 
 from core.errors import InvalidRequest
-from core.ids import uuid7
-from core.money import EXACT, ZERO, quantize
-from credits.models import LotKind
-from credits.services import grant_credits
+from core.money import ZERO
 from outbox.services import publish
 from payments.errors import PaymentNotRefundable, RefundTooLarge
 from payments.models import REFUND_FAILED, DisputeStatus, Payment, Status
-from payments.services.refunds import SELLS_CREDIT, lot_key, refund_payment, take_credit_back
+from payments.money import credit_share
+from payments.services.refunds import SELLS_CREDIT, give_credit_again, refund_payment, take_credit_back
 from payments.services.settling import BY_HAND, locked_payment
 
 REASON = "Refunded with the provider"
@@ -105,16 +103,7 @@ def _take_back(payment: Payment, left: Decimal, problem: str, actor: str, at: da
     if not left:
         payment.status, payment.ended_at, payment.refund_reference = Status.SUCCEEDED, payment.paid_at, ""
     payment.save()
-    if credits:
-        grant_credits(
-            organization_id=payment.organization_id,
-            amount=credits,
-            kind=LotKind.PURCHASED,
-            reason="Credit given back: its refund failed",
-            actor=actor,
-            at=at,
-            key=f"{lot_key(payment)}:kept:{uuid7()}",
-        )
+    give_credit_again(payment, credits, "Credit given back: its refund failed", actor, at)
     facts = {"payment_id": payment.id, "amount": back, "credits": credits, "reason": problem}
     publish(type="payment.refund_failed", organization_id=payment.organization_id, data=facts, actor=actor, at=at)
 
@@ -124,4 +113,4 @@ def _credits_of(payment: Payment, back: Decimal) -> Decimal:
     by_refunds = payment.refunded - min(_lost(payment), payment.refunded)
     if back >= by_refunds:
         return payment.credits_refunded
-    return quantize(EXACT.divide(EXACT.multiply(payment.credits_refunded, back), by_refunds))
+    return credit_share(payment.credits_refunded, back, by_refunds)

@@ -10,14 +10,14 @@ from django.db.models import Q
 
 from core.errors import InvalidRequest
 from core.ids import uuid7
-from core.money import EXACT, ZERO, quantize
+from core.money import ZERO
 from credits.errors import NothingLeft, UnknownLot
 from credits.models import LedgerEntry, LotKind
 from credits.services import grant_credits, void_lot
 from outbox.services import publish
 from payments.errors import PaymentNotRefundable, RefundTooLarge
 from payments.models import Payment, Purpose, Status
-from payments.money import share
+from payments.money import credit_share, share
 from payments.registry import tell_settled
 from payments.services.settling import BY_HAND, locked_payment
 
@@ -91,18 +91,27 @@ def take_credit_back(
         if not amount:
             raise PaymentNotRefundable("All the credit that it bought is spent or held. Name an amount to refund it.")
         return amount, free
-    wanted = quantize(EXACT.divide(EXACT.multiply(payment.credits, amount), payment.amount))
-    if kept := max(free - wanted, ZERO):
+    wanted = credit_share(payment.credits, amount, payment.amount)
+    kept = max(free - wanted, ZERO)
+    give_credit_again(payment, kept, "Credit kept after a partial refund", actor, at)
+    return amount, free - kept
+
+
+def give_credit_again(payment: Payment, amount: Decimal, reason: str, actor: str, at: datetime) -> None:
+    """Credit of the payment that was taken, or a part of it, comes again; the caller locks the payment, and asks once.
+
+    Whatever takes back what is left of the payment later finds it: a refund, a dispute.
+    """
+    if amount > ZERO:
         grant_credits(
             organization_id=payment.organization_id,
-            amount=kept,
+            amount=amount,
             kind=LotKind.PURCHASED,
-            reason="Credit kept after a partial refund",
+            reason=reason,
             actor=actor,
             at=at,
             key=f"{lot_key(payment)}:kept:{uuid7()}",
         )
-    return amount, free - kept
 
 
 def take_unspent(payment: Payment, reason: str, actor: str, at: datetime) -> Decimal:

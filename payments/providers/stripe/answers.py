@@ -44,12 +44,12 @@ def answer_of_session(session: Any) -> Answer:
 def answer_of_refund(refund: stripe.Refund) -> Answer:
     """What became of a Refund."""
     if refund.status in ("failed", "canceled"):
-        return Answer(Verdict.DECLINED, refund.id, code=refund.status, message=reason_of_refund(refund))
+        return Answer(Verdict.DECLINED, refund.id, code=refund.status, message=_reason_of_refund(refund))
     verdict = Verdict.PAID if refund.status == "succeeded" else Verdict.PENDING
     return Answer(verdict, refund.id, from_cents(refund.amount))
 
 
-def reason_of_refund(refund: stripe.Refund) -> str:
+def _reason_of_refund(refund: stripe.Refund) -> str:
     """Why a Refund was not made, in Stripe's word for it where it has one."""
     word = str(refund.to_dict().get("failure_reason") or "").replace("_", " ")
     return f"The refund was not made: {word}." if word else "The refund was not made."

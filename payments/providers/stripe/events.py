@@ -15,7 +15,6 @@ from payments.providers.stripe.answers import (
     answer_of_refund,
     answer_of_session,
     facts_of,
-    reason_of_refund,
 )
 from payments.providers.stripe.client import client, our_errors
 
@@ -77,10 +76,10 @@ def _refunds_changed(subject: Subject) -> Report | None:
         return None
     with our_errors():
         refunds = list(client().v1.refunds.list({"payment_intent": intent, "limit": 100}).auto_paging_iter())
-    made = [each for each in refunds if answer_of_refund(each).verdict != Verdict.DECLINED]
-    failed = [each for each in refunds if each not in made]
+    answers = [answer_of_refund(each) for each in refunds]
+    made = [each for each, answer in zip(refunds, answers, strict=True) if answer.verdict != Verdict.DECLINED]
+    problem = next((answer.message for answer in answers if answer.verdict == Verdict.DECLINED), "")
     total = from_cents(sum(each.amount for each in made))
-    problem = reason_of_refund(failed[0]) if failed else ""
     return RefundReport("stripe", intent, made[0].id if made else subject["id"], total, problem)
 
 
