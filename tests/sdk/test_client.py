@@ -6,6 +6,7 @@ import farebox
 import httpx
 import pytest
 from farebox import AsyncFarebox, Event, Farebox
+from farebox._config import pause_before
 
 from credits.models import CreditAccount, Hold, LedgerEntry
 
@@ -52,6 +53,20 @@ def test_work_that_fails_gives_its_hold_back(client, customer):
         pass
     assert wallet(customer) == (Decimal(10), 0)
     assert {hold.status for hold in Hold.objects.filter(account_id=customer.organization.pk)} == {"released"}
+
+
+def test_a_settlement_without_an_answer_leaves_the_hold_to_be_settled_again(customer):
+    faults = [None, 502, 502]
+    with Farebox(
+        customer.api_key, customer.url, retries=1, http_client=httpx.Client(transport=Flaky(*faults))
+    ) as client:
+        with pytest.raises(farebox.ServerError), client.hold("0.50") as hold:
+            hold.settle("0.25")
+        assert wallet(customer) == (Decimal(10), Decimal("0.5")), "the work was done"
+        assert hold.settle("0.25").status == "settled"
+        with pytest.raises(farebox.InvalidRequest), client.hold("0.50") as hold:
+            hold.settle("a lot")
+    assert wallet(customer) == (Decimal("9.75"), 0)
 
 
 def test_an_event_settles_its_hold_once(client, customer):
@@ -112,6 +127,40 @@ def test_a_cost_of_nothing_is_said_and_not_left_to_the_price_list():
         "external_id": "e-1",
     }
     assert "cost" not in Event("x").as_document()
+
+
+def test_an_event_has_an_id_whatever_it_is_made_with():
+    """Without one it would be counted again each time that it is sent."""
+    assert all(Event("x", external_id=given).as_document()["external_id"] for given in ("", None))
+
+
+def test_settings_that_cannot_work_are_refused_at_once_and_the_key_is_not_shown():
+    assert Farebox(" fbx_live_k\n", "https://farebox.example/").config.api_key == "fbx_live_k"
+    for key, url in (("fbx_live_k\nx", "https://farebox.example"), ("k", "farebox.example"), ("schlüssel", "http://x")):
+        with pytest.raises(ValueError) as refusal:
+            Farebox(key, url)
+        assert key not in str(refusal.value)
+    assert all(0 < pause_before(1, after) < 1 for after in ("nan", "-5", "Wed, 21 Oct 2026 07:28:00 GMT", None))
+    assert 60 <= pause_before(1, "9" * 40) < 61
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status_code": 200, "html": "<p>Sign in to this network"},
+        {"status_code": 200, "json": []},
+        {"status_code": 200, "headers": {"Content-Encoding": "gzip"}, "stream": httpx.ByteStream(b"no gzip")},
+        {"status_code": 302, "headers": {"Location": "https://elsewhere.example"}},
+        {"status_code": 200, "text": "[" * 100_000},
+    ],
+    ids=["page", "list", "no gzip", "redirect", "depth"],
+)
+def test_answers_of_something_else_are_one_error(answer):
+    network = httpx.Client(transport=httpx.MockTransport(lambda request: httpx.Response(**answer)))
+    with Farebox("k", "http://farebox.example", retries=0, http_client=network) as client:
+        for ask in (client.balance, lambda: client.hold("1").__enter__(), lambda: client.customer_meters("c")):
+            with pytest.raises(farebox.ConnectionFailed):
+                ask()
 
 
 def test_what_json_cannot_hold_is_refused_before_it_is_sent(client, customer):

@@ -25,6 +25,8 @@ def seen(collector):
 
 
 def user_of(scope):
+    if scope["path"] == "/nobody":
+        raise KeyError("session")
     return dict(scope["headers"]).get(b"x-user", b"").decode() or None
 
 
@@ -36,7 +38,7 @@ def test_fastapi(calls, collector):
     app.add_middleware(
         FareboxMiddleware,
         meter=calls,
-        customer=lambda scope: dict(scope["headers"]).get(b"x-user", b"").decode() or None,
+        customer=user_of,
     )
 
     @app.get("/items/{item}")
@@ -51,6 +53,7 @@ def test_fastapi(calls, collector):
     client.get("/items/13", headers=user)
     client.get("/nowhere", headers=user)
     client.get("/items/7")
+    assert client.get("/nobody").status_code == 404, "a customer that cannot be told breaks no request"
     assert seen(collector) == [
         ("user_42", "GET", "/items/{item}", 200),
         ("user_42", "GET", "/items/{item}", 404),

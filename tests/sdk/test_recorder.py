@@ -1,7 +1,9 @@
 """The background recorder: whatever happens to server or process, each event is in the books once."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,11 +85,14 @@ def test_an_outage_and_lost_answers_cost_nothing_and_double_nothing(client, cust
     [
         httpx.Response(502, html="<p>Bad gateway"),
         httpx.Response(200, html="<p>Sign in to this network"),
+        httpx.Response(301, headers={"Location": "https://elsewhere.example"}),
+        httpx.Response(400, html="<p>The plain HTTP request was sent to HTTPS port"),
+        httpx.Response(405, html="<p>Not allowed"),
         httpx.Response(200, json={"results": []}),
         httpx.Response(200, json={"results": [None]}),
         httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(b"no gzip")),
     ],
-    ids=["error page", "page", "too few", "no result", "no gzip"],
+    ids=["error page", "page", "redirect", "bad request", "not allowed", "too few", "no result", "no gzip"],
 )
 def test_no_answer_of_whatever_stands_between_ends_the_recorder(client, customer, network, monkeypatch, answer):
     answers, through = [answer], network.handle_request
@@ -168,11 +173,13 @@ def test_files_of_a_living_process_are_left_to_it_and_a_torn_line_was_never_acce
 @pytest.mark.parametrize("left", [b"", b'{"name":"to'], ids=["nothing", "a torn line"])
 def test_a_file_without_events_stops_nobody(client, customer, tmp_path, left):
     """A process that is killed between opening its file and writing into it leaves one."""
-    (tmp_path / "0.events").write_bytes(left)
+    (tmp_path / f"{0:032x}.events").write_bytes(left)
+    (tmp_path / "of somebody else.events").write_bytes(b'{"name":"a"}\n')
     with client.recorder(spool=tmp_path, interval=0.01) as recorder:
         recorder.record(Event("kept"))
         assert recorder.flush(60)
     assert names(customer) == ["kept"]
+    assert [path.name for path in tmp_path.iterdir()] == ["of somebody else.events"]
 
 
 def test_a_file_that_is_about_to_be_locked_is_nobody_elses(tmp_path, monkeypatch):
@@ -188,7 +195,90 @@ def test_a_file_that_is_about_to_be_locked_is_nobody_elses(tmp_path, monkeypatch
     mine = DiskBuffer(tmp_path, 10)
     mine.append(b'{"name":"a"}')
     assert (others[0].pending, others[0].take()) == (0, None)
+    assert len(list(tmp_path.iterdir())) == 1, "the first one was empty when the other looked"
     assert mine.take().documents == [{"name": "a"}]
+
+
+def test_a_full_disk_takes_nothing_and_leaves_nothing(tmp_path, monkeypatch):
+    """Half a line must not swallow the next one, and what raised must not count as waiting."""
+    mine, plain = DiskBuffer(tmp_path, 10), buffers._write
+
+    def write(file, line):
+        plain(file, line[: len(line) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for lines in ((), (b'{"name":"a"}',)):
+        for line in lines:
+            mine.append(line)
+        with monkeypatch.context() as full, pytest.raises(OSError, match="No space"):
+            full.setattr(buffers, "_write", write)
+            mine.append(b'{"name":"lost"}')
+    mine.append(b'{"name":"b"}')
+    assert mine.pending == 2
+    batch = mine.take()
+    assert batch.documents == [{"name": "a"}, {"name": "b"}]
+    batch.done()
+    assert (mine.pending, mine.take(), list(tmp_path.iterdir())) == (0, None, [])
+
+
+def test_a_spool_that_is_cleared_away_loses_nothing_of_a_living_process(client, customer, network, tmp_path):
+    network.is_cut = True
+    spool = tmp_path / "spool"
+    with client.recorder(spool=spool, interval=0.01, batch_size=2) as recorder:
+        for n in range(3):
+            recorder.record(Event(f"e{n}"))
+        shutil.rmtree(spool)
+        for n in range(3, 6):
+            recorder.record(Event(f"e{n}"))
+        network.is_cut = False
+        assert recorder.flush(60)
+    assert names(customer) == [f"e{n}" for n in range(6)]
+    assert list(spool.iterdir()) == []
+
+
+def test_what_waited_through_an_outage_is_sent_without_pauses_in_between(client, customer, network):
+    network.is_cut = True
+    with client.recorder(interval=60, batch_size=2) as recorder:
+        for n in range(10):
+            recorder.record(Event(f"e{n}"))
+        network.is_cut = False
+        patience = time.monotonic() + 30
+        while recorder.pending and time.monotonic() < patience:
+            time.sleep(0.01)
+        assert recorder.pending == 0
+
+
+def test_where_no_thread_can_be_started_events_wait_for_one_or_for_the_end(client, customer, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    recorder = client.recorder(interval=0.01)
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", start)
+        recorder.record(Event("a"))
+        assert (recorder.pending, recorder.close(20)) == (1, 0)
+    again = client.recorder(interval=0.01)
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", start)
+        again.record(Event("b"))
+    again.record(Event("c"))
+    assert again.flush(60)
+    assert names(customer) == ["a", "b", "c"]
+
+
+def test_a_client_closes_after_its_recorders(customer):
+    with Farebox(customer.api_key, customer.url) as client:
+        recorder = client.recorder(interval=60)
+        recorder.record(Event("kept"))
+    assert (recorder.pending, names(customer)) == (0, ["kept"])
+
+
+def test_who_hears_of_a_refusal_may_close(client, customer):
+    with client.recorder(interval=0.01, on_refused=lambda event, error: left.append(recorder.close())) as recorder:
+        left = []
+        recorder.record(Event("too dear", cost=Decimal("999")))
+        assert recorder.flush(60)
+    assert left == [1]
 
 
 def test_a_file_that_was_sent_while_another_looked_is_not_made_anew(tmp_path, monkeypatch):
@@ -250,20 +340,26 @@ def test_a_killed_process_loses_nothing_that_it_took(customer, client, tmp_path)
 
 
 FORKS = """
-import os
+import multiprocessing, os
 from farebox import Event, Farebox
-recorder = Farebox().recorder(interval=60)
+client = Farebox()
+connection = client._http if client.balance() else None
+recorder = client.recorder(interval=60)
 recorder.record(Event("before"))
 child = os.fork()
 recorder.record(Event("child" if child == 0 else "parent"))
+assert (client._http is connection) == (child != 0), "each would read the other's answers"
 if child:
-    os.waitpid(child, 0)
+    assert os.waitpid(child, 0)[1] == 0
+    another = multiprocessing.get_context("fork").Process(target=lambda: recorder.record(Event("multiprocessing")))
+    another.start()
+    another.join()
 """
 
 
-def test_a_fork_sends_what_is_its_own(customer):
+def test_a_fork_sends_what_is_its_own_over_its_own_connection(customer):
     assert run(customer, FORKS).wait(60) == 0
-    assert names(customer) == ["before", "child", "parent"]
+    assert names(customer) == ["before", "child", "multiprocessing", "parent"]
 
 
 def test_a_batch_that_is_refused_whole_is_taken_apart(client, customer, monkeypatch):

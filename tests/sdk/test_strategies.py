@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import httpx2
 import pytest
+from farebox import QueueFull
 from farebox.strategies import anthropic as with_anthropic
 from farebox.strategies import openai as with_openai
 from farebox.strategies.elapsed import elapsed
@@ -117,6 +118,33 @@ def test_a_stream_that_is_left_is_reported_without_figures(meter, collector):
             break
     event = collector.event
     assert (event.status, event.metadata["usage"], event.metadata["model"]) == ("cancelled", "missing", "m-large")
+
+
+def test_a_stream_may_be_read_in_several_goes(meter, collector):
+    """A look at the first piece, and then the rest."""
+    stream = with_openai.metered(openai_client(), meter).chat.completions.create(model="m", messages=HI, stream=True)
+    assert next(iter(stream)).choices[0].delta.content == "he"
+    assert collector.events == []
+    assert [piece.choices[0].delta.content for piece in stream] == ["llo"]
+    assert (tokens(collector.event), collector.event.status) == (("m-large", 100, 40, 20), "ok")
+
+
+def test_a_copy_of_a_client_is_metered_too(meter, collector):
+    client = with_openai.metered(openai_client(), meter).with_options(timeout=5).copy(max_retries=0)
+    client.chat.completions.create(model="m", messages=HI)
+    client.chat.completions.parse(model="m", messages=HI)
+    assert [tokens(event) for event in collector.events] == [("m-large", 100, 40, 20)] * 2
+
+
+def test_what_cannot_be_recorded_breaks_nothing_that_is_metered(caplog):
+    class Full:
+        def record(self, event):
+            raise QueueFull("100,000 events wait for the server.")
+
+    client = with_openai.metered(openai_client(), Meter(Full(), customer="user_42"))
+    answer = client.chat.completions.create(model="m", messages=HI)
+    assert answer.choices[0].message.content == "hello"
+    assert "'llm-usage' of 'user_42' was not recorded" in caplog.text
 
 
 def test_openai_responses_and_embeddings_are_counted(meter, collector):

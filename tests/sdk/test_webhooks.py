@@ -56,7 +56,9 @@ def test_anything_else_is_refused(headers, body, secret, later):
 
 
 @pytest.mark.parametrize(
-    "header", [("Webhook-Signature", "v1,\u00e9"), ("Webhook-Timestamp", "9" * 400)], ids=["signature", "time"]
+    "header",
+    [("Webhook-Signature", "v1,\u00e9\udcff"), ("Webhook-Id", "\udcff"), ("Webhook-Timestamp", "9" * 400)],
+    ids=["signature", "id", "time"],
 )
 def test_headers_of_any_form_are_refused_in_words(header):
     with pytest.raises(InvalidSignature):

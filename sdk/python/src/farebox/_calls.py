@@ -46,8 +46,14 @@ def read_answer(call: Call[Made], content: bytes) -> Made:
     """What was asked for. Raises ConnectionFailed when something in between answered instead of the server."""
     try:
         return call.read(_json.loads(content))
-    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise ConnectionFailed(f"{call.method} {call.path} was answered by something else: {error!r}") from error
+
+
+def refuse_redirect(call: Call[Any], status: int, location: str | None) -> None:
+    """Raise ConnectionFailed for an answer that sends us elsewhere: the API never does, what is before it may."""
+    if 300 <= status < 400:
+        raise ConnectionFailed(f"{call.method} {call.path} was redirected to {location}; is base_url right?")
 
 
 def get_balance() -> Call[Balance]:

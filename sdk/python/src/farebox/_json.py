@@ -11,7 +11,7 @@ def dumps(document: Any) -> bytes:
     """The document as UTF-8. Raises ValueError for NaN, infinities and what JSON cannot hold."""
     try:
         return json.dumps(document, default=_plain, allow_nan=False, separators=(",", ":")).encode()
-    except TypeError as error:
+    except (TypeError, ArithmeticError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
 
@@ -19,7 +19,7 @@ def loads(text: str | bytes) -> Any:
     """The document; None when it is not JSON."""
     try:
         return json.loads(text, parse_float=Decimal)
-    except ValueError:
+    except (ValueError, ArithmeticError, RecursionError):
         return None
 
 

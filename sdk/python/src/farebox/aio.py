@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 
 from farebox import _calls, _json
+from farebox._calls import refuse_redirect
 from farebox._config import config_from, is_passing, pause_before
 from farebox.errors import ConnectionFailed, error_for
 from farebox.holds import AsyncHold
@@ -96,13 +97,14 @@ class AsyncFarebox:
             retry += 1
             try:
                 answer = await self._http.request(call.method, url, **parts)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if retry > self.config.retries:
                     raise ConnectionFailed(f"{call.method} {call.path}: {error!r}") from error
                 await asyncio.sleep(pause_before(retry))
                 continue
             if answer.is_success:
                 return _calls.read_answer(call, answer.content)
+            refuse_redirect(call, answer.status_code, answer.headers.get("location"))
             if not is_passing(answer.status_code) or retry > self.config.retries:
                 raise error_for(answer.status_code, _json.loads(answer.content), answer.text)
             await asyncio.sleep(pause_before(retry, answer.headers.get("retry-after")))

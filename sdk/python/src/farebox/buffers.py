@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 try:
@@ -16,6 +18,7 @@ except ImportError:  # Windows: there a folder belongs to one process at a time
     fcntl = None  # type: ignore[assignment]
 
 Document = dict[str, Any]
+_OURS = re.compile(r"[0-9a-f]{32}\.events")  # other files of the folder are somebody else's
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,10 @@ class Buffer(Protocol):
     """A queue of encoded events. Not thread-safe: the recorder locks."""
 
     pending: int  # events that are not done
+
+    @property
+    def has_full_batch(self) -> bool:
+        """Whether as many wait as one request takes."""
 
     def append(self, line: bytes) -> None:
         """Keep one event."""
@@ -53,6 +60,11 @@ class MemoryBuffer:
         self._batch_size = batch_size
         self._lines: deque[bytes] = deque()
         self.pending = 0
+
+    @property
+    def has_full_batch(self) -> bool:
+        """Whether as many wait as one request takes."""
+        return len(self._lines) >= self._batch_size
 
     def append(self, line: bytes) -> None:
         """Keep one event."""
@@ -89,73 +101,127 @@ class DiskBuffer:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._batch_size = batch_size
         self._sync = sync
-        self._open: IO[bytes] | None = None
+        self._open: FileIO | None = None
         self._written = 0
-        self._waiting: deque[IO[bytes]] = deque()
+        self._waiting: deque[FileIO] = deque()
         self.pending = 0
         self._take_over()
 
+    @property
+    def has_full_batch(self) -> bool:
+        """Whether a file waits that is not written into any more."""
+        return bool(self._waiting)
+
     def append(self, line: bytes) -> None:
-        """Write one event down."""
+        """Write one event down. Raises OSError when that cannot be done (a full disk); then nothing of it stays."""
         if self._open is None:
-            self._open = (self._folder / f"{uuid4().hex}.events").open("ab")
-            _lock(self._open, waits=True)
-        self._open.write(line + b"\n")
-        self._open.flush()
-        if self._sync:
-            os.fsync(self._open.fileno())
+            self._open = self._new_file()
+        end = self._open.seek(0, os.SEEK_END)
+        try:
+            _write(self._open, line + b"\n")
+            if self._sync:
+                os.fsync(self._open.fileno())
+        except OSError:
+            self._take_back(end)
+            raise
         self._written += 1
         self.pending += 1
         if self._written >= self._batch_size:
             self._finish_file()
 
     def take(self) -> Batch | None:
-        """The oldest file."""
+        """The oldest file. Raises OSError when it cannot be read."""
         if not self._waiting:
             self._finish_file()
         if not self._waiting:
             return None
-        file = self._waiting.popleft()
-        documents = list(_documents(Path(file.name)))
+        self._waiting.rotate(-1)  # one that cannot be read stays, behind the others
+        documents = list(_documents(self._waiting[-1]))
+        file = self._waiting.pop()
 
         def done() -> None:
             self.pending -= len(documents)
-            Path(file.name).unlink(missing_ok=True)
-            file.close()
+            _remove(file)
 
         return Batch(documents, done, file.close)
 
     def after_fork(self) -> None:
-        """Forget: the parent's files are the parent's. The copies of its handles share its locks, so they stay open."""
-        self._of_parent = [self._open, *self._waiting]
+        """Forget: the parent's files are the parent's, and locked for as long as it lives."""
+        for file in (self._open, *self._waiting):
+            if file is not None:
+                file.close()  # this copy of the handle alone, which would keep the lock beyond the parent's end
         self._open, self._written, self.pending = None, 0, 0
         self._waiting = deque()
 
     def close(self) -> None:
         """Unlock: what is left waits for the next process in this folder."""
         self._finish_file()
+        if self._open is not None:
+            _remove(self._open)
+            self._open = None
         for file in self._waiting:
             file.close()
         self._waiting.clear()
 
     def _finish_file(self) -> None:
-        if self._open is not None:
+        if self._open is not None and self._written:
             self._waiting.append(self._open)
             self._open, self._written = None, 0
 
+    def _take_back(self, end: int) -> None:
+        """Cut half a line off, or write no more behind it."""
+        try:
+            if self._open is not None:
+                self._open.truncate(end)
+        except OSError:
+            self._finish_file()
+
+    def _new_file(self) -> FileIO:
+        """A file of our own. The folder is made anew when somebody has cleared it away."""
+        while True:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            file = FileIO(self._folder / f"{uuid4().hex}.events", "x+")
+            _lock(file, waits=True)
+            if not _is_deleted(file):
+                return file
+            file.close()  # whoever started here between making and locking it found it empty
+
     def _take_over(self) -> None:
         for path in sorted(self._folder.glob("*.events")):
-            with contextlib.suppress(FileNotFoundError):
-                file = path.open("r+b")  # never "ab", which would make a file anew that its process has just sent
-                # One without events is left alone: its process may be about to lock it.
-                if _lock(file) and path.exists() and (found := sum(1 for _ in _documents(path))):
+            if not _OURS.fullmatch(path.name):
+                continue
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                file = FileIO(path, "r+")  # never one that is made anew: its process may just have sent it
+                found = sum(1 for _ in _documents(file)) if _lock(file) and not _is_deleted(file) else None
+                if found:
                     self._waiting.append(file)
                     self.pending += found
+                elif found == 0:
+                    _remove(file)  # of a process that was killed before its first event
                 else:
                     file.close()
 
 
-def _lock(file: IO[bytes], *, waits: bool = False) -> bool:
+def _write(file: FileIO, line: bytes) -> None:
+    while line:
+        line = line[file.write(line) :]
+
+
+def _remove(file: FileIO) -> None:
+    """Delete a file whose events are no longer needed, or at least empty it: nothing of it is to be sent again."""
+    try:
+        Path(os.fsdecode(file.name)).unlink(missing_ok=True)
+    except OSError:
+        with contextlib.suppress(OSError):
+            file.truncate(0)
+    file.close()
+
+
+def _is_deleted(file: FileIO) -> bool:
+    return os.fstat(file.fileno()).st_nlink == 0
+
+
+def _lock(file: FileIO, *, waits: bool = False) -> bool:
     """Whether the file is ours now; the lock ends with the process."""
     if fcntl is None:
         return True
@@ -166,9 +232,10 @@ def _lock(file: IO[bytes], *, waits: bool = False) -> bool:
     return True
 
 
-def _documents(path: Path) -> Iterator[Document]:
-    """The events of a file. A last line that a crash cut off was never accepted."""
-    for line in path.read_bytes().split(b"\n"):
+def _documents(file: FileIO) -> Iterator[Document]:
+    """The events of a file, also of one that was deleted. A last line that a crash cut off was never accepted."""
+    file.seek(0)
+    for line in file.readall().split(b"\n"):
         with contextlib.suppress(ValueError):
-            if line:
-                yield json.loads(line)
+            if isinstance(document := json.loads(line), dict):
+                yield document

@@ -1,6 +1,7 @@
 """The client for ordinary code. ``farebox.AsyncFarebox`` is the same for asyncio."""
 
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -9,7 +10,8 @@ from uuid import uuid4
 
 import httpx
 
-from farebox import _calls, _json
+from farebox import _calls, _json, _processes
+from farebox._calls import refuse_redirect
 from farebox._config import config_from, is_passing, pause_before
 from farebox.errors import ConnectionFailed, error_for
 from farebox.holds import Hold
@@ -39,6 +41,8 @@ class Farebox:
         self.config = config_from(api_key, base_url, timeout, retries)
         self._http = http_client or httpx.Client(timeout=timeout)
         self._owns_http = http_client is None
+        self._recorders: weakref.WeakSet[Recorder] = weakref.WeakSet()
+        _processes.part_after_fork(self)
 
     def __enter__(self) -> "Farebox":
         return self
@@ -47,9 +51,16 @@ class Farebox:
         self.close()
 
     def close(self) -> None:
-        """Close connections."""
+        """Close connections, after the recorders that were made here have sent what waits."""
+        for recorder in list(self._recorders):
+            recorder.close()
         if self._owns_http:
             self._http.close()
+
+    def after_fork(self) -> None:
+        """Go on in a child process with connections of its own: on a shared one each would read the other's answers."""
+        if self._owns_http and not self._http.is_closed:
+            self._http = httpx.Client(timeout=self.config.timeout)
 
     # ------------------------------------------------------------ credits
 
@@ -104,7 +115,9 @@ class Farebox:
 
     def recorder(self, **options: Any) -> Recorder:
         """Reports events in the background; see ``Recorder``."""
-        return Recorder(self, **options)
+        made = Recorder(self, **options)
+        self._recorders.add(made)
+        return made
 
     # ------------------------------------------------------------ the wire
 
@@ -115,13 +128,14 @@ class Farebox:
             retry += 1
             try:
                 answer = self._http.request(call.method, url, **parts)
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 if retry > self.config.retries:
                     raise ConnectionFailed(f"{call.method} {call.path}: {error!r}") from error
                 time.sleep(pause_before(retry))
                 continue
             if answer.is_success:
                 return _calls.read_answer(call, answer.content)
+            refuse_redirect(call, answer.status_code, answer.headers.get("location"))
             if not is_passing(answer.status_code) or retry > self.config.retries:
                 raise error_for(answer.status_code, _json.loads(answer.content), answer.text)
             time.sleep(pause_before(retry, answer.headers.get("retry-after")))

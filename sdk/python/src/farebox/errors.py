@@ -65,6 +65,9 @@ class InvalidSignature(FareboxError):
 
 
 _BY_STATUS: dict[int, type[ApiError]] = {
+    400: InvalidRequest,
+    413: InvalidRequest,
+    422: InvalidRequest,
     401: NotAuthenticated,
     402: InsufficientCredits,
     403: PermissionDenied,
@@ -83,5 +86,5 @@ def error_for(status: int, document: Any, text: str) -> ApiError:
     else:
         code = str(known.get("code") or inner or "")
         detail = str(known.get("detail") or known.get("title") or text[:200] or "The server gave no reason.")
-    made = _BY_STATUS.get(status, ServerError if status >= 500 else InvalidRequest)
+    made = _BY_STATUS.get(status, ServerError if status >= 500 else ApiError)
     return made(status, code or "unknown", detail, known)

@@ -1,15 +1,13 @@
 """Reports events in the background: ``record()`` returns at once, and nothing is lost on the way."""
 
-import atexit
 import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from farebox import _calls, _json
+from farebox import _calls, _json, _processes
 from farebox._config import pause_before
 from farebox.buffers import Batch, Buffer, DiskBuffer, Document, MemoryBuffer
 from farebox.errors import ApiError, FareboxError, InvalidRequest, QueueFull
@@ -21,7 +19,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("farebox")
 
 Refused = Callable[[Document, Mapping[str, Any]], None]
-_recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
+_UNREADABLE_PAUSE = 1.0  # seconds
+_SMALL_BATCH = 32  # events; with the largest metadata still below what proxies take by default
 
 
 class Recorder:
@@ -65,8 +64,7 @@ class Recorder:
         self._on_refused = on_refused or _log_refusal
         self._closing = self._closed = False
         self._begin()
-        _recorders.add(self)
-        atexit.register(_close, weakref.ref(self))
+        _processes.care_for(self)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -80,13 +78,14 @@ class Recorder:
         return self._buffer.pending
 
     def record(self, event: Event) -> str:
-        """Take an event; its ``external_id``. Raises QueueFull, ValueError for what is not JSON, FareboxError when
-        closed."""
+        """Take an event; its ``external_id``. Raises QueueFull, ValueError for what is not JSON, OSError when the spool
+        cannot be written, FareboxError when closed. An event that raised was not taken."""
         line = _json.dumps(event.as_document())
         with self._changed:
             if self._closing:
                 raise FareboxError("The recorder is closed.")
-            if not self._changed.wait_for(self._has_room, self._full_seconds):
+            patience = 0 if self._is_own_thread() else self._full_seconds  # it would wait for itself
+            if not self._changed.wait_for(self._has_room, patience):
                 raise QueueFull(f"{self._buffer.pending} events wait for the server.")
             self._buffer.append(line)
             self._start_if_pending()
@@ -116,8 +115,12 @@ class Recorder:
             self._deadline = time.monotonic() + patience
             self._start_if_pending()
             self._changed.notify_all()
+        if self._is_own_thread():  # on_refused closes: the thread sends what waits, and ends
+            return self.pending
         if self._thread is not None:
             self._thread.join(patience + self._client.config.timeout)
+        elif self.pending:
+            self._run()
         with self._changed:
             self._closed = True
             self._buffer.close()
@@ -138,8 +141,16 @@ class Recorder:
 
     def _start_if_pending(self) -> None:
         if self._thread is None and self._buffer.pending:
-            self._thread = threading.Thread(target=self._run, name="farebox-recorder", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="farebox-recorder", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # of threads there are too many just now, or the interpreter ends
+                log.warning("farebox: %d events wait: %r", self._buffer.pending, error)
+            else:
+                self._thread = thread
+
+    def _is_own_thread(self) -> bool:
+        return threading.current_thread() is self._thread
 
     def after_fork(self) -> None:
         """Go on in a child process, with nothing of the parent's."""
@@ -150,14 +161,14 @@ class Recorder:
         return self._buffer.pending < self._most_events or self._closing
 
     def _is_urgent(self) -> bool:
-        return self._closing or self._hurry > 0 or self._unsent >= self._batch_size
+        return self._closing or self._hurry > 0 or self._unsent >= self._batch_size or self._buffer.has_full_batch
 
     def _run(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(self._is_urgent, self._interval)
                 self._unsent = 0
-                batch = self._buffer.take()
+                batch = self._take()
                 if batch is None:
                     if self._closing:
                         return
@@ -166,12 +177,20 @@ class Recorder:
                 batch.leave()
                 return
 
+    def _take(self) -> Batch | None:
+        try:
+            return self._buffer.take()
+        except OSError:
+            log.exception("farebox: the spool cannot be read")
+            self._changed.wait_for(lambda: self._closing, _UNREADABLE_PAUSE)
+            return None
+
     def _deliver(self, batch: Batch) -> bool:
         """Send until the server has it; False when time is up first."""
         attempt = 0
         while True:
             try:
-                self._send(batch.documents)
+                self._send_in_parts(batch.documents, attempt)
                 break
             except Exception as error:
                 # Any, for the thread must outlive whatever answers in the server's place: a proxy, half an answer.
@@ -193,11 +212,19 @@ class Recorder:
                 time.sleep(min(seconds, 0.2))
             return time.monotonic() < self._deadline
 
+    def _send_in_parts(self, documents: list[Document], attempt: int) -> None:
+        """In smaller parts after some failures: too large a body may be refused by ending the connection midway."""
+        size = max(len(documents) >> max(attempt - 2, 0), _SMALL_BATCH)
+        for start in range(0, len(documents), size):
+            self._send(documents[start : start + size])
+
     def _send(self, documents: list[Document]) -> None:
         """Hand events in; one that makes the server refuse them all is found by halving."""
         try:
             results = self._client.send(_calls.track_batch(documents))
         except InvalidRequest as error:
+            if not _is_about_events(error):
+                raise
             if len(documents) == 1:
                 self._refuse(documents[0], _refusal(error))
                 return
@@ -216,6 +243,11 @@ class Recorder:
             log.exception("farebox: on_refused failed")
 
 
+def _is_about_events(error: ApiError) -> bool:
+    """Whether they would be refused again: not when a proxy says so of any request, in words of its own."""
+    return error.status == 413 or error.code != "unknown"
+
+
 def _why(result: Tracked) -> Mapping[str, Any]:
     return result.error or {"code": "refused"}
 
@@ -226,18 +258,3 @@ def _refusal(error: ApiError) -> Mapping[str, Any]:
 
 def _log_refusal(document: Document, error: Mapping[str, Any]) -> None:
     log.error("farebox: event %s was refused: %s", document.get("external_id"), error.get("code"))
-
-
-def _close(reference: "weakref.ref[Recorder]") -> None:
-    recorder = reference()
-    if recorder is not None:
-        recorder.close()
-
-
-def _after_fork() -> None:
-    for recorder in list(_recorders):
-        recorder.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

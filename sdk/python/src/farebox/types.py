@@ -96,6 +96,10 @@ class Event:
     latency_ms: int | None = None
     external_id: str = field(default_factory=lambda: str(uuid4()))
 
+    def __post_init__(self) -> None:
+        # Never without: an event that has no name is recorded again each time that it is sent.
+        self.external_id = self.external_id or str(uuid4())
+
     def as_document(self) -> dict[str, Any]:
         """The event as the server reads it; what was left as it is by default is left out.
 

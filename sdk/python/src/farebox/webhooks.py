@@ -28,7 +28,7 @@ def unwrap(
     ``body`` must be the bytes that arrived, not JSON that was read and written again. Keep ``headers["webhook-id"]``: a
     repetition has the same, and is to be ignored.
     """
-    raw = body.encode() if isinstance(body, str) else body
+    raw = _raw(body) if isinstance(body, str) else body
     verify(raw, headers, secret, tolerance=tolerance, now=now)
     event = _json.loads(raw)
     if not isinstance(event, dict):
@@ -53,13 +53,18 @@ def verify(
         raise InvalidSignature("The headers of a signed webhook are missing.") from None
     if abs(age) > tolerance:
         raise InvalidSignature("It was signed too long ago, or in the future.")
-    content = b".".join((message.encode(), sent.encode(), body))
+    content = b".".join((_raw(message), _raw(sent), body))
     expected = {base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode() for key in _keys(secret)}
     for signature in signatures.split():
         scheme, _, value = signature.partition(",")
-        if scheme == "v1" and any(hmac.compare_digest(value.encode(), each.encode()) for each in expected):
+        if scheme == "v1" and any(hmac.compare_digest(_raw(value), each.encode()) for each in expected):
             return
     raise InvalidSignature("No signature fits.")
+
+
+def _raw(text: str) -> bytes:
+    """As it arrived: servers hand over bytes that are not UTF-8 as surrogates."""
+    return text.encode(errors="surrogateescape")
 
 
 def _keys(secret: str) -> list[bytes]:

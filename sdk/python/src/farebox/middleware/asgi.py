@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import monotonic
 from typing import Any
 
-from farebox.middleware.request import report
+from farebox.middleware.request import customer_of, report
 from farebox.strategies.usage import Meter
 
 Scope = MutableMapping[str, Any]
@@ -38,7 +38,7 @@ class FareboxMiddleware:
         try:
             await self._app(scope, receive, sending)
         finally:
-            customer = self._customer(scope)
+            customer = customer_of(self._customer, scope)
             if customer is not None:
                 route = getattr(scope.get("route"), "path", None) or "(no route)"
                 report(self._meter, customer=customer, method=scope["method"], route=route, status=status, began=began)

@@ -14,7 +14,7 @@ from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.decorators import sync_and_async_middleware
 
-from farebox.middleware.request import report
+from farebox.middleware.request import customer_of, report
 from farebox.strategies.usage import Meter
 
 
@@ -22,7 +22,7 @@ def middleware_for(meter: Meter, customer: Callable[[HttpRequest], str | None]) 
     """A middleware that counts answered requests. ``customer`` tells whose a request is; None leaves it out."""
 
     def note(request: HttpRequest, response: HttpResponseBase, began: float) -> None:
-        whose = customer(request)
+        whose = customer_of(customer, request)
         if whose is not None:
             match = request.resolver_match
             report(

@@ -8,7 +8,7 @@ from time import monotonic
 
 from flask import Flask, Response, g, request
 
-from farebox.middleware.request import report
+from farebox.middleware.request import customer_of, report
 from farebox.strategies.usage import Meter
 
 
@@ -21,7 +21,7 @@ def count_requests(app: Flask, meter: Meter, customer: Callable[[], str | None])
 
     @app.after_request
     def note(response: Response) -> Response:
-        whose = customer()
+        whose = customer_of(customer)
         if whose is not None:
             rule = request.url_rule
             report(

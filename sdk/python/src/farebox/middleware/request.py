@@ -1,9 +1,22 @@
 """What is reported of a request. Never its query, headers or body."""
 
+import logging
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
 from farebox.strategies.usage import Meter
+
+log = logging.getLogger("farebox")
+
+
+def customer_of(ask: Callable[..., str | None], *about: Any) -> str | None:
+    """Whose a request is. A question that fails is told to the log, and not to who waits for the answer."""
+    try:
+        return ask(*about)
+    except Exception:
+        log.exception("farebox: whose a request is could not be told; it is not counted")
+        return None
 
 
 def report(meter: Meter, *, customer: str | None, method: str, route: str, status: int, began: float) -> str:

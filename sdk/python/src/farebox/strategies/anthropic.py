@@ -8,22 +8,20 @@ from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import Any
 
-from farebox.strategies.proxy import Proxy, Watched, is_async
+from farebox.strategies.proxy import Proxy, Watched, copies, is_async
 from farebox.strategies.usage import LlmUsage, Meter, number
 
 VENDOR = "anthropic"
+_CREATING = ("messages.create", "messages.parse", "beta.messages.create", "beta.messages.parse")
+_STREAMING = ("messages.stream", "beta.messages.stream")
 MISSING = {"usage": "missing"}  # the caller left before the figures came
 
 
 def metered(client: Any, meter: Meter) -> Any:
-    """The same client; ``messages.create`` and ``messages.stream`` are reported to ``meter``."""
-    return Proxy(
-        client,
-        {
-            "messages.create": lambda create: _create(create, meter),
-            "messages.stream": lambda stream: _stream(stream, meter),
-        },
-    )
+    """The same client; messages are reported to ``meter``."""
+    wrapped = {path: lambda create: _create(create, meter) for path in _CREATING}
+    streaming = {path: lambda stream: _stream(stream, meter) for path in _STREAMING}
+    return Proxy(client, wrapped | streaming | copies(lambda made: metered(made, meter)))
 
 
 def usage_of(message: Any) -> LlmUsage:

@@ -9,20 +9,20 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
-from farebox.strategies.proxy import Proxy, Watched, is_async
+from farebox.strategies.proxy import Proxy, Watched, copies, is_async
 from farebox.strategies.usage import LlmUsage, Meter, number
+
+_CHATS = ("chat.completions.create", "chat.completions.parse", "beta.chat.completions.parse", "completions.create")
+_OTHERS = ("responses.create", "responses.parse", "embeddings.create")
 
 
 def metered(client: Any, meter: Meter, *, vendor: str = "openai") -> Any:
     """The same client; its calls are reported to ``meter``."""
-    return Proxy(
-        client,
-        {
-            "chat.completions.create": lambda create: _call(create, meter, vendor, _ask_for_usage),
-            "responses.create": lambda create: _call(create, meter, vendor, _as_it_is),
-            "embeddings.create": lambda create: _call(create, meter, vendor, _as_it_is),
-        },
-    )
+    asking = dict.fromkeys(_CHATS, _ask_for_usage) | dict.fromkeys(_OTHERS, _as_it_is)
+    wrapped = {
+        path: lambda create, prepare=prepare: _call(create, meter, vendor, prepare) for path, prepare in asking.items()
+    }
+    return Proxy(client, wrapped | copies(lambda made: metered(made, meter, vendor=vendor)))
 
 
 def usage_of(answer: Any, vendor: str = "openai") -> LlmUsage | None:

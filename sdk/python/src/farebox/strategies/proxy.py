@@ -38,35 +38,51 @@ class Proxy:
 
 
 class Watched:
-    """A stream, sync or async, whose every piece is shown to ``see``; ``end`` is called once, however it ends."""
+    """A stream, sync or async, whose every piece is shown to ``see``; ``end`` is called once, however it ends.
+
+    It may be read in several goes (``next()``, then a loop): it ends when nothing is left, with an error, when it is
+    closed, or when nobody holds it any more.
+    """
 
     def __init__(self, stream: Any, see: Callable[[Any], bool], end: Callable[[bool], None]) -> None:
         self._stream = stream
         self._see = see  # whether the piece is the caller's, too
         self._end: Callable[[bool], None] | None = end
+        self._pieces: Any = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def __iter__(self) -> Iterator[Any]:
-        whole = False
-        try:
-            for piece in self._stream:
-                if self._see(piece):
-                    yield piece
-            whole = True
-        finally:
-            self._finish(whole)
+        return self
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        whole = False
+    def __next__(self) -> Any:
+        if self._pieces is None:
+            self._pieces = iter(self._stream)
         try:
-            async for piece in self._stream:
-                if self._see(piece):
-                    yield piece
-            whole = True
-        finally:
-            self._finish(whole)
+            while not self._see(piece := next(self._pieces)):
+                pass
+        except BaseException as ending:
+            self._finish(isinstance(ending, StopIteration))
+            raise
+        return piece
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._pieces is None:
+            self._pieces = aiter(self._stream)
+        try:
+            while not self._see(piece := await anext(self._pieces)):
+                pass
+        except BaseException as ending:
+            self._finish(isinstance(ending, StopAsyncIteration))
+            raise
+        return piece
+
+    def __del__(self) -> None:
+        self._finish(False)
 
     def __enter__(self) -> "Watched":
         self._stream.__enter__()
@@ -95,9 +111,18 @@ class Watched:
         return closed
 
     def _finish(self, whole: bool) -> None:
-        end, self._end = self._end, None
+        end, self._end = self.__dict__.get("_end"), None
         if end is not None:
             end(whole)
+
+
+def copies(again: Callable[[Any], Any]) -> dict[str, Callable[[Any], Any]]:
+    """The methods that give a client with other options: that one is metered, too."""
+
+    def wrap(copy: Any) -> Any:
+        return lambda *arguments, **options: again(copy(*arguments, **options))
+
+    return {"with_options": wrap, "copy": wrap}
 
 
 def is_async(function: Any) -> bool:

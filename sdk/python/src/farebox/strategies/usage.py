@@ -1,5 +1,6 @@
 """From what a model provider says it used to an event."""
 
+import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Any
 from farebox.recorder import Recorder
 from farebox.types import Event
 
+log = logging.getLogger("farebox")
 Metadata = dict[str, Any]
 
 
@@ -38,6 +40,8 @@ class Meter:
     With ``priced`` the model and its tokens are priced by Farebox and charged to your own credits; without, the event
     is counted by your meters (its metadata has ``inputTokens``, ``outputTokens``, ``totalTokens``, ...).
     ``model_prefix`` makes a provider's name of a model the price list's: ``"openai/"``.
+
+    What the recorder cannot take (it is full, its disk is) is told to the log and never breaks what is metered.
     """
 
     recorder: Recorder
@@ -66,11 +70,11 @@ class Meter:
             event.prompt_tokens, event.completion_tokens = usage.input_tokens, usage.output_tokens
             event.cached_tokens, event.cache_write_tokens = usage.cached_tokens, usage.cache_write_tokens
             event.reasoning_tokens = usage.reasoning_tokens
-        return self.recorder.record(event)
+        return self._hand_in(event)
 
     def count(self, name: str, metadata: Metadata, *, quantity: Decimal | None = None) -> str:
         """Report anything else."""
-        return self.recorder.record(
+        return self._hand_in(
             Event(
                 name=name or self.name,
                 external_customer_id=self.customer,
@@ -79,6 +83,13 @@ class Meter:
                 occurred_at=datetime.now(UTC),
             )
         )
+
+    def _hand_in(self, event: Event) -> str:
+        try:
+            return self.recorder.record(event)
+        except Exception:
+            log.exception("farebox: the use %r of %r was not recorded", event.name, event.external_customer_id)
+            return event.external_id
 
 
 def _facts(usage: LlmUsage) -> Metadata:
@@ -102,9 +113,12 @@ def _facts(usage: LlmUsage) -> Metadata:
 
 
 def number(source: Any, *path: str) -> int:
-    """A whole number inside objects or dicts; 0 where there is none."""
+    """A whole number inside objects or dicts; 0 where there is none, or something else."""
     for name in path:
         source = source.get(name) if isinstance(source, dict) else getattr(source, name, None)
         if source is None:
             return 0
-    return int(source)
+    try:
+        return int(source)
+    except (TypeError, ValueError, OverflowError):
+        return 0
