@@ -8,7 +8,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import Sum
+from django.db.models import Case, F, IntegerField, Sum, When
+from django.db.models.lookups import Exact, IsNull
 from django.utils.dateformat import format as date_format
 from django.utils.translation import gettext as _
 
@@ -18,8 +19,9 @@ from core.money import ZERO
 from metering.analytics.dimensions import labels_of
 from metering.models import UsageTagDay, UsageTagTotal
 from metering.ranges import span_of_day
-from metering.sums import SUMS, Row, Span, usage_matrix, usage_sums
+from metering.sums import SUMS, Row, Span, label_of_use, usage_matrix, usage_sums
 
+Cells = dict[tuple[datetime, int], Row]  # by column of the chart and place of the group
 LINES = 5  # groups with a colour of their own; the rest share one
 _HOURLY_UP_TO = 2  # days
 _DAILY_UP_TO = 92
@@ -139,10 +141,10 @@ def analyse(
     reader: Any = _Tags(organization.id, tag_key, only) if by == "tag" else _Dimension(organization, by, only)
     now = reader.sums(days)
     before = reader.sums(days.before()) if compare else None
-    starts, cells = reader.cells(days, metric.columns)
     labels = reader.labels({*now, *(before or {})})
     groups = _groups(now, before, labels, metric)
     total = Group("", "", _sum(now.values()), _sum(before.values()) if before is not None else None, Decimal(1))
+    starts, cells = reader.cells(days, metric.columns, [group.key for group in groups[:LINES]])
     places = _Places(reader.granularity(days), reader.zone(days))
     return Analysis(total, groups, _chart(metric, groups, starts, cells, places))
 
@@ -161,19 +163,23 @@ def _latency(row: Mapping[str, Any]) -> int:
     return round(Decimal(row["latency_ms"]) / row["latency_count"]) if row["latency_count"] else 0
 
 
+def _place(column: Any, leading: Sequence[Any]) -> Case:
+    """Which of the ``leading`` values a row has, counted from 0; their number for any other."""
+    cases = (
+        When(Exact(column, value) if value is not None else IsNull(column, True), then=place)
+        for place, value in enumerate(leading)
+    )
+    return Case(*cases, default=len(leading), output_field=IntegerField())
+
+
 class _Dimension:
     """Groups by a dimension of the hourly and daily sums."""
 
-    _COLUMNS: Mapping[str, Sequence[str]] = {
-        "model": ("model", "name", "kind"),
-        "kind": ("kind",),
-        "member": ("member_id",),
-        "team": ("team_id",),
-        "key": ("api_key_id",),
-    }
+    _COLUMNS: Mapping[str, str] = {"kind": "kind", "member": "member_id", "team": "team_id", "key": "api_key_id"}
 
     def __init__(self, organization: Organization, by: str, only: Mapping[str, Any] | None) -> None:
-        self.organization, self.by, self.columns, self.only = organization, by, self._COLUMNS[by], only
+        self.organization, self.by, self.only = organization, by, only
+        self.column = label_of_use() if by == "model" else F(self._COLUMNS[by])
 
     def granularity(self, days: Days) -> str:
         return days.granularity
@@ -182,16 +188,14 @@ class _Dimension:
         return days.zone
 
     def sums(self, days: Days) -> dict[str, Row]:
-        rows = usage_sums(self.organization.id, days.span, by=self.columns, only=self.only)
-        return _merge((self._key(row), row) for row in rows)
+        rows = usage_sums(self.organization.id, days.span, by={"group": self.column}, only=self.only)
+        return {str(row["group"] or ""): row for row in rows}
 
-    def cells(self, days: Days, sums: Sequence[str]) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
-        asked: Any = {"by": self.columns, "only": self.only, "sums": sums}
+    def cells(self, days: Days, sums: Sequence[str], leading: Sequence[str]) -> tuple[list[datetime], Cells]:
+        place = _place(self.column, [_value(self.by, key) for key in leading])
+        asked: Any = {"by": {"place": place}, "only": self.only, "sums": sums}
         starts, rows = usage_matrix(self.organization.id, days.span, days.granularity, **asked)
-        found: dict[tuple[datetime, str], Row] = {}
-        for row in rows:
-            _add(found, (row["start"], self._key(row)), row, sums)
-        return starts, found
+        return starts, {(row["start"], row["place"]): row for row in rows}
 
     def labels(self, keys: Iterable[str]) -> dict[str, str]:
         if self.by not in ("member", "team", "key", "kind"):
@@ -200,13 +204,10 @@ class _Dimension:
         found = labels_of(self.organization, self.by, values.values())
         return {key: found.get(value, key) for key, value in values.items()}
 
-    def _key(self, row: Row) -> str:
-        return str(next((row[name] for name in self.columns if row[name]), ""))
-
 
 def _value(by: str, key: str) -> Any:
     """What a key in a link stands for."""
-    return key if by == "kind" else UUID(key) if key else None
+    return key if by in ("model", "kind") else UUID(key) if key else None
 
 
 class _Tags:
@@ -216,23 +217,25 @@ class _Tags:
         self.wanted = {"organization_id": organization_id, "tag_key": tag_key, **(only or {})}
         self.model: Any = UsageTagDay if only else UsageTagTotal
 
-    def _rows(self, days: Days, by: Sequence[str], sums: Sequence[str]) -> Iterable[Row]:
+    def _rows(self, days: Days, sums: Sequence[str], *by: str, **expressions: Any) -> Iterable[Row]:
         rows = self.model.objects.filter(day__gte=days.first, day__lte=days.last, **self.wanted)
         totals = {f"of_{name}": Sum(name) for name in sums}
         return (
             {key.removeprefix("of_"): value for key, value in row.items()}
-            for row in rows.values(*by).order_by().annotate(**totals)
+            for row in rows.values(*by, **expressions).order_by().annotate(**totals)
         )
 
     def sums(self, days: Days) -> dict[str, Row]:
-        return _merge((row["tag_value"], row) for row in self._rows(days, ["tag_value"], SUMS))
+        return {row["tag_value"]: row for row in self._rows(days, SUMS, "tag_value")}
 
-    def cells(self, days: Days, sums: Sequence[str]) -> tuple[list[datetime], dict[tuple[datetime, str], Row]]:
+    def cells(self, days: Days, sums: Sequence[str], leading: Sequence[str]) -> tuple[list[datetime], Cells]:
         each = (self._start(days, days.first + timedelta(days=place)) for place in range(days.count))
         starts = list(dict.fromkeys(each))
-        found: dict[tuple[datetime, str], Row] = {}
-        for row in self._rows(days, ["day", "tag_value"], sums):
-            _add(found, (self._start(days, row["day"]), row["tag_value"]), row, sums)
+        found: Cells = {}
+        for row in self._rows(days, sums, "day", place=_place(F("tag_value"), leading)):
+            cell = found.setdefault((self._start(days, row["day"]), row["place"]), dict.fromkeys(sums, 0))
+            for name in sums:
+                cell[name] += row[name]
         return starts, found
 
     def labels(self, keys: Iterable[str]) -> dict[str, str]:
@@ -248,19 +251,6 @@ class _Tags:
         if self.granularity(days) == "month":
             day = day.replace(day=1)
         return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-def _merge(rows: Iterable[tuple[str, Row]]) -> dict[str, Row]:
-    found: dict[str, Row] = {}
-    for key, row in rows:
-        _add(found, key, row, SUMS)
-    return found
-
-
-def _add(found: dict[Any, Row], key: Any, row: Row, names: Iterable[str]) -> None:
-    sums = found.setdefault(key, dict.fromkeys(names, 0))
-    for name in names:
-        sums[name] += row[name]
 
 
 def _sum(rows: Iterable[Row]) -> Row:
@@ -309,20 +299,13 @@ def _chart(
     metric: Metric,
     groups: Sequence[Group],
     starts: Sequence[datetime],
-    cells: Mapping[tuple[datetime, str], Row],
+    cells: Cells,
     places: _Places,
 ) -> Chart:
-    leading = [group.key for group in groups[:LINES]]
-    others = len(groups) > LINES
-    place = {key: index for index, key in enumerate(leading)}
-    merged: dict[tuple[datetime, int], Row] = {}
-    for (start, key), row in cells.items():
-        _add(merged, (start, place.get(key, len(leading))), row, metric.columns)
+    names = [group.label for group in groups[:LINES]] + ([_("All others")] if len(groups) > LINES else [])
     values: dict[datetime, list[Any]] = {
-        start: [_drawn(metric, merged.get((start, index))) for index in range(len(leading) + others)]
-        for start in starts
+        start: [_drawn(metric, cells.get((start, place))) for place in range(len(names))] for start in starts
     }
-    names = [group.label for group in groups[:LINES]] + ([_("All others")] if others else [])
     return Chart(
         label=_("%(metric)s over time") % {"metric": metric.label},
         axis=places.axis,

@@ -9,12 +9,12 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import F, QuerySet, Sum, Value
-from django.db.models.functions import Coalesce, NullIf, TruncDate
+from django.db.models import F, QuerySet, Sum
+from django.db.models.functions import TruncDate
 
 from core.money import ZERO
 from metering.models import UsageDay, UsageEvent, UsageHour
-from metering.sums import Span, usage_total
+from metering.sums import Span, label_of_use, usage_total
 
 LINES = 5  # models with a colour of their own; the rest share one
 RECENT = 8
@@ -79,11 +79,11 @@ def spend_of(organization_id: UUID, *, at: datetime, days: int, zone: ZoneInfo, 
     start = datetime.combine(first, time.min, zone)
     earlier = datetime.combine(first - timedelta(days=days), time.min, zone)
     rows = _by_day(organization_id, start, at, zone)
-    before = _by_day(organization_id, earlier, start, zone) if compare else []
+    before = _total(organization_id, earlier, start, zone) if compare else Totals()
     models = _models(rows)
     names = [share.label for share in models[:LINES]] + ([""] if len(models) > LINES else [])
     calendar = (first + timedelta(days=offset) for offset in range(days))
-    return Spend(_totals(rows), _totals(before), models, names, _days(rows, names, calendar))
+    return Spend(_totals(rows), before, models, names, _days(rows, names, calendar))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,9 @@ class Pace:
 def pace_of(organization_id: UUID, *, available: Decimal, at: datetime) -> Pace:
     """The pace of the seven days up to ``at`` and how long ``available`` USD lasts at it."""
     now = at.astimezone(UTC)
-    start = (now - _PACE).replace(minute=0, second=0, microsecond=0)
-    charge = usage_total(organization_id, Span(start, now, ZoneInfo("UTC")), sums=["charge"])["charge"]
+    charge = usage_total(organization_id, Span(_whole_hour(now - _PACE), now, ZoneInfo("UTC")), sums=["charge"])[
+        "charge"
+    ]
     if not charge:
         return Pace(charge, None)
     weeks = min(max(available, ZERO) / charge, _LONGEST)
@@ -120,9 +121,12 @@ _SUMS = {
 
 
 def _hours(organization_id: UUID, start: datetime, end: datetime) -> QuerySet[UsageHour]:
-    # Zones that are half an hour off begin their days inside an hour: the whole hour counts.
-    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return UsageHour.objects.filter(organization_id=organization_id, hour__gte=first, hour__lt=end)
+    return UsageHour.objects.filter(organization_id=organization_id, hour__gte=_whole_hour(start), hour__lt=end)
+
+
+def _whole_hour(moment: datetime) -> datetime:
+    """Zones that are half an hour off begin their days inside an hour: the whole hour counts."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 def _by_day(organization_id: UUID, start: datetime, end: datetime, zone: ZoneInfo) -> list[dict[str, Any]]:
@@ -138,11 +142,13 @@ def _by_day(organization_id: UUID, start: datetime, end: datetime, zone: ZoneInf
 
 
 def _labelled(rows: QuerySet[Any]) -> list[dict[str, Any]]:
-    return list(rows.annotate(label=_label()).values("day", "label").annotate(**_SUMS))
+    return list(rows.annotate(label=label_of_use()).values("day", "label").annotate(**_SUMS))
 
 
-def _label() -> Coalesce:
-    return Coalesce(NullIf("model", Value("")), NullIf("name", Value("")), "kind")
+def _total(organization_id: UUID, start: datetime, end: datetime, zone: ZoneInfo) -> Totals:
+    span = Span(_whole_hour(start), _whole_hour(end), zone)
+    row = usage_total(organization_id, span, sums=["charge", "events", "errors", "prompt_tokens", "completion_tokens"])
+    return Totals(row["charge"], row["events"], row["errors"], row["prompt_tokens"] + row["completion_tokens"])
 
 
 def _totals(rows: Iterable[dict[str, Any]]) -> Totals:

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from django.db.models import DateTimeField, F, Q, QuerySet, Sum
-from django.db.models.functions import Cast, TruncDay, TruncHour, TruncMonth
+from django.db.models import DateTimeField, F, Q, QuerySet, Sum, Value
+from django.db.models.functions import Cast, Coalesce, NullIf, TruncDay, TruncHour, TruncMonth
 
 from core.errors import InvalidRequest
 from metering.errors import TooManyGroups
@@ -35,6 +35,7 @@ SUMS = (
 )
 TAG_SUMS = ("events", "prompt_tokens", "completion_tokens", "provider_cost", "markup", "charge")
 Row = dict[str, Any]
+By = Sequence[str] | Mapping[str, Any]  # dimensions, or expressions under the names that rows have them by
 _TRUNCATE = {"hour": TruncHour, "day": TruncDay, "month": TruncMonth}
 GRANULARITIES = tuple(_TRUNCATE)
 
@@ -76,7 +77,7 @@ def usage_sums(
     organization_id: UUID,
     span: Span,
     *,
-    by: Sequence[str] = (),
+    by: By = (),
     only: Mapping[str, Any] | None = None,
     most: int | None = None,
     sums: Sequence[str] = SUMS,
@@ -93,10 +94,10 @@ def usage_sums(
         return _add_up(_grouped(hours, by, sums, most), by, sums)
     first, after = days
     within = Q(hour__gte=datetime.combine(first, time.min, UTC), hour__lt=datetime.combine(after, time.min, UTC))
-    whole = UsageDay.objects.filter(day__gte=first, day__lt=after, **wanted)
-    around = hours.exclude(within)
-    parts = [*_grouped(whole, by, sums, most), *_grouped(around, by, sums, most)]
-    return _add_up(parts, by, sums)
+    whole = _grouped(UsageDay.objects.filter(day__gte=first, day__lt=after, **wanted), by, sums, most)
+    if after - first == span.end - span.start:
+        return whole
+    return _add_up([*whole, *_grouped(hours.exclude(within), by, sums, most)], by, sums)
 
 
 def usage_total(
@@ -125,7 +126,7 @@ def usage_matrix(
     span: Span,
     granularity: str,
     *,
-    by: Sequence[str],
+    by: By,
     only: Mapping[str, Any] | None = None,
     most: int | None = None,
     sums: Sequence[str] = SUMS,
@@ -135,7 +136,12 @@ def usage_matrix(
     Raises InvalidRequest for more than MOST_BUCKETS buckets, TooManyGroups for more than ``most`` rows.
     """
     starts = bucket_starts(span, granularity)
-    return starts, _grouped(_in_buckets(organization_id, span, granularity, only), ["start", *by], sums, most)
+    return starts, _grouped(_in_buckets(organization_id, span, granularity, only), by, sums, most, beside=["start"])
+
+
+def label_of_use() -> Coalesce:
+    """What was used, in a row of sums: its model, else its name, else its kind."""
+    return Coalesce(NullIf("model", Value("")), NullIf("name", Value("")), "kind")
 
 
 def _in_buckets(
@@ -164,10 +170,14 @@ def tag_sums(organization_id: UUID, first: date, last: date, *, key: str | None 
     return _grouped(rows, ["tag_key", "tag_value"], TAG_SUMS)
 
 
-def _grouped(rows: QuerySet[Any], by: Sequence[str], sums: Iterable[str], most: int | None = None) -> list[Row]:
+def _grouped(
+    rows: QuerySet[Any], by: By, sums: Iterable[str], most: int | None = None, beside: Sequence[str] = ()
+) -> list[Row]:
     totals = {f"sum_{name}": Sum(F(name)) for name in sums}
+    names, expressions = (beside, by) if isinstance(by, Mapping) else ([*beside, *by], {})
     # without a dimension the database would answer one row of nulls for no rows at all
-    found = bounded(rows.values(*(by or ["organization_id"])).order_by().annotate(**totals), most)
+    groups = rows.values(*(names or ["organization_id"]), **expressions)
+    found = bounded(groups.order_by().annotate(**totals), most)
     return [{key.removeprefix("sum_"): value for key, value in row.items()} for row in found]
 
 
@@ -179,7 +189,7 @@ def bounded(rows: QuerySet[Any], most: int | None) -> list[Any]:
     return found
 
 
-def _add_up(rows: Iterable[Row], by: Sequence[str], sums: Iterable[str]) -> list[Row]:
+def _add_up(rows: Iterable[Row], by: Iterable[str], sums: Iterable[str]) -> list[Row]:
     """One row for each combination of the dimensions."""
     found: dict[tuple[Any, ...], Row] = {}
     for row in rows:
