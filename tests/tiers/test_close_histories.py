@@ -5,6 +5,7 @@ from decimal import Decimal
 from random import Random
 
 import pytest
+from django.db.transaction import atomic, set_rollback
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -52,6 +53,8 @@ class Histories(RuleBasedStateMachine):
         zone=st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu"]),
     )
     def begin(self, slug, collection, zone):
+        self.alone = atomic()
+        self.alone.__enter__()
         make_tiers()
         self.at = JANUARY
         self.customer = Customer(make_organization(created_at=JANUARY, time_zone=zone))
@@ -143,6 +146,9 @@ class Histories(RuleBasedStateMachine):
             beat(self.at)
             assert audit_books(self.customer.id) == []
             statements_add_up(self.customer, self.at)
+        if hasattr(self, "alone"):  # the next history has no other customers to look through
+            set_rollback(True)
+            self.alone.__exit__(None, None, None)
 
 
 def statements_add_up(customer, at, since=JANUARY):
@@ -192,7 +198,8 @@ def test_the_same_history_gives_the_same_books_on_time_late_and_twice(seed):
             while close_every and last + timedelta(days=close_every) <= at:
                 last += timedelta(days=close_every)
                 beat(last)
-                beat(last)
+                if close_every > 1:
+                    beat(last)
             customer.do(what, value, at)
         beat(end)
         found.append((books(customer.id), customer.answers))
