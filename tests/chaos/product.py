@@ -17,6 +17,16 @@ import psycopg
 from config.local import ROOT
 
 _OURS = ("DATABASE_URL", "REDIS_URL", "PORT", "DATA_DIR", "OPENROUTER_", "SANDBOX_")
+_COMMANDS = """
+import json, sys
+import django
+from config.startup import begin
+from django.core.management import call_command
+begin()
+django.setup()
+for command in json.loads(sys.argv[1]):
+    call_command(*command)
+"""
 
 
 class Product:
@@ -80,11 +90,10 @@ class Product:
             except ProcessLookupError:
                 continue
 
-    def manage(self, *words: str) -> str:
-        """Run a management command on the same data; its output."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *words], cwd=ROOT, env=self.environment, capture_output=True, text=True
-        )
+    def manage(self, *commands: Sequence[str]) -> str:
+        """Run management commands on the same data in one process: starting it takes longer. What they say."""
+        words = [sys.executable, "-c", _COMMANDS, json.dumps(commands)]
+        done = subprocess.run(words, cwd=ROOT, env=self.environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
 

@@ -20,7 +20,7 @@ from tests.ports import free_port
 pytestmark = pytest.mark.slow
 
 CALLERS = 12
-SECONDS = 14.0
+SECONDS = 10.0
 ENOUGH = 40  # answers; a slow machine takes longer for them
 
 
@@ -38,11 +38,11 @@ def product():
 @pytest.fixture(scope="module")
 def customers(product):
     """Three organizations on a tier that adds 10 %."""
-    made = []
-    for number in range(3):
-        words = ["--email", f"chaos{number}@example.com", "--tier", "starter", "--credit", "50.00", "--json"]
-        made.append(json.loads(product.manage("create_organization", *words)))
-    return made
+    words = ["--tier", "starter", "--credit", "50.00", "--json"]
+    told = product.manage(
+        *(["create_organization", "--email", f"chaos{number}@example.com", *words] for number in range(3))
+    )
+    return [json.loads(line) for line in told.splitlines()]
 
 
 async def call(session: aiohttp.ClientSession, customer: dict, chance: random.Random) -> bool:
@@ -95,8 +95,8 @@ async def load_and_kill(product: Product, customers: list[dict], victims: list[s
 
 
 def settle_everything(product: Product) -> None:
-    """Recovery until nothing is open, as the schedule would do it, only sooner."""
-    told = product.manage("recover_calls", "--wait", "180")
+    """Recovery until nothing is open, as the schedule would do it, only sooner; then the books are gone through."""
+    told = product.manage(["recover_calls", "--wait", "180"], ["audit_ledger"])
     left = product.query("SELECT id, placed_at, context FROM credits_hold WHERE status = 'open' LIMIT 3")
     assert left == [], told
 
@@ -120,12 +120,3 @@ def test_after_kills_under_load_our_books_are_the_providers_books(product, custo
     [(spent,)] = product.query("SELECT sum(50 - balance) FROM credits_creditaccount WHERE id = ANY (%s::uuid[])", [ids])
     assert spent == sum(charge for _, _, charge in events)
     assert product.query("SELECT count(*) FROM credits_creditaccount WHERE held <> 0") == [(0,)]
-    product.manage("audit_ledger")
-
-
-def test_the_product_starts_again_on_the_same_data_after_its_launcher_was_killed(product, customers):
-    before = product.query("SELECT id, balance FROM credits_creditaccount ORDER BY id")
-    product.launcher.kill()
-    product.launcher.wait()
-    product.start()
-    assert product.query("SELECT id, balance FROM credits_creditaccount ORDER BY id") == before
