@@ -6,12 +6,12 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from billing.models import Benefit, BenefitGrant, Checkout, Customer, CustomerSubscription, Order, Product
+from billing.models import Benefit, BenefitGrant, Checkout, Customer, CustomerSubscription, Order, Product, Refund
 from billing_api.calls import page_url
 from billing_api.objects.catalogue import benefit_object, product_object
 from billing_api.objects.checkouts import checkout_objects
 from billing_api.objects.customers import customer_object
-from billing_api.objects.orders import order_objects
+from billing_api.objects.orders import order_objects, refund_objects
 from billing_api.objects.states import state_object
 from billing_api.objects.subscriptions import grant_object, subscription_object
 from billing_api.wire import encode
@@ -24,6 +24,11 @@ Make = Callable[[UUID], Any]
 def _order(id: UUID) -> Any:
     found = Order.objects.filter(pk=id).first()
     return found and order_objects([found])[0]
+
+
+def _refund(id: UUID) -> Any:
+    found = Refund.objects.filter(pk=id).first()
+    return found and refund_objects([found])[0]
 
 
 def _subscription(id: UUID) -> Any:
@@ -69,6 +74,13 @@ _PAYLOADS: dict[str, tuple[Make, dict[str, str]]] = {
             "order.created": "A customer was billed",
             "order.paid": "An order is paid",
             "order.refunded": "An order was paid back, in part or whole",
+        },
+    ),
+    "refund_id": (
+        _refund,
+        {
+            "refund.created": "Money of an order is to be given back",
+            "refund.updated": "A refund has succeeded or failed",
         },
     ),
     "subscription_id": (

@@ -35,6 +35,12 @@ class PaymentNotRefundable(DomainError):
     title = "This payment cannot be refunded."
 
 
+class RefundsOvertaken(Unavailable):
+    """More has become known of a payment's refunds since the provider was asked; it is to be asked again."""
+
+    code = "refunds_overtaken"
+
+
 class RefundTooLarge(DomainError):
     """More than was paid. Fact: ``refundable`` (USD)."""
 

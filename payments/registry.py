@@ -17,6 +17,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from payments.models import Payment
+from payments.providers.port import Answer
 
 H = TypeVar("H")
 
@@ -60,7 +61,17 @@ class SubscriptionHandler(Protocol):
 _settled: dict[str, list[PaymentHandler]] = {}
 _declined: dict[str, list[PaymentHandler]] = {}
 _lockers: dict[str, list[Locker]] = {}
+
+
+class RefundHandler(Protocol):
+    """Called as ``handler(refund_id, answer, at=at)``."""
+
+    def __call__(self, refund_id: UUID, answer: Answer, /, *, at: datetime) -> str:
+        """Book what became of a refund that the provider calls ours; in words, empty for one that is not."""
+
+
 _subscriptions: list[SubscriptionHandler] = []
+_customer_refunds: list[RefundHandler] = []
 
 
 def on_settled(*purposes: str) -> Callable[[PaymentHandler], PaymentHandler]:
@@ -87,6 +98,12 @@ def on_subscription(handler: SubscriptionHandler) -> SubscriptionHandler:
     return handler
 
 
+def on_customer_refund(handler: RefundHandler) -> RefundHandler:
+    """Register the decorated function for refunds of organizations' own sales."""
+    _customer_refunds.append(handler)
+    return handler
+
+
 def lock_first(purpose: str, organization_id: UUID) -> None:
     """Let the handlers of ``purpose`` lock their rows."""
     for locker in _lockers.get(purpose, []):
@@ -108,6 +125,11 @@ def tell_declined(payment: Payment, *, at: datetime) -> None:
 def tell_subscription(subscription: ExternalSubscription, *, at: datetime) -> str:
     """Tell everybody concerned of an external subscription; what they made of it, empty when nobody is."""
     return " ".join([handler(subscription, at=at) for handler in _subscriptions])
+
+
+def tell_customer_refund(refund_id: UUID, answer: Answer, *, at: datetime) -> str:
+    """Tell whoever sells for organizations what became of a refund; what they made of it, empty when nothing."""
+    return " ".join(filter(None, [handler(refund_id, answer, at=at) for handler in _customer_refunds]))
 
 
 def _registering(table: dict[str, list[H]], purposes: tuple[str, ...]) -> Callable[[H], H]:

@@ -103,11 +103,17 @@ def submit_refund(*, refund_id: UUID, at: datetime) -> Refund | None:
 
 @transaction.atomic
 def record_refund(*, refund_id: UUID, answer: Answer, at: datetime) -> Refund:
-    """Book what the provider said. Saying it again changes nothing."""
+    """Book what the provider said. Saying it again changes nothing.
+
+    One that succeeded may still fail, days later, when the customer's bank sends the money back: then it was not given.
+    Benefits that went with it are not given again by themselves; the merchant refunds again, or gives them.
+    """
     customer_id = Refund.objects.values_list("order__customer_id", flat=True).get(pk=refund_id)
     close_customer(customer_id=customer_id, at=at)
     customer = lock_customer(customer_id)
     refund = Refund.objects.select_for_update(no_key=True).get(pk=refund_id)
+    if refund.status == RefundStatus.SUCCEEDED and answer.verdict == Verdict.DECLINED:
+        _sent_back(refund, customer, answer, at)
     if refund.status != RefundStatus.PENDING:
         return refund
     refund.reference, refund.retry_at, refund.modified_at = answer.reference or refund.reference, None, at
@@ -119,6 +125,8 @@ def record_refund(*, refund_id: UUID, answer: Answer, at: datetime) -> Refund:
     else:
         refund.status, refund.failure_message = RefundStatus.FAILED, answer.message[:300]
     refund.save()
+    if refund.status != RefundStatus.PENDING:
+        _tell(refund, "updated", at)
     return refund
 
 
@@ -144,6 +152,7 @@ def _begin(wish: Refund) -> Refund:
         raise InvalidValue(["revoke_benefits"], message, value=True)
     wish.order, wish.charge = order, charge
     wish.save(force_insert=True)
+    _tell(wish, "created", wish.created_at)
     return wish
 
 
@@ -167,15 +176,36 @@ def _claim(refund_id: UUID, at: datetime) -> tuple[Refund | None, datetime | Non
         return refund, since
 
 
-def _given(refund: Refund, customer: Customer, at: datetime) -> None:
+def _sent_back(refund: Refund, customer: Customer, answer: Answer, at: datetime) -> None:
+    _count(refund, -refund.amount, at)
+    refund.status, refund.failure_message, refund.modified_at = RefundStatus.FAILED, answer.message[:300], at
+    refund.save(update_fields=["status", "failure_message", "modified_at"])
+    log.warning("billing.refund_sent_back", refund_id=str(refund.id), reason=refund.failure_message)
+    _tell(refund, "updated", at)
+    note_state_change([(customer.id, customer.organization_id)], at=at)
+
+
+def _count(refund: Refund, cents: int, at: datetime) -> Order:
+    """Add to what is given back of the order and its payment; below zero what was not given after all."""
     order, charge = Order.objects.get(pk=refund.order_id), Charge.objects.get(pk=refund.charge_id)
-    order.refunded_amount += refund.amount
+    order.refunded_amount += cents
     is_whole = order.refunded_amount == order.amount
     order.status = OrderStatus.REFUNDED if is_whole else OrderStatus.PARTIALLY_REFUNDED
+    if not order.refunded_amount:
+        order.status = OrderStatus.PAID
     order.modified_at = at
     order.save(update_fields=["refunded_amount", "status", "modified_at"])
-    charge.refunded_amount += refund.amount
+    charge.refunded_amount += cents
     charge.save(update_fields=["refunded_amount"])
+    return order
+
+
+def _tell(refund: Refund, news: str, at: datetime) -> None:
+    announce(f"refund.{news}", organization_id=refund.organization_id, actor=refund.actor, at=at, refund_id=refund.id)
+
+
+def _given(refund: Refund, customer: Customer, at: datetime) -> None:
+    order = _count(refund, refund.amount, at)
     if refund.revoke_benefits:
         for grant in order.grants.filter(revoked_at__isnull=True).select_related("benefit").order_by("id"):
             revoke_grant(grant, customer, actor=refund.actor, at=at)

@@ -31,14 +31,23 @@ class MethodReport:
 @dataclass(frozen=True, slots=True)
 class RefundReport:
     """Of the provider's payment ``reference``, ``amount`` USD are given back in all: what failed, for ``problem``, is
-    not among it.
+    not among it. ``known`` is what our books said before the provider was asked (refunded, refunds that failed).
     """
 
     provider: str
     reference: str
     refund_reference: str
     amount: Decimal
+    known: tuple[Decimal, int]
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRefundReport:
+    """What became of a refund of an organization's own sale, which only ``billing`` knows."""
+
+    refund_id: UUID
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,23 @@ class SubscriptionReport:
     ends_at: datetime | None = None
 
 
-Report = PaymentReport | MethodReport | RefundReport | DisputeReport | OrderReport | SubscriptionReport
+Report = (
+    PaymentReport
+    | MethodReport
+    | RefundReport
+    | CustomerRefundReport
+    | DisputeReport
+    | OrderReport
+    | SubscriptionReport
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Overtaking:
+    """What came before the news of its own payment, which it therefore brings along."""
+
+    payment: PaymentReport
+    then: RefundReport | DisputeReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from core.jsonio import dumps, has_nul, wire_form
 from outbox.services import pause_after, publish
 from payments.errors import EventBodyChanged, EventForgotten
 from payments.models import IncomingEvent, Outcome, Payment
-from payments.providers.reports import Report, Result
+from payments.providers.reports import Overtaking, Report, Result
 from payments.services.reports import carry_out
 
 log = structlog.get_logger(__name__)
@@ -41,7 +41,7 @@ def refuse_unstorable(payload: dict[str, Any]) -> None:
         raise ValueError("The event has a NUL character.")
 
 
-Reader = Callable[[IncomingEvent], Report | None]
+Reader = Callable[[IncomingEvent], Report | Overtaking | None]
 _readers: dict[str, Reader] = {}
 
 
@@ -136,12 +136,12 @@ def forget_payloads(*, before: datetime, limit: int = 1000) -> int:
     return IncomingEvent.objects.filter(id__in=list(old.values_list("id", flat=True)[:limit])).update(payload=None)
 
 
-def _read(event: IncomingEvent) -> Report | None:
+def _read(event: IncomingEvent) -> Report | Overtaking | None:
     return _readers[event.provider.partition(":")[0]](event)
 
 
 @transaction.atomic
-def _carry_out_once(event_id: UUID, report: Report | None, at: datetime) -> IncomingEvent:
+def _carry_out_once(event_id: UUID, report: Report | Overtaking | None, at: datetime) -> IncomingEvent:
     event = lock_event(event_id)
     if event.processed_at is not None:
         return event

@@ -11,7 +11,7 @@ from django.db.models import Sum
 from core.errors import InvalidRequest
 from core.money import ZERO
 from outbox.services import publish
-from payments.errors import PaymentNotRefundable, RefundTooLarge
+from payments.errors import PaymentNotRefundable, RefundsOvertaken, RefundTooLarge
 from payments.models import REFUND_FAILED, DisputeStatus, Payment, Status
 from payments.money import credit_share
 from payments.services.refunds import SELLS_CREDIT, give_credit_again, refund_payment, take_credit_back
@@ -22,14 +22,26 @@ REASON = "Refunded with the provider"
 
 @transaction.atomic
 def follow_refunds(
-    *, payment_id: UUID, total: Decimal, reference: str, problem: str, actor: str, at: datetime
+    *,
+    payment_id: UUID,
+    total: Decimal,
+    before: tuple[Decimal, int],
+    reference: str,
+    problem: str,
+    actor: str,
+    at: datetime,
 ) -> tuple[Payment, str]:
     """Bring the payment to what its provider has given back by now, ``total`` USD; what became of it in words.
 
     More than is known is refunded here too; less means that a refund failed, for ``problem``, and what it took is given
     back. Hearing it again, late or in any order, changes nothing. Raises RefundTooLarge, UnknownPayment.
+
+    ``before`` is what was known when the provider was asked (refunded, refunds that failed). Raises RefundsOvertaken
+    when that is no longer so: of two answers this may be the older one, in which less has not failed.
     """
     payment = locked_payment(payment_id)
+    if (payment.refunded, payment.failed_refunds) != before:
+        raise RefundsOvertaken
     lost = _lost(payment)
     known = min(total + lost, payment.amount) if lost else total
     told: dict[str, Any] = {"reference": reference, "actor": actor, "at": at}
@@ -103,9 +115,21 @@ def _take_back(payment: Payment, left: Decimal, problem: str, actor: str, at: da
     if not left:
         payment.status, payment.ended_at, payment.refund_reference = Status.SUCCEEDED, payment.paid_at, ""
     payment.save()
-    give_credit_again(payment, credits, "Credit given back: its refund failed", actor, at)
+    if not _leave_to_dispute(payment, credits):
+        give_credit_again(payment, credits, "Credit given back: its refund failed", actor, at)
     facts = {"payment_id": payment.id, "amount": back, "credits": credits, "reason": problem}
     publish(type="payment.refund_failed", organization_id=payment.organization_id, data=facts, actor=actor, at=at)
+
+
+def _leave_to_dispute(payment: Payment, credits: Decimal) -> bool:
+    """Whether the bank has yet to decide about the money: until then the credit is kept with what the dispute took.
+    Refunds fail because of disputes, and what came again could be spent before one is lost."""
+    dispute = payment.disputes.filter(status=DisputeStatus.OPEN).order_by("opened_at", "id").last()
+    if dispute is None:
+        return False
+    dispute.credits_taken += credits
+    dispute.save(update_fields=["credits_taken"])
+    return True
 
 
 def _credits_of(payment: Payment, back: Decimal) -> Decimal:

@@ -15,16 +15,18 @@ from payments.models import Collection, Outcome, Payment, Purpose, Status
 from payments.providers import EXTERNAL
 from payments.providers.port import Answer, Verdict
 from payments.providers.reports import (
+    CustomerRefundReport,
     DisputeReport,
     MethodReport,
     OrderReport,
+    Overtaking,
     PaymentReport,
     RefundReport,
     Report,
     Result,
     SubscriptionReport,
 )
-from payments.registry import ExternalSubscription, tell_settled, tell_subscription
+from payments.registry import ExternalSubscription, tell_customer_refund, tell_settled, tell_subscription
 from payments.services.disputes import record_dispute
 from payments.services.methods import save_method
 from payments.services.provider_refunds import follow_refunds
@@ -33,7 +35,7 @@ from payments.services.submission import record_answer
 
 
 @singledispatch
-def carry_out(report: Report, *, at: datetime) -> Result:
+def carry_out(report: Report | Overtaking, *, at: datetime) -> Result:
     """Do what ``report`` says, once. Raises a DomainError when it does not fit our books."""
     raise TypeError(type(report))
 
@@ -71,12 +73,25 @@ def _(report: RefundReport, *, at: datetime) -> Result:
     payment, note = follow_refunds(
         payment_id=payment.id,
         total=report.amount,
+        before=report.known,
         reference=report.refund_reference,
         problem=report.problem,
         actor=report.provider,
         at=at,
     )
     return Result(Outcome.DONE, note, payment, payment.organization_id)
+
+
+@carry_out.register
+def _(report: CustomerRefundReport, *, at: datetime) -> Result:
+    note = tell_customer_refund(report.refund_id, report.answer, at=at)
+    return Result(Outcome.DONE, note) if note else Result(Outcome.IGNORED, "Not a refund of ours.")
+
+
+@carry_out.register
+def _(report: Overtaking, *, at: datetime) -> Result:
+    carry_out(report.payment, at=at)
+    return carry_out(report.then, at=at)
 
 
 @carry_out.register

@@ -10,6 +10,8 @@ from billing.models import Charge, Order, Refund, SystemEvent
 from billing_api.objects.orders import order_objects
 from payments.charging.test_processor import TestProcessor
 from payments.errors import ProviderRefused, ProviderUnavailable
+from payments.models import IncomingEvent
+from payments.services import process_incoming_event
 from tests.billing.selling import (
     ACTOR,
     after,
@@ -26,6 +28,7 @@ from tests.billing.selling import (
 from tests.billing.test_stripe import posts
 from tests.builders import make_organization
 from tests.payments.conftest import stripe  # noqa: F401
+from tests.payments.signing import send_stripe, stripe_event
 
 pytestmark = pytest.mark.django_db
 
@@ -143,3 +146,37 @@ def test_a_refund_that_stripe_has_under_way_is_asked_about_and_never_made_twice(
     stripe.refund_status = "succeeded"
     assert refund(order, 1000, after(days=3)).status == "succeeded"
     assert (Order.objects.get().status, stripe.made["refund"]) == ("refunded", 2)
+
+
+def tell(kind, about):
+    assert send_stripe(stripe_event(kind, about)).status_code == 200
+    event = IncomingEvent.objects.latest("received_at")
+    return process_incoming_event(event_id=event.id, at=after(days=2)).outcome
+
+
+def test_a_refund_that_the_bank_sends_back_after_all_was_not_given(stripe):  # noqa: F811
+    merchant = make_organization()
+    meter = make_meter(merchant)
+    pack = make_product(merchant, fixed(1000), every=None, benefits=[make_benefit(merchant, meter, 50)])
+    ada = make_buyer(merchant)
+    buy(ada, pack, token="ctoken_ok")
+    order = Order.objects.get()
+    part, rest = refund(order, 400), refund(order, 600, revoke_benefits=True)
+    for failing, left in ((rest, ("partially_refunded", 400)), (part, ("paid", 0))):
+        stripe.objects[failing.reference].update(status="failed", failure_reason="lost_or_stolen_card")
+        for kind in ("refund.updated", "refund.failed", "charge.refund.updated"):
+            about = {**stripe.objects[failing.reference], "status": "succeeded"}
+            assert tell(kind, about) == "done"
+        failing.refresh_from_db()
+        order.refresh_from_db()
+        assert (order.status, order.refunded_amount) == left
+        assert (failing.status, failing.failure_message) == (
+            "failed",
+            "The refund was not made: lost or stolen card.",
+        )
+    assert (Charge.objects.get().refunded_amount, credit_of(ada, meter).credited) == (0, 0)
+    assert [told(merchant).count(f"refund.{news}") for news in ("created", "updated")] == [2, 4]
+    again = refund(order, 1000, after(days=3))
+    assert (again.status, order_objects([Order.objects.get()])[0].refundable_amount) == ("succeeded", 0)
+    other = {"id": again.reference, "payment_intent": "pi_1", "metadata": {"farebox_customer_refund": str(merchant.pk)}}
+    assert tell("refund.updated", other) == "ignored"

@@ -2,21 +2,25 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 
 from config.concerns import concerns_at
 from outbox.models import DomainEvent
 from payments import services
-from payments.errors import PaymentNotRefundable
-from payments.models import Payment
-from tests.builders import NOON, make_user, sign_in, usd
+from payments.errors import PaymentNotRefundable, RefundsOvertaken
+from payments.models import IncomingEvent, Payment
+from payments.providers.stripe.events import read_event
+from payments.services.reports import carry_out
+from tests.builders import NOON, make_organization, make_user, sign_in, usd
 from tests.payments.building import balance_of
 from tests.payments.signing import send_stripe, stripe_event
 from tests.payments.test_disputes import bought, hear  # noqa: F401  (the fixture)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = timedelta(days=1)
+ORDERS = list(permutations(("paid", "refunded", "failed", "disputed")))[::3]
 
 
 def books(payment):
@@ -114,3 +118,51 @@ def test_an_operator_sends_the_money_or_leaves_it_with_a_reason(stripe, bought):
     assert browser.post(f"{page}/refund/", {"reason": "by transfer", "by_hand": "on"}).status_code == 302
     assert (books(bought), services.submit_due(at=NOON + DAY)) == (("refunded", 15, 0), 0)
     assert stripe.made["refund"] == 0
+
+
+def test_of_two_answers_of_the_provider_the_older_one_is_no_failure(stripe, bought):  # noqa: F811
+    """Two workers ask at almost the same time, and the one that asked first is the last to book."""
+    charge = stripe.give_back(bought.provider_reference, 500)
+    first = IncomingEvent(provider="stripe", type="charge.refunded", payload=stripe_event("charge.refunded", charge))
+    older = read_event(first)
+    send_stripe(stripe_event("charge.refunded", stripe.give_back(bought.provider_reference, 1000)))
+    assert books(bought) == ("refunded", 15, 0)
+    with pytest.raises(RefundsOvertaken):
+        carry_out(older, at=NOON)
+    assert carry_out(read_event(first), at=NOON).note == "Known."
+    assert (books(bought), waiting()) == (("refunded", 15, 0), [0])
+
+
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+def test_whatever_comes_first_credit_is_what_the_money_that_stays_has_bought(stripe, order):
+    """Of $20 two refunds gave 5 and 10 back, the second failed, and the bank decides about 8."""
+    organization = make_organization()
+    payment = services.buy_credits(organization_id=organization.pk, credits=usd("20"), actor="test", at=NOON)
+    session = stripe.pay(payment.checkout_reference)
+    Payment.objects.filter(pk=payment.pk).update(provider_reference="")
+    charge, _ = (stripe.give_back(session["payment_intent"], cents) for cents in (500, 1000))
+    dispute = {"id": "dp_1", "object": "dispute", "payment_intent": session["payment_intent"], "amount": 800}
+    events = {
+        "paid": stripe_event("checkout.session.completed", session),
+        "refunded": stripe_event("charge.refunded", charge),
+        "failed": stripe_event("refund.failed", {**charge, "id": "re_told"}),
+        "disputed": stripe_event("charge.dispute.created", {**dispute, "status": "needs_response", "reason": "x"}),
+    }
+    for name in order:
+        if name == "failed":
+            fail(stripe, [key for key in stripe.objects if key.startswith("re_")][1])
+        assert send_stripe(events[name]).status_code == 200
+        assert IncomingEvent.objects.latest("received_at").outcome == "done"
+    assert books(payment) == ("refunded", 5, 0), "all that is unspent waits for the bank"
+    decision, left = ("won", ("refunded", 5, 15)) if order[0] in "paid failed" else ("lost", ("refunded", 13, 0))
+    hear("closed", payment, decision, payment_intent=session["payment_intent"], amount=800)
+    assert books(payment) == left
+
+
+def test_refunds_and_disputes_of_payments_that_are_not_ours_are_nobodys(stripe):
+    foreign = stripe.make("payment_intent", "pi", status="succeeded", metadata={}, last_payment_error=None)
+    for intent in (foreign["id"], "pi_of_another_mode", None):
+        for kind in ("charge.refunded", "charge.dispute.created"):
+            about = {"id": "x_1", "payment_intent": intent, "amount": 100, "status": "needs_response"}
+            assert send_stripe(stripe_event(kind, about)).status_code == 200
+            assert IncomingEvent.objects.latest("received_at").outcome == "ignored"
