@@ -21,6 +21,11 @@ def ask(sandbox: SandboxClient, model: str, text: str = "hello", *, key: str | N
     return sandbox.call("POST", CHAT, chat_body(model, text, **fields), key=key or sandbox.settings.api_key)
 
 
+def cost(body: dict[str, Any]) -> Decimal:
+    """What an answer says that it cost."""
+    return body["usage"]["cost"]
+
+
 def manage(sandbox: SandboxClient, method: str, path: str, body: Any = None):
     """Status and body of a call with the management key."""
     status, answer, _ = sandbox.call(method, f"/api/v1{path}", body, key=sandbox.settings.management_key)

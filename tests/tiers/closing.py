@@ -1,6 +1,6 @@
 """Subscriptions whose periods are closed in tests."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -11,12 +11,17 @@ from credits.services import deduct_credits
 from payments.models import Payment
 from tests.builders import make_organization, usd
 from tiers.close.models import PeriodClose
+from tiers.close.paper import write_due_statements
+from tiers.close.services import close_due
+from tiers.close.waiting import finish_all_waiting
 from tiers.models import Subscription, Tier
+from tiers.services import begin_period
 
 JANUARY = datetime(2026, 1, 31, 12, tzinfo=UTC)
 FEBRUARY = datetime(2026, 2, 28, 12, tzinfo=UTC)
 MARCH = datetime(2026, 3, 31, 12, tzinfo=UTC)
 APRIL = datetime(2026, 4, 30, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 _numbers = count(1)
 
 
@@ -34,6 +39,26 @@ def make_subscription(tier: Tier | None = None, at: datetime = JANUARY, **fields
     if tier.overage_limit:
         CreditAccount.objects.filter(pk=organization.pk).update(overage_limit=tier.overage_limit)
     return Subscription.objects.begin(organization=organization, tier=tier, at=at, **fields)
+
+
+def begin(tier: Tier | None = None, **fields: Any) -> Subscription:
+    """A subscription with its first period's credit."""
+    subscription = make_subscription(tier, **fields)
+    begin_period(subscription=subscription, at=subscription.started_at)
+    return subscription
+
+
+def close_all(at: datetime) -> int:
+    """Close what has ended, finish what waited, write the statements: as the jobs do."""
+    closed = close_due(at=at)
+    finish_all_waiting(at=at, limit=100)
+    write_due_statements(at=at)
+    return closed
+
+
+def lots(organization_id: Any) -> list[tuple[Any, ...]]:
+    rows = Lot.objects.filter(account_id=organization_id).order_by("effective_at", "kind")
+    return [(lot.kind, lot.amount, lot.remaining, lot.effective_at, lot.expires_at) for lot in rows]
 
 
 def spend(organization_id: Any, amount: str, at: datetime) -> None:
