@@ -23,6 +23,7 @@ from credits.models import Hold, HoldPurpose
 from openrouter.client import ProviderError, ProviderNotFound, client_for, reader_for
 from openrouter.gateway.access import SHARED, hash_of_key
 from openrouter.models import Attempt, KeyReading, RetiredKey
+from openrouter.reconciliation.failed import price_failed_requests
 from openrouter.recovery.settling import settle_by_shares
 from openrouter.recovery.unresolved import Unresolved
 from openrouter.services.own_calls import own_calls_running
@@ -59,7 +60,10 @@ def resolve_by_totals(calls: Sequence[Unresolved]) -> list[Unresolved]:
 
 def _resolve(mode: str, key_hash: str, calls: list[Unresolved]) -> bool:
     is_shared = any(call.ticket.key_kind == SHARED for call in calls)
-    reading = read_quiet_key(mode, key_hash, besides={call.hold.id for call in calls}, needs_base=is_shared)
+    besides = {call.hold.id for call in calls}
+    reading = read_quiet_key(mode, key_hash, besides=besides, needs_base=is_shared)
+    if reading is not None and reading.unexplained > 0 and _has_billed_failures(mode, key_hash):
+        reading = read_quiet_key(mode, key_hash, besides=besides, needs_base=is_shared)
     if reading is None or reading.unexplained < -_rounding(key_hash):
         return False
     shares = share_out(max(reading.unexplained, ZERO), [call.ticket.cost_bound for call in calls])
@@ -99,6 +103,15 @@ def read_quiet_key(mode: str, key_hash: str, *, besides: Iterable[UUID], needs_b
         return None
     earlier = base.usage - base.booked if base is not None else ZERO
     return Reading(usage, before, usage - before - earlier)
+
+
+def _has_billed_failures(mode: str, key_hash: str) -> bool:
+    """Whether failed requests with the key were billed, by their records: our cost, no lost call's. Noted on them."""
+    try:
+        return price_failed_requests(key_hash, reader_for(mode), at=timezone.now()) > 0
+    except ProviderError as error:
+        log.warning("recovery.failures_unreadable", key=key_hash[:12], reason=str(error))
+        return False
 
 
 def _usage_of(key_hash: str, upstream: Upstream) -> Decimal:

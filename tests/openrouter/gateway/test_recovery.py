@@ -9,7 +9,7 @@ from django.utils import timezone
 from core.money import quantize
 from openrouter.gateway.access import access
 from openrouter.gateway.processes import is_gone, this_process
-from openrouter.models import AccountStatus, KeyReading, ProviderAccount
+from openrouter.models import AccountStatus, Attempt, KeyReading, ProviderAccount
 from openrouter.recovery import recover_calls
 from openrouter.recovery.totals import share_out, take_first_readings
 from openrouter.services import advance_account
@@ -189,6 +189,18 @@ def test_what_a_key_had_used_before_is_nobodys_call(customer):
     recover()
     assert buyer.account.balance == 10
     assert buyer.account.held == 0
+
+
+def test_a_failed_request_that_was_billed_is_our_cost_and_no_lost_calls(customer):
+    buyer = customer()
+    buyer.chat("openai/gpt-4o-mini")
+    failed = Attempt.objects.filter(organization_id=buyer.organization.pk)
+    failed.update(answered=False, status_code=502, cost=None)  # and the answer came from another request
+    buyer.chat("sandbox/fault-reset")
+    recover()
+    lost = buyer.events[-1]
+    assert (lost.status, lost.provider_cost, buyer.account.held) == ("error", 0, 0)
+    assert failed.get(status_code=502).cost == buyer.billed > 0
 
 
 def test_a_difference_above_what_was_held_is_never_charged_whole(customer):
