@@ -10,6 +10,7 @@ from openrouter.gateway.answers import Answer, read_answer
 from openrouter.gateway.call import Call
 from openrouter.gateway.ending import settle_answer, settle_failure
 from openrouter.gateway.headers import call_headers, charge_headers
+from openrouter.gateway.posting import Posted
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.upstream import UpstreamFailed
 from openrouter.gateway.verdicts import Verdict, broken_answer, judge_reported, no_answer, shown_answer
@@ -52,7 +53,7 @@ async def _ask(gateway: Gateway, exchange: Exchange, call: Call) -> tuple[bytes,
                 body = await response.read()
             finally:
                 noting.cancel()
-                response.release()
+                response.close()
     except TimeoutError:
         raise _lost(call, "timeout") from None
     except (aiohttp.ClientError, OSError):
@@ -61,7 +62,7 @@ async def _ask(gateway: Gateway, exchange: Exchange, call: Call) -> tuple[bytes,
     return read_whole(call, response, body)
 
 
-def read_whole(call: Call, response: aiohttp.ClientResponse, body: bytes) -> tuple[bytes, bytes]:
+def read_whole(call: Call, response: Posted, body: bytes) -> tuple[bytes, bytes]:
     """Take in what an answer says; its body as the customer may see it, and its type.
 
     Raises UpstreamFailed for a failure in the clothes of a success.

@@ -20,6 +20,7 @@ from openrouter.gateway.call import Call
 from openrouter.gateway.calls import answer_whole, read_whole
 from openrouter.gateway.ending import PENDING, Settled, give_tokens_back, resolve_later, settle_answer, settle_failure
 from openrouter.gateway.headers import call_headers
+from openrouter.gateway.posting import Posted
 from openrouter.gateway.runtime import Gateway
 from openrouter.gateway.sse import EventStream, EventTooLarge
 from openrouter.gateway.upstream import UpstreamFailed
@@ -57,7 +58,7 @@ async def run_stream(gateway: Gateway, exchange: Exchange, call: Call, decision:
 
 
 async def _answered_whole(
-    gateway: Gateway, exchange: Exchange, call: Call, response: aiohttp.ClientResponse, decision: Decision | None
+    gateway: Gateway, exchange: Exchange, call: Call, response: Posted, decision: Decision | None
 ) -> None:
     """JSON where a stream was asked for: an error with status 200, or the answer in one piece."""
     try:
@@ -71,7 +72,7 @@ async def _answered_whole(
     await answer_whole(gateway, exchange, call, decision, body, content_type)
 
 
-async def _read_json(call: Call, response: aiohttp.ClientResponse) -> tuple[bytes, bytes]:
+async def _read_json(call: Call, response: Posted) -> tuple[bytes, bytes]:
     try:
         async with asyncio.timeout(settings.GATEWAY_CALL_SECONDS):
             body = await response.read()
@@ -80,7 +81,7 @@ async def _read_json(call: Call, response: aiohttp.ClientResponse) -> tuple[byte
     except (aiohttp.ClientError, OSError):
         raise UpstreamFailed(no_answer("no_answer")) from None
     finally:
-        response.release()
+        response.close()
         call.tries[-1].end()
     return read_whole(call, response, body)
 
@@ -93,7 +94,7 @@ class _Relay:
         gateway: Gateway,
         exchange: Exchange,
         call: Call,
-        response: aiohttp.ClientResponse,
+        response: Posted,
         decision: Decision | None,
     ) -> None:
         self.gateway = gateway
@@ -124,7 +125,7 @@ class _Relay:
             self.failure = "no_answer"
         finally:
             noting.cancel()
-            self.response.close() if self.failure else self.response.release()
+            self.response.close()
             for limit in self._limits:
                 limit.cancel()
         self.call.tries[-1].end()

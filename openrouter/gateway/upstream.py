@@ -9,10 +9,9 @@ from functools import lru_cache
 
 import aiohttp
 from django.conf import settings
-from multidict import CIMultiDict
-from yarl import URL
 
 from openrouter.gateway.call import Call, Try
+from openrouter.gateway.posting import READ_AT_ONCE, Posted, Poster
 from openrouter.gateway.verdicts import Verdict, judge, never_connected, no_answer
 from openrouter.gateway.wire import Exchange
 
@@ -45,7 +44,8 @@ class UpstreamFailed(Exception):
 class Upstream:
     """The process's pooled client of the provider; belongs to one event loop."""
 
-    session: aiohttp.ClientSession
+    session: aiohttp.ClientSession  # for small reads
+    poster: Poster
 
     @classmethod
     def open(cls) -> "Upstream":
@@ -57,20 +57,20 @@ class Upstream:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             raise_for_status=False,
-            read_bufsize=256 * 1024,
+            read_bufsize=READ_AT_ONCE,
         )
-        return cls(session)
+        return cls(session, Poster(connector))
 
     async def close(self) -> None:
         """Close the pooled connections."""
         await self.session.close()
 
-    async def send(self, call: Call, exchange: Exchange) -> aiohttp.ClientResponse:
+    async def send(self, call: Call, exchange: Exchange) -> Posted:
         """The answer (status 200) of the first try that gets one; its body is still to be read.
 
         Raises UpstreamFailed. An answer that may have been made, and lost, is never asked for again.
         """
-        url = _url(call.base_url, call.route.path)
+        url = call.base_url + call.route.path
         headers = _headers(call, exchange)
         body = call.body.encode()
         give_up_at = time.monotonic() + settings.GATEWAY_RETRY_SECONDS
@@ -78,7 +78,7 @@ class Upstream:
             attempt = Try(len(call.tries) + 1, call.first.name[:160], datetime.now(UTC))
             call.tries.append(attempt)
             outcome = await self._try(url, headers, body, call, attempt)
-            if isinstance(outcome, aiohttp.ClientResponse):
+            if isinstance(outcome, Posted):
                 return outcome
             attempt.end()
             attempt.error_type = outcome.error_type
@@ -88,13 +88,11 @@ class Upstream:
             await asyncio.sleep(pause)
 
     async def _try(
-        self, url: URL, headers: CIMultiDict[str], body: bytes, call: Call, attempt: Try
-    ) -> aiohttp.ClientResponse | Verdict:
+        self, url: str, headers: list[tuple[str, str]], body: bytes, call: Call, attempt: Try
+    ) -> Posted | Verdict:
         call.reading.generation_id = ""
         try:
-            response = await self.session.post(
-                url, data=body, headers=headers, allow_redirects=False, timeout=_patience()
-            )
+            response = await self.poster.post(url, headers, body, _patience())
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
             return never_connected()
         except (TimeoutError, aiohttp.ServerTimeoutError):
@@ -110,7 +108,7 @@ class Upstream:
         return judge(response.status, text, response.headers.get("Retry-After", ""), own_key=call.uses_own_key)
 
 
-def generation_id_of(response: aiohttp.ClientResponse) -> str:
+def generation_id_of(response: Posted) -> str:
     """The provider's handle for the call, from the headers; empty when it names none."""
     return response.headers.get("X-Generation-Id", "")[:80]
 
@@ -132,7 +130,7 @@ def _pause_before_next(verdict: Verdict, tries: int) -> float | None:
     return _FIRST_PAUSE * 2 ** (tries - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
 
 
-async def _read_error(response: aiohttp.ClientResponse) -> bytes:
+async def _read_error(response: Posted) -> bytes:
     """The body, which may come in pieces; what there is of it when it breaks off."""
     body = b""
     try:
@@ -140,9 +138,9 @@ async def _read_error(response: aiohttp.ClientResponse) -> bytes:
             while len(body) < _LARGEST_ERROR and (piece := await response.content.readany()):
                 body += piece
     except (aiohttp.ClientError, OSError, TimeoutError):
-        response.close()
+        pass
     finally:
-        response.release()
+        response.close()
     return body[:_LARGEST_ERROR]
 
 
@@ -155,23 +153,11 @@ def _timeout(connect: float, idle: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=connect, sock_read=idle)
 
 
-@lru_cache(maxsize=64)
-def _url(base_url: str, path: str) -> URL:
-    return URL(base_url + path)
-
-
-def _headers(call: Call, exchange: Exchange) -> CIMultiDict[str]:
-    headers = CIMultiDict(
-        {
-            "Authorization": f"Bearer {call.key.secret}",
-            "Content-Type": "application/json",
-            "Accept-Encoding": "identity",
-            "User-Agent": "farebox",
-        }
-    )
+def _headers(call: Call, exchange: Exchange) -> list[tuple[str, str]]:
+    headers = [("Authorization", f"Bearer {call.key.secret}")]
     passed_on = _PASSED_ON if call.key.kind == "shared" else (*_PASSED_ON, _CACHE)
     for name, canonical in passed_on:
         value = exchange.header(name)
         if value and value.isascii() and value.isprintable():
-            headers[canonical] = value
+            headers.append((canonical, value))
     return headers
