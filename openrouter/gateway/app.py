@@ -1,6 +1,5 @@
 """The gateway as an ASGI application: its routes, and how every one of them can fail."""
 
-import asyncio
 from collections.abc import Awaitable
 from functools import partial
 
@@ -92,7 +91,7 @@ class GatewayApp:
         self.gateway.live()
         # The server cancels a handler whose client leaves; what is begun runs to its end, for money may be set aside.
         once = answer_once(exchange, principal.organization_id, partial(self._carry_out, exchange, principal, route))
-        await asyncio.shield(self.gateway.spawn(self._guarded(exchange, once)))
+        await self.gateway.carry_through(self._guarded(exchange, once))
 
     async def _carry_out(self, exchange: Exchange, principal: Principal, route: Route) -> None:
         try:

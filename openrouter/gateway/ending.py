@@ -2,6 +2,7 @@
 
 import asyncio
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple
 
 import structlog
@@ -115,18 +116,17 @@ async def _written(gateway: Gateway, call: Call, bill: Bill) -> Settled:
     return Settled(outcome.charged, outcome)
 
 
-async def _wait_briefly(gateway: Gateway, settled: "asyncio.Future[UsageOutcome]") -> UsageOutcome | None:
+async def _wait_briefly(gateway: Gateway, settled: "asyncio.Future[UsageOutcome | None]") -> UsageOutcome | None:
     """The outcome, or None when the books cannot be written just now: the settlement goes on by itself."""
-    waiting = asyncio.shield(settled)
-    given_up = []
-    deadline = gateway.patience.set(lambda: given_up.append(waiting.cancel()))
+    deadline = gateway.patience.set(partial(_give_up, settled))
     try:
-        return await waiting
-    except asyncio.CancelledError:
-        if given_up:
-            return None
-        raise
+        return await settled
     except Exception:
         return None
     finally:
         deadline.cancel()
+
+
+def _give_up(settled: "asyncio.Future[UsageOutcome | None]") -> None:
+    if not settled.done():
+        settled.set_result(None)

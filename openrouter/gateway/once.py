@@ -41,15 +41,18 @@ _RENEW_EVERY = CLAIM_LASTS.total_seconds() / 4
 _KEPT_HEADERS = ("x-farebox-event-id", "x-farebox-charge", "x-generation-id", "x-should-retry")
 
 
-async def answer_once(exchange: Exchange, organization_id: UUID, work: Callable[[], Awaitable[None]]) -> None:
+def answer_once(exchange: Exchange, organization_id: UUID, work: Callable[[], Awaitable[None]]) -> Awaitable[None]:
     """Run ``work``, which answers ``exchange``, unless the request's key already has an answer: then send that.
 
-    Raises KeyReused, StillRunning, InvalidRequest, and whatever ``work`` raises.
+    Raises InvalidRequest at once; awaited, KeyReused, StillRunning, and whatever ``work`` raises.
     """
     key = idempotency_key(exchange.header(b"idempotency-key") or None)
-    if key is None:
-        await work()
-        return
+    return work() if key is None else _claim_and_answer(exchange, organization_id, key, work)
+
+
+async def _claim_and_answer(
+    exchange: Exchange, organization_id: UUID, key: str, work: Callable[[], Awaitable[None]]
+) -> None:
     claim = await _in_thread(
         claim_key,
         organization_id=organization_id,
