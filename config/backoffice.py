@@ -1,7 +1,7 @@
 """The back office: Django's admin with its models arranged by what operators come for."""
 
-from functools import wraps
-from typing import Any
+from functools import partial, wraps
+from typing import Any, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -9,6 +9,7 @@ from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext
 
 # By class name; names of apps that are not installed are passed over.
@@ -97,10 +98,16 @@ class BackOffice(AdminSite):
         return organization_timeline(request, organization_id, self)
 
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
-        """What the person may see, in groups; a model that none names comes under its app's own name."""
-        apps = super().get_app_list(request, app_label)
+        """What the person may see, in groups; a model that none names comes under its app's own name.
+
+        All of it is made where it is shown: every page asks for it, and pop-ups and the home page show none beside.
+        """
         if app_label is not None:
-            return apps
+            return super().get_app_list(request, app_label)
+        return cast(list[Any], SimpleLazyObject(partial(self._groups, request)))
+
+    def _groups(self, request: HttpRequest) -> list[Any]:
+        apps = super().get_app_list(request)
         models = {model["object_name"]: model for app in apps for model in app["models"]}
         groups = [
             _group(title, [models.pop(name) for name in names if name in models]) for title, names in _GROUPS.items()

@@ -12,7 +12,7 @@ from tests.admin.pages import pages
 from tests.admin.test_whole import POST_ONLY, everything, make_boss
 from tests.builders import sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("without_the_list_of_all_tables")]
 
 _APPS = {"coupons", "tiers", "credits", "payments", "metering"}
 _KINDS = {"coupon", "couponbatch"}
@@ -28,11 +28,6 @@ ALONE = (
     *('[{"type": "percentage", "percent": "NaN"}]', '[{"meter": "x", "mode": [], "price": {}}]'),
     '[{"slug": [], "components": {}}]',
 )
-
-
-@pytest.fixture(autouse=True)
-def without_the_list_of_all_tables_beside_each_page(monkeypatch):
-    monkeypatch.setattr("django.contrib.admin.site.enable_nav_sidebar", False)
 
 
 def forms(client: Client):

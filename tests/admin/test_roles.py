@@ -127,6 +127,7 @@ def test_migrating_again_takes_back_what_was_added_by_hand_and_touches_no_other_
 
 
 @pytest.mark.parametrize("group", [SUPPORT, BILLING])
+@pytest.mark.usefixtures("without_the_list_of_all_tables")
 def test_each_page_opens_or_refuses_as_the_group_may(furnished, group):
     client = sign_in(member_of(group))
     wrong = []
@@ -161,6 +162,7 @@ def money() -> list[list[dict]]:
     return [list(table._base_manager.order_by("pk").values()) for table in tables]
 
 
+@pytest.mark.usefixtures("without_the_list_of_all_tables")
 def test_support_moves_nothing_whatever_it_sends(furnished, monkeypatch):
     client = sign_in(member_of(SUPPORT))
     before = everything()

@@ -17,7 +17,7 @@ from tests.admin.furniture import furnish, shown_models
 from tests.admin.pages import Page, pages
 from tests.builders import make_user, sign_in
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("without_the_list_of_all_tables")]
 
 # Written by services and by the database alone: nobody adds, changes or deletes their rows here.
 RECORDS = {
@@ -88,12 +88,6 @@ def everything() -> dict[str, list[dict]]:
     """Every row of the database that pages could have written."""
     models = [model for model in apps.get_models() if model._meta.label not in _TRACES and model._meta.managed]
     return {model._meta.label: list(model._base_manager.order_by("pk").values()) for model in models}
-
-
-@pytest.fixture(autouse=True)
-def without_the_list_of_all_tables_beside_each_page(monkeypatch):
-    """It is the same everywhere and takes longer than most pages; the home page shows it too."""
-    monkeypatch.setattr(admin.site, "enable_nav_sidebar", False)
 
 
 def test_every_page_opens_for_whoever_may_do_all_and_looking_moves_nothing_and_shows_no_secret():
