@@ -283,6 +283,7 @@ def test_a_test_message_is_signed_like_every_other(customer, endpoint, receiver)
 
 
 def test_no_log_line_names_a_secret_or_a_payload(customer, endpoint, receiver, caplog, capfd):
+    caplog.set_level("DEBUG")
     receiver.answers = [500, acts.closes]
     tell(customer, amount="123.456789")
     send()
