@@ -27,6 +27,7 @@ app.conf.beat_schedule = {
     "tell of short and expiring credit": {"task": "credits.tasks.alert_shortages", "schedule": 300},
     "carry out files of movements": {"task": "credits.tasks.apply_batches", "schedule": 10},
     "close periods": {"task": "tiers.tasks.close_periods", "schedule": 30},
+    "tell of ending trials": {"task": "tiers.tasks.tell_of_ending_trials", "schedule": 600},
     "write statements": {"task": "tiers.tasks.write_statements", "schedule": 60},
     "audit the ledger": {"task": "credits.tasks.audit_ledger", "schedule": 3600},
     "submit payments": {"task": "payments.tasks.submit_due", "schedule": 3},

@@ -1,13 +1,18 @@
 """News of plans in words."""
 
+from decimal import Decimal
+
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from outbox.notices.kinds import BAD, BILLING, INFO, Facts, Kind, Words, add_kind, news
+from core.amounts import readable
+from core.times import day_of, instant_of
+from outbox.notices.kinds import BAD, BILLING, INFO, WARN, Facts, Kind, Words, add_kind, news
+from tiers.models import Collection
 from tiers.querysets import name_of
 
-PLAN = "plan_changed"
+PLAN, TRIAL = "plan_changed", "trial_ending"
 
 add_kind(
     Kind(
@@ -18,6 +23,43 @@ add_kind(
         by_email=True,
     )
 )
+
+add_kind(
+    Kind(
+        TRIAL,
+        gettext_lazy("A trial is about to end"),
+        gettext_lazy("Three days before it does: what is charged then, and how."),
+        BILLING,
+        by_email=True,
+    )
+)
+
+
+@news("tier.trial_ending", kind=TRIAL, level=WARN, icon="package")
+def trial_ending(data: Facts) -> Words:
+    """When, and what follows."""
+    day = day_of(instant_of(data["trial_ends_at"]), data["zone"])
+    title = _("The trial of “%(tier)s” ends on %(day)s") % {"tier": name_of(data["tier"]), "day": day}
+    return Words(title, _what_follows(data), reverse("plan"))
+
+
+def _what_follows(data: Facts) -> str:
+    facts = {
+        "tier": name_of(data["next_tier"]),
+        "price": readable(Decimal(data["monthly_price"])),
+        "method": data["payment_method"],
+    }
+    if data["collection"] == Collection.NONE:
+        return _("Nothing is charged then: the plan “%(tier)s” begins.") % facts
+    if data["collection"] == Collection.MANUAL:
+        return _("The first month of “%(tier)s” is due then: %(price)s. Cancel before if you do not want it.") % facts
+    if not data["payment_method"]:
+        return (
+            _("The first month of “%(tier)s” is due then: %(price)s. Save a payment method, or the plan ends unpaid.")
+            % facts
+        )
+    words = _("The first month of “%(tier)s” is charged then: %(price)s with %(method)s. Cancel before to prevent it.")
+    return words % facts
 
 
 @news("tier.changed", kind=PLAN, level=INFO, icon="package")

@@ -6,6 +6,7 @@ from django.utils import timezone
 from tiers.close.paper import write_due_statements
 from tiers.close.services import close_due
 from tiers.close.waiting import finish_all_waiting
+from tiers.reminders import announce_ending_trials
 
 WAITING = 500
 
@@ -17,6 +18,12 @@ def close_periods() -> int:
     # First, since it never raises: a subscription that cannot be closed keeps no old close waiting.
     finished = finish_all_waiting(at=now, limit=WAITING)
     return finished + close_due(at=now)
+
+
+@shared_task
+def tell_of_ending_trials() -> int:
+    """Announce trials that end soon, once each; how many."""
+    return announce_ending_trials(at=timezone.now())
 
 
 @shared_task

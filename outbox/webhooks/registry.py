@@ -33,6 +33,10 @@ def _fields(*names: str) -> Renderer:
 
 _FIGURES = ("balance", "held", "available", "threshold")
 _TIER = ("subscription_id", "tier", "version", "option", "before")
+_TRIAL = (
+    *("subscription_id", "tier", "version", "option"),
+    *("trial_ends_at", "next_tier", "monthly_price", "collection", "payment_method"),
+)
 _BUDGET = (
     *("budget_id", "name", "scope", "period", "enforcement", "amount", "spent", "remaining", "starts_at", "resets_at"),
 )
@@ -53,6 +57,7 @@ _NATIVE = (
     NewsType("budget.exceeded", "More was used than a budget has", _fields(*_BUDGET)),
     NewsType("budget.blocked", "A budget has refused a call", _fields(*_BUDGET)),
     NewsType("tier.changed", "Another tier is in force", _fields(*_TIER)),
+    NewsType("tier.trial_ending", "A trial ends within three days", _fields(*_TRIAL)),
     NewsType(
         "statement.ready",
         "A period’s statement is final",

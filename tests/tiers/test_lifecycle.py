@@ -3,16 +3,21 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from credits.models import Lot
+from outbox.models import DomainEvent, EmailDelivery
+from outbox.notices.kinds import source_of
+from outbox.notices.services import keep_notice
 from payments.models import Payment
 from payments.services import cancel_payment, fail_payment
 from payments.services.settling import decline, locked_payment
-from tests.builders import make_organization, usd
+from tests.builders import make_organization, make_user, usd
 from tests.tiers.plans import END, HALF, ME, START, THIRD, balance, make_plans, now_on, pay, put_on, switch, told
 from tiers.close.services import close_organization
 from tiers.errors import NothingToCancel, NothingToReactivate, NoTrial
 from tiers.models import Subscription, TierChange
+from tiers.reminders import SOON, announce_ending_trials
 from tiers.services import (
     begin_period,
     cancel_subscription,
@@ -208,6 +213,40 @@ def test_a_trial_that_is_cancelled_costs_nothing():
     cancel(organization, at=START + timedelta(days=3))
     close(organization, START + timedelta(days=14))
     assert (now_on(organization).tier.slug, Payment.objects.count()) == ("free", 0)
+
+
+def test_before_a_trial_ends_those_who_pay_are_told_once_what_follows():
+    """Unless it was cancelled; also when the tier that is tried has changed since."""
+    owner = make_user()
+    organization, quitter, later = (make_organization(created_at=START) for _ in range(3))
+    organization.memberships.create(user=owner, role="owner")
+    ends_at, now = START + timedelta(days=14), timezone.now()
+    for each, at in ((organization, START), (quitter, START), (later, START + timedelta(seconds=1))):
+        try_out(each, at=at)
+    cancel(quitter, at=THIRD)
+    assert announce_ending_trials(at=ends_at - SOON - timedelta(seconds=1)) == 0
+    assert [announce_ending_trials(at=ends_at - SOON) for _ in range(2)] == [1, 0]
+    switch(organization, "large", at=ends_at - SOON)
+    assert [announce_ending_trials(at=at) for at in (ends_at - timedelta(days=1), ends_at)] == [1, 0]
+    assert announce_ending_trials(at=ends_at + timedelta(seconds=2)) == 0
+    event = DomainEvent.objects.get(type="tier.trial_ending", organization=organization)
+    facts = {"tier": "small", "next_tier": "small", "monthly_price": "30", "collection": "automatic"}
+    assert facts.items() <= event.data.items()
+    assert (event.data["trial_ends_at"], event.data["payment_method"]) == ("2026-04-15T12:00:00Z", "")
+    event.created_at = now  # what is found out late is written to nobody
+    for _ in range(2):
+        keep_notice(event)
+    letter = EmailDelivery.objects.get()
+    assert letter.recipient == owner.email
+    assert letter.subject.endswith("The trial of “Small” ends on 15 April 2026")
+    assert "The first month of “Small” is due then: $30.00. Save a payment method" in letter.body
+    for method, collection, price, words in (
+        ("Visa ending in 4242", "automatic", "30", "is charged then: $30.00 with Visa ending in 4242."),
+        ("", "manual", "30", "is due then: $30.00. Cancel before"),
+        ("", "none", "0", "Nothing is charged then"),
+    ):
+        event.data |= {"payment_method": method, "collection": collection, "monthly_price": price}
+        assert words in source_of(event.type).words(event.data).text
 
 
 def test_a_trial_may_give_credit_that_goes_with_it():
