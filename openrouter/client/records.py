@@ -8,6 +8,7 @@ from typing import Any
 
 from core.money import ZERO
 from openrouter.client.errors import ProviderAnswerInvalid
+from openrouter.figures import count_of, is_amount, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,26 +158,29 @@ def read_activity_row(data: Any) -> ActivityRow:
 
 
 def read_generation(data: Any) -> Generation:
-    """The answer of ``GET /generation``. Raises ProviderAnswerInvalid, also when it names no cost."""
+    """The answer of ``GET /generation``. Raises ProviderAnswerInvalid, also without a cost that a call can have."""
     data = _object(data)
     cost = _amount_or_none(data, "total_cost")
     if cost is None:
         cost = _amount_or_none(data, "usage")
     if cost is None:
         raise ProviderAnswerInvalid("The generation lacks total_cost.")
+    upstream_cost = _amount(data, "upstream_inference_cost")
+    if not is_amount(cost) or not is_amount(upstream_cost):
+        raise ProviderAnswerInvalid("The generation names a cost that no call has.")
     return Generation(
         id=_text(data, "id"),
-        model=str(data.get("model") or ""),
-        provider=str(data.get("provider_name") or ""),
+        model=text_of(data.get("model")),
+        provider=text_of(data.get("provider_name")),
         total_cost=cost,
-        upstream_inference_cost=_amount(data, "upstream_inference_cost"),
+        upstream_inference_cost=upstream_cost,
         is_byok=bool(data.get("is_byok")),
         created_at=_time(data.get("created_at")),
         prompt_tokens=_tokens(data, "prompt"),
         completion_tokens=_tokens(data, "completion"),
         cached_tokens=_count(data, "native_tokens_cached"),
         reasoning_tokens=_count(data, "native_tokens_reasoning"),
-        finish_reason=str(data.get("finish_reason") or ""),
+        finish_reason=text_of(data.get("finish_reason")),
         cancelled=bool(data.get("cancelled")),
     )
 
@@ -210,7 +214,7 @@ def _amount(data: Mapping[str, Any], name: str) -> Decimal:
 
 def _count(data: Mapping[str, Any], name: str) -> int:
     value = data.get(name)
-    return int(value) if isinstance(value, int | Decimal) else 0
+    return count_of(value) if isinstance(value, int | Decimal) else 0
 
 
 def _tokens(data: Mapping[str, Any], name: str) -> int:

@@ -54,13 +54,12 @@ def _reading(call: Unresolved) -> Reading:
 
 
 def _settle(items: Sequence[tuple[Unresolved, Bill, Reading, str]]) -> bool:
-    settlements = []
-    for call, bill, reading, resolved_by in items:
-        attempts = _attempts(call, bill)
-        error_type = str(attempts[-1]["error_type"] or "")
-        ending = Ending(call.traces.status, len(attempts), error_type, resolved_by=resolved_by)
-        settlements.append(Settlement(record_of(call.ticket, reading, bill, ending), attempts))
-    outcomes = settle_batch(settlements)
+    """True when all are in the books. Calls that the books refuse wait, and keep no others from being settled."""
+    try:
+        outcomes = settle_batch([_settlement(*item) for item in items])
+    except Exception:
+        log.exception("recovery.not_settled", calls=[str(call.hold.id) for call, *_ in items])
+        return False
     for (call, bill, _, resolved_by), outcome in zip(items, outcomes, strict=True):
         log.info(
             "recovery.settled",
@@ -71,6 +70,13 @@ def _settle(items: Sequence[tuple[Unresolved, Bill, Reading, str]]) -> bool:
             status=outcome.status,
         )
     return all(outcome.is_known for outcome in outcomes)
+
+
+def _settlement(call: Unresolved, bill: Bill, reading: Reading, resolved_by: str) -> Settlement:
+    attempts = _attempts(call, bill)
+    error_type = str(attempts[-1]["error_type"] or "")
+    ending = Ending(call.traces.status, len(attempts), error_type, resolved_by=resolved_by)
+    return Settlement(record_of(call.ticket, reading, bill, ending), attempts)
 
 
 def _attempts(call: Unresolved, bill: Bill) -> list[dict[str, object]]:

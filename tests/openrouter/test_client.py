@@ -25,6 +25,7 @@ from openrouter.client import (
     client_for,
     transport,
 )
+from openrouter.client.records import read_generation
 from openrouter.upstreams import manageable_modes, upstream_for, upstreams
 from tests.openrouter.conftest import CUSTOMER_KEY, MANAGEMENT_KEY, SHARED_KEY
 from tests.ports import free_port
@@ -152,6 +153,19 @@ def test_a_generation_names_what_it_cost(client, provider):
     assert made.total_cost == answer["usage"]["cost"]
     assert made.completion_tokens == answer["usage"]["completion_tokens"]
     assert (made.model, made.is_byok) == ("openai/gpt-4o-mini", False)
+
+
+@pytest.mark.parametrize("figures", [{"total_cost": -1}, {"total_cost": 10**9}, {"upstream_inference_cost": -1}])
+def test_a_record_with_a_cost_that_no_call_has_is_no_answer(figures):
+    with pytest.raises(ProviderAnswerInvalid):
+        read_generation({"id": "gen-1", "total_cost": 1} | figures)
+
+
+def test_a_record_holds_nothing_that_the_books_refuse():
+    made = read_generation(
+        {"id": "gen-1", "total_cost": 1, "model": "a\0b", "tokens_prompt": 10**30, "tokens_completion": -2}
+    )
+    assert (made.model, made.prompt_tokens, made.completion_tokens) == ("ab", 10**12, 0)
 
 
 def test_a_late_generation_is_waited_for(client, provider):

@@ -2,15 +2,17 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from django.utils import timezone
 
 from core.money import quantize
 from openrouter.gateway.access import access
+from openrouter.gateway.books import settle_batch
 from openrouter.gateway.processes import is_gone, this_process
 from openrouter.models import AccountStatus, Attempt, KeyReading, ProviderAccount
-from openrouter.recovery import recover_calls
+from openrouter.recovery import recover_calls, settling
 from openrouter.recovery.totals import share_out, take_first_readings
 from openrouter.services import advance_account
 from outbox.models import DomainEvent
@@ -230,6 +232,25 @@ def test_a_settlement_that_the_books_refuse_for_good_is_recovered_from_the_provi
     recover(timedelta(seconds=60))
     settled_exactly(buyer)
     assert (buyer.event.cost_source, buyer.event.status) == ("provider", "ok")
+
+
+def test_a_call_that_the_books_refuse_keeps_no_other_from_being_settled(customer, monkeypatch):
+    unlucky, buyer = customer(), customer()
+    for each in (unlucky, buyer):
+        each.chat("sandbox/fault-reset-after")
+    with monkeypatch.context() as refusing:
+        refusing.setattr(settling, "settle_batch", partial(settled_but_of, unlucky.organization.pk))
+        recover()
+    assert unlucky.holds[0].status == "open"
+    settled_exactly(buyer)
+    recover()
+    settled_exactly(unlucky)
+
+
+def settled_but_of(organization_id, settlements):
+    if any(settlement.record.organization_id == organization_id for settlement in settlements):
+        raise ValueError("a fault of ours")
+    return settle_batch(settlements)
 
 
 def test_shares_are_exact_and_within_their_bounds():
