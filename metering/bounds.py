@@ -5,10 +5,11 @@ may fall back to, for the largest prompt and the longest answer, then the markup
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any
+
+import msgspec
 
 from core.money import USD_STEP, ZERO
 from metering.errors import InvalidPrice, UnpriceableCall
@@ -33,8 +34,7 @@ _CAPPED_BY = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFacts:
+class CallFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Upper limits of what one request can use.
 
     ``prompt_tokens`` includes ``audio_tokens`` and ``image_tokens``; ``completion_tokens`` is the cap of one
@@ -65,8 +65,7 @@ class CallFacts:
     max_price: Mapping[str, Decimal] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True):
     """``amount`` USD (12 places, rounded up) covers the call on any of its models, markup included, and ``metered``:
     what the meters of the tier take for it.
 

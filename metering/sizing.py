@@ -5,10 +5,12 @@ told less than what is set aside. Pure; the caller looks the price rows up.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from metering.bounds import Bound, CallFacts, output_cap, upper_bound
 from metering.call_facts import chat_facts, embedding_facts, speech_facts
@@ -21,8 +23,7 @@ CHAT, EMBEDDING, SPEECH = "chat", "embedding", "speech"
 _BYTES_PER_TOKEN = 3  # of a prompt, for its likely length
 
 
-@dataclass(frozen=True, slots=True)
-class Priced:
+class Priced(msgspec.Struct, frozen=True):
     """A model that may serve the call: the name asked for, and its price."""
 
     name: str
@@ -34,8 +35,7 @@ class Priced:
         return {self.name} if self.price is None else {self.name, self.price.model.id}
 
 
-@dataclass(frozen=True, slots=True)
-class Sized:
+class Sized(msgspec.Struct, frozen=True):
     """The longest answer in tokens (None where there is none), the limits of use, and the bound of the charge."""
 
     output_cap: int | None
@@ -43,8 +43,7 @@ class Sized:
     bound: Bound
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallShape:
+class CallShape(msgspec.Struct, frozen=True, kw_only=True):
     """A request: the decoded ``data`` of ``raw``, and all ``models`` that may serve it.
 
     ``kind`` is CHAT, EMBEDDING or SPEECH, ``asked_output`` the length that the client names, ``default_output`` what is

@@ -1,7 +1,6 @@
 """What is counted, and the answer for one call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ SCRIPT = (Path(__file__).resolve().parent.parent / "lua" / "sliding_windows.lua"
 MINUTE_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(msgspec.Struct, frozen=True):
     """One window that a call must fit into."""
 
     key: str  # of the Redis hash
@@ -23,8 +21,7 @@ class Bucket:
     window_ms: int = MINUTE_MS
 
 
-@dataclass(frozen=True, slots=True)
-class BucketState:
+class BucketState(msgspec.Struct, frozen=True):
     """A window after the decision."""
 
     bucket: Bucket
@@ -34,12 +31,11 @@ class BucketState:
     slot: int  # where the cost was counted
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Whether a call may go on; without states nothing was counted (no limits, or Redis was down)."""
 
     admitted: bool
-    states: tuple[BucketState, ...] = field(default=())
+    states: tuple[BucketState, ...] = msgspec.field(default=())
 
     @property
     def retry_after(self) -> int:
@@ -55,8 +51,7 @@ class Decision:
 ADMITTED = Decision(admitted=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Correction:
+class Correction(msgspec.Struct, frozen=True):
     """A later change of what a call took: the tokens it really used."""
 
     state: BucketState

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from core.errors import KeyReused
@@ -29,8 +30,7 @@ from credits.upkeep import bring_up_to_date
 HOLD_LIFETIME = timedelta(minutes=15)
 
 
-@dataclass(slots=True, frozen=True)
-class HoldRequest:
+class HoldRequest(msgspec.Struct, frozen=True):
     """Ask to set ``amount`` USD aside under ``key`` until ``expires_at``.
 
     ``limit_ids`` are SpendLimit ids against which ``limit_amount`` (default: ``amount``) is reserved too.
@@ -42,14 +42,13 @@ class HoldRequest:
     key: str
     expires_at: datetime
     purpose: str = "api"
-    context: dict[str, Any] = field(default_factory=dict)
+    context: dict[str, Any] = msgspec.field(default_factory=dict)
     limit_ids: Sequence[UUID] = ()
     limit_amount: Decimal | None = None
-    hold_id: UUID = field(default_factory=uuid7)
+    hold_id: UUID = msgspec.field(default_factory=uuid7)
 
 
-@dataclass(slots=True, frozen=True)
-class HoldOutcome:
+class HoldOutcome(msgspec.Struct, frozen=True):
     """Answer to one HoldRequest; amounts in USD after it.
 
     ``status``: placed, replayed, key_reused, insufficient, limit_exceeded, no_account.

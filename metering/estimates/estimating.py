@@ -243,7 +243,7 @@ class _Estimating:
         )
         if self.meters is None:
             return cost
-        expected = replace(facts, prompt_tokens=usage.prompt_tokens, completion_tokens=answer)
+        expected = msgspec.structs.replace(facts, prompt_tokens=usage.prompt_tokens, completion_tokens=answer)
         metered = self.meters.most(expected, Bound(cost.charge, cost.provider_cost, cost.lines, {}))
         return replace(cost, charge=cost.charge + metered, metered=metered)
 

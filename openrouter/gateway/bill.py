@@ -1,8 +1,9 @@
 """From the provider's answer to what the customer pays: one cost, one charge, one record for the books."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+
+import msgspec
 
 from core.money import ZERO, quantize
 from metering.derivation import derive
@@ -17,8 +18,7 @@ from openrouter.gateway.answers import Reading, Usage
 from openrouter.gateway.ticket import Ticket
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True):
     """What the provider bills for a call, USD, and whose figure that is.
 
     ``cost`` is what our account pays, ``own_cost`` what the customer pays a provider directly.
@@ -71,10 +71,10 @@ def _tells_all(reading: Reading, usage: Usage, price: BookPrice | None) -> bool:
 def bill_from_generation(ticket: Ticket, made: Generation, price: BookPrice | None) -> Bill:
     """The bill as the provider's own record states it."""
     tokens = TokenUsage(
-        prompt_tokens=made.prompt_tokens,
-        completion_tokens=made.completion_tokens,
-        cached_tokens=made.cached_tokens,
-        reasoning_tokens=made.reasoning_tokens,
+        prompt_tokens=max(made.prompt_tokens, 0),
+        completion_tokens=max(made.completion_tokens, 0),
+        cached_tokens=max(made.cached_tokens, 0),
+        reasoning_tokens=max(made.reasoning_tokens, 0),
         characters=ticket.characters,
     )
     own = made.upstream_inference_cost if made.is_byok else ZERO
@@ -88,8 +88,7 @@ def price_is_input_only(price: BookPrice | None) -> bool:
     return price is not None and price.card.prices.get("completion") == 0
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """How a call ended, beside its bill."""
 
     status: str  # of the usage event: ok, error, cancelled, partial

@@ -1,11 +1,11 @@
 """The gateway's writes, each over a batch of concurrent calls: holds, settlements with attempts, progress notes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 from django.db import connection
 
@@ -42,16 +42,14 @@ WHERE hold.id = note.id
 """
 
 
-@dataclass(slots=True)
-class Settlement:
+class Settlement(msgspec.Struct):
     """A call that has ended: its usage event, which settles its hold, and the requests it took."""
 
     record: UsageRecord
-    attempts: list[dict[str, Any]] = field(default_factory=list)
+    attempts: list[dict[str, Any]] = msgspec.field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Note:
+class Note(msgspec.Struct):
     """Facts to be merged into the context of an open hold."""
 
     hold_id: UUID

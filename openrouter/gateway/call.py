@@ -1,11 +1,13 @@
 """One call on its way through the gateway: all that this process knows of it, in one place."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from accounts.principal import Principal
 from metering.bounds import Bound, CallFacts
@@ -31,8 +33,7 @@ class Route:
     is_audio: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True):
     """A model that may serve the call: the name asked for, and its price. Only with an own key may that be unknown."""
 
     name: str
@@ -49,8 +50,7 @@ class Candidate:
         return {self.name} if self.price is None else {self.name, self.price.model.id}
 
 
-@dataclass(slots=True)
-class Try:
+class Try(msgspec.Struct):
     """One request to the provider."""
 
     number: int
@@ -62,15 +62,14 @@ class Try:
     cost: Decimal | None = None
     answered: bool = False
     duration_ms: int | None = None
-    began: float = field(default_factory=time.monotonic)
+    began: float = msgspec.field(default_factory=time.monotonic)
 
     def end(self) -> None:
         """Note how long it took."""
         self.duration_ms = int((time.monotonic() - self.began) * 1000)
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """The ticket outlives this process; the rest does not."""
 
     ticket: Ticket
@@ -81,13 +80,13 @@ class Call:
     candidates: list[Candidate]  # the first is the model asked for; others are fallbacks
     key: Key
     base_url: str
-    began: float = field(default_factory=time.monotonic)
+    began: float = msgspec.field(default_factory=time.monotonic)
     asked_output: int | None = None  # the longest answer the client asks for, in tokens
     facts: CallFacts | None = None  # with the longest answer it may get; None with the customer's own key
     bound: Bound | None = None
     meters: CallMeters | None = None  # of the tier, that take credit for it
-    tries: list[Try] = field(default_factory=list)
-    reading: Reading = field(default_factory=Reading)
+    tries: list[Try] = msgspec.field(default_factory=list)
+    reading: Reading = msgspec.field(default_factory=Reading)
     answered_at: float | None = None  # when the first byte of the answer arrived
     budgets: tuple[StandingBudget, ...] = ()  # those that can refuse it, with all its candidates
     limit_remaining: Decimal | None = None  # the least room that its limits have left beside it, in USD

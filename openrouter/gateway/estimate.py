@@ -1,11 +1,11 @@
 """The most a call may cost: what is reserved before anything is sent, and what is sent so that it cannot cost more."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
+from msgspec.structs import replace
 
 from core.errors import DomainError, InvalidRequest
 from metering.bounds import Bound, CallFacts
