@@ -7,10 +7,7 @@ import msgspec
 
 from core.jsonio import with_whole_characters
 from metering.rating import TokenUsage
-
-# No call costs a billion, or has a million million tokens: such a figure is an error, not a bill.
-_MOST_USD = Decimal(10) ** 9
-_MOST_TOKENS = 10**12
+from openrouter.figures import count_of, is_amount, text_of
 
 
 class _PromptDetails(msgspec.Struct):
@@ -53,26 +50,26 @@ class Usage(msgspec.Struct):
         completion = self.completion_tokens_details or _NO_COMPLETION_DETAILS
         tools = self.server_tool_use_details or _NO_TOOLS
         return TokenUsage(
-            prompt_tokens=_count(self.prompt_tokens),
-            completion_tokens=_count(self.completion_tokens),
-            cached_tokens=_count(prompt.cached_tokens),
-            cache_write_tokens=_count(prompt.cache_write_tokens),
-            audio_tokens=_count(prompt.audio_tokens),
-            reasoning_tokens=_count(completion.reasoning_tokens),
-            audio_output_tokens=_count(completion.audio_tokens),
-            searches=_count(tools.web_search_requests),
+            prompt_tokens=count_of(self.prompt_tokens),
+            completion_tokens=count_of(self.completion_tokens),
+            cached_tokens=count_of(prompt.cached_tokens),
+            cache_write_tokens=count_of(prompt.cache_write_tokens),
+            audio_tokens=count_of(prompt.audio_tokens),
+            reasoning_tokens=count_of(completion.reasoning_tokens),
+            audio_output_tokens=count_of(completion.audio_tokens),
+            searches=count_of(tools.web_search_requests),
         )
 
     @property
     def billed(self) -> Decimal | None:
         """``cost``, where it is an amount that can have been billed."""
-        return self.cost if _is_amount(self.cost) else None
+        return self.cost if is_amount(self.cost) else None
 
     @property
     def upstream_cost(self) -> Decimal:
         """What the customer's own provider bills, with BYOK."""
         cost = self.cost_details.upstream_inference_cost if self.cost_details else None
-        return cost if cost is not None and _is_amount(cost) else Decimal(0)
+        return cost if is_amount(cost) else Decimal(0)
 
 
 class _Choice(msgspec.Struct):
@@ -155,19 +152,6 @@ def _set(target: Any, name: str, raw: msgspec.Raw, kind: Any) -> None:
         return
 
 
-def _count(value: int | None) -> int:
-    return min(max(value or 0, 0), _MOST_TOKENS)
-
-
-def _is_amount(cost: Decimal | None) -> bool:
-    return cost is not None and cost.is_finite() and 0 <= cost < _MOST_USD
-
-
-def _text(value: str | None) -> str:
-    """Without the one character that the database cannot hold."""
-    return value.replace("\0", "") if value else ""
-
-
 class Reading(msgspec.Struct):
     """What is known of a call's answer so far; later chunks add to it, the last usage wins."""
 
@@ -190,9 +174,9 @@ class Reading(msgspec.Struct):
             self.usage = answer.usage
         elif answer.has_failed:
             self.usage = None
-        self.generation_id = self.generation_id or _text(answer.id)
-        self.model = _text(answer.model) or self.model
-        self.provider = _text(answer.provider) or self.provider
+        self.generation_id = self.generation_id or text_of(answer.id)
+        self.model = text_of(answer.model) or self.model
+        self.provider = text_of(answer.provider) or self.provider
         self.service_tier = answer.service_tier or self.service_tier
-        self.finish_reason = _text(answer.finish_reason) or self.finish_reason
+        self.finish_reason = text_of(answer.finish_reason) or self.finish_reason
         self.error = answer.error or self.error

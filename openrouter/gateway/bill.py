@@ -71,10 +71,10 @@ def _tells_all(reading: Reading, usage: Usage, price: BookPrice | None) -> bool:
 def bill_from_generation(ticket: Ticket, made: Generation, price: BookPrice | None) -> Bill:
     """The bill as the provider's own record states it."""
     tokens = TokenUsage(
-        prompt_tokens=max(made.prompt_tokens, 0),
-        completion_tokens=max(made.completion_tokens, 0),
-        cached_tokens=max(made.cached_tokens, 0),
-        reasoning_tokens=max(made.reasoning_tokens, 0),
+        prompt_tokens=made.prompt_tokens,
+        completion_tokens=made.completion_tokens,
+        cached_tokens=made.cached_tokens,
+        reasoning_tokens=made.reasoning_tokens,
         characters=ticket.characters,
     )
     own = made.upstream_inference_cost if made.is_byok else ZERO
