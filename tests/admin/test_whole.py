@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from itertools import cycle, islice
 
 import pytest
 from django.apps import apps
@@ -116,6 +117,7 @@ def test_every_page_opens_for_whoever_may_do_all_and_looking_moves_nothing_and_s
 
 def test_nonsense_is_answered_and_never_breaks_a_page(furnished):
     client = sign_in(make_boss())
+    strange = cycle(["nobody", "0", "%2e%2e", "a_2Fb", "00000000-0000-0000-0000-000000000000"])
     for page in pages():
         base = page.address
         if page.kind == "changelist":
@@ -124,8 +126,8 @@ def test_nonsense_is_answered_and_never_breaks_a_page(furnished):
             for query in ("p=-1", "no_such_field=1", "id__in=x"):
                 answer = client.get(f"{base}?{query}")
                 assert answer.status_code == 200 or answer["Location"] in (f"{base}?e=1", "?e=1"), (page, query)
-            for strange in ("nobody", "0", "%2e%2e", "a_2Fb", "00000000-0000-0000-0000-000000000000"):
-                assert client.get(f"{base}{strange}/change/").status_code in (302, 404), (page, strange)
+            for row in islice(strange, 2):  # not all of them for every model: there are many
+                assert client.get(f"{base}{row}/change/").status_code in (302, 404), (page, row)
         if page.kind not in ("changelist", "delete"):
             answer = client.post(page.address, {"unheard_of": "\x00", "amount": "NaN", "price": "x"})
             assert answer.status_code in (200, 302, 403, 405), page
