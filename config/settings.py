@@ -211,6 +211,8 @@ AXES_USERNAME_CALLABLE = "accounts.adapter.attempted_login"
 AXES_CLIENT_IP_CALLABLE = "accounts.addresses.address_of_request"
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+# A mail server that takes no part in the conversation must not keep the workers from everything else.
+EMAIL_TIMEOUT = env.int("EMAIL_TIMEOUT", default=10)
 # Owners and billing members are written to when the balance falls below this (USD), unless their wallet says otherwise.
 CREDITS_LOW_BALANCE = Decimal(env("CREDITS_LOW_BALANCE", default="1"))
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="Farebox <no-reply@farebox.invalid>")

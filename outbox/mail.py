@@ -1,5 +1,6 @@
 """E-mails: written as rows in the transaction of what they tell of, sent afterwards until they are."""
 
+import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 # With growing pauses about a day.
 MOST_ATTEMPTS = 32
+RUN_SECONDS = 20
 KEPT = timedelta(days=180)
 
 
@@ -54,14 +56,22 @@ def queue_email(
 
 
 def send_emails(*, at: datetime, limit: int = 100) -> tuple[int, int]:
-    """Send what is due, oldest first; how many were sent and how many not. Any number of senders may run at once."""
+    """Send what is due, oldest first; how many were sent and how many not. Any number of senders may run at once.
+
+    After RUN_SECONDS the rest is left to the next run: a slow mail server must keep neither the worker nor messages
+    beyond their lease, when somebody else would send them too.
+    """
     deliveries = _claim(at, limit)
     if not deliveries:
         return 0, 0
-    connection = get_connection()
-    sent = sum(_send(delivery, connection) for delivery in deliveries)
-    connection.close()
-    return sent, len(deliveries) - sent
+    connection, ends, tried = get_connection(), time.monotonic() + RUN_SECONDS, []
+    for delivery in deliveries:
+        if time.monotonic() >= ends:
+            break
+        tried.append(_send(delivery, connection))
+    _give_back(deliveries[len(tried) :], at)
+    _hang_up(connection)
+    return sum(tried), len(tried) - sum(tried)
 
 
 def retry_email(*, delivery_id: UUID) -> None:
@@ -84,6 +94,20 @@ def _claim(at: datetime, limit: int) -> list[EmailDelivery]:
         claimed = EmailDelivery.objects.filter(id__in=ids)
         claimed.update(retry_at=at + LEASE, attempts=F("attempts") + 1)
         return list(claimed.order_by("created_at", "id"))
+
+
+def _give_back(deliveries: list[EmailDelivery], at: datetime) -> None:
+    """Those that were not tried are due as before."""
+    untried = EmailDelivery.objects.filter(id__in=[each.id for each in deliveries], retry_at=at + LEASE)
+    untried.update(retry_at=at, attempts=F("attempts") - 1)
+
+
+def _hang_up(connection: BaseEmailBackend) -> None:
+    try:
+        connection.close()
+    except Exception:
+        # What was sent is sent: a server that does not even say goodbye must not make it look otherwise.
+        log.warning("outbox.mail_server_silent", exc_info=True)
 
 
 def _message(delivery: EmailDelivery, connection: BaseEmailBackend) -> EmailMessage:
@@ -112,7 +136,7 @@ def _send(delivery: EmailDelivery, connection: BaseEmailBackend) -> bool:
         # A mail server fails in many ways; each of them means the same: later.
         log.warning("outbox.email_failed", delivery=str(delivery.id), exc_info=True)
         _note_failure(delivery, error)
-        connection.close()  # half a conversation must not go on with the next message
+        _hang_up(connection)  # half a conversation must not go on with the next message
         return False
     delivery.status, delivery.sent_at, delivery.last_error = EmailStatus.SENT, timezone.now(), ""
     delivery.retry_at = None

@@ -1,6 +1,7 @@
 """E-mails are rows: written once, sent once, tried again until they leave, given up for an operator to see."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -8,6 +9,7 @@ from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.utils import timezone
 
+from outbox import mail as outbox_mail
 from outbox import tasks
 from outbox.mail import KEPT, MOST_ATTEMPTS, forget_emails, queue_email, retry_email, send_emails
 from outbox.models import EmailDelivery
@@ -91,6 +93,24 @@ def test_parallel_senders_send_each_once():
     while send_emails(at=timezone.now())[0]:
         pass
     assert len(mail.outbox) == 40
+
+
+def test_a_slow_mail_server_keeps_no_message_beyond_its_lease_and_no_worker(monkeypatch, settings):
+    """Else the next run would send them too, and each run would take another worker."""
+    for n in range(3):
+        write(str(n))
+    slow = iter([0, 0, outbox_mail.RUN_SECONDS])
+    monkeypatch.setattr(outbox_mail, "time", SimpleNamespace(monotonic=lambda: next(slow)))
+    monkeypatch.setattr(EmailBackend, "close", lambda backend: 1 / 0)
+    assert send_emails(at=NOON) == (1, 0)
+    assert list(EmailDelivery.objects.order_by("key").values_list("status", "attempts")) == [
+        ("sent", 1),
+        ("waiting", 0),
+        ("waiting", 0),
+    ]
+    monkeypatch.undo()
+    assert send_emails(at=NOON) == (2, 0)
+    assert len(mail.outbox) == 3 and settings.EMAIL_TIMEOUT == 10
 
 
 def test_a_sender_that_dies_leaves_its_messages_to_the_next(monkeypatch):
