@@ -83,20 +83,31 @@ def let_in(page, server: str, person: User) -> None:
 
 def violations_on(page, rules: tuple[str, ...] = ()) -> list[str]:
     """What axe finds against WCAG 2.2 AA and best practice (or against ``rules`` alone), one line each."""
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE.read_text(encoding="utf-8"))
+    return _seen_on(page, rules)["violations"]
+
+
+def _seen_on(page, rules: tuple[str, ...]) -> dict:
+    """What axe finds, and whether the page is wider than the screen: one question, for there are hundreds."""
     # Nothing is preloaded: no rule that is on reads style sheets, and the content policy forbids axe to.
     options = {"resultTypes": ["violations"], "preload": False, **({"runOnly": list(rules)} if rules else {})}
-    return page.evaluate(_RUN, options)
+    if (seen := page.evaluate(_LOOK, options)) is None:
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        seen = page.evaluate(_LOOK, options)
+    return seen
 
 
-_RUN = """async options => (await axe.run(document, options)).violations.flatMap(each => each.nodes.map(node =>
-    `${each.id} (${each.impact}): ${node.html.slice(0, 160)} ${(node.failureSummary || "").slice(0, 200)}`))"""
+# What is drawn has the colours that were asked for after two frames.
+_LOOK = """async options => {
+    if (!window.axe) return null;
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const found = await axe.run(document, options), root = document.documentElement;
+    const violations = found.violations.flatMap(each => each.nodes.map(node =>
+        `${each.id} (${each.impact}): ${node.html.slice(0, 160)} ${(node.failureSummary || "").slice(0, 200)}`));
+    return {violations, wide: root.scrollWidth > root.clientWidth};
+}"""
 # What depends on how large things are drawn; everything else is read off the document, the same at any width.
 _BY_LAYOUT = ("scrollable-region-focusable", "target-size")
 _BY_COLOUR = ("color-contrast", "link-in-text-block")
-# What is drawn has the colours that were asked for.
-_NEXT_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 900}
 
 
@@ -110,17 +121,22 @@ def barriers_on(page, *, looks=LOOKS, whole: bool = False) -> list[str]:
     The document is read once, in the first look; the others check what they can change. ``whole``: everything on a
     phone too, whose frame shows other parts; it is the same on every page.
     """
-    found = []
-    looks = ALL_LOOKS if whole else looks
-    for size, theme in looks:
-        page.set_viewport_size(size)
-        page.emulate_media(color_scheme=theme)
-        page.evaluate(_NEXT_FRAMES)
+    found, before = [], "light"
+    for size, theme in ALL_LOOKS if whole else looks:
+        _draw(page, size, theme, before)
         reads_all = theme == "light" and (size is DESK or whole)
-        rules = () if reads_all else _BY_COLOUR if theme == "dark" else _BY_LAYOUT
-        found += [f"{theme}, {size['width']}: {each}" for each in violations_on(page, rules)]
-        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+        seen = _seen_on(page, () if reads_all else _BY_COLOUR if theme == "dark" else _BY_LAYOUT)
+        found += [f"{theme}, {size['width']}: {each}" for each in seen["violations"]]
+        if seen["wide"]:
             found.append(f"scrolls sideways at {size['width']}")
-    page.set_viewport_size(DESK)
-    page.emulate_media(color_scheme="light")
+        before = theme
+    _draw(page, DESK, "light", before)
     return found
+
+
+def _draw(page, size: dict, theme: str, before: str) -> None:
+    """Anew in another size or theme than the one ``before``."""
+    if page.viewport_size != size:
+        page.set_viewport_size(size)
+    if theme != before:
+        page.emulate_media(color_scheme=theme)
