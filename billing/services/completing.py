@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
 from django.db.models import Q
 
 from accounts.principal import Actor
@@ -22,8 +23,10 @@ from billing.models import (
 from billing.services.customers import create_customer, update_customer
 from billing.services.grants import grant_benefits
 from billing.services.orders import fixed_lines, place_order
-from billing.services.subscriptions import begin_subscription
+from billing.services.subscriptions import begin_subscription, end_all
 from payments.providers.port import MethodFacts
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +47,27 @@ def complete_checkout(
 ) -> Customer:
     """Hand over what was bought, once; the customer, who is made if he is new.
 
-    ``customer`` is locked if he is known already. ``card`` is what he has paid with, to be charged again.
+    ``customer`` is locked if he is known already. ``card`` is what he has paid with, to be charged again. What is
+    handed over was agreed when the checkout was confirmed, whatever the product has become since; for somebody who was
+    deleted meanwhile all of it ends at once, and the order is left to be refunded.
     """
     customer = customer or buyer_of(checkout) or _made_once(checkout, actor, at)
     customer = lock_customer(customer.pk)
     if checkout.status == CheckoutStatus.SUCCEEDED:
         return customer
-    named = is_named(checkout, customer)
-    if named:
+    named, prices = is_named(checkout, customer), prices_of(checkout)
+    is_gone = customer.deleted_at is not None
+    if named and not is_gone:
         _complete_facts(checkout, customer, actor, at)
     checkout.status, checkout.customer = CheckoutStatus.SUCCEEDED, customer
     checkout.succeeded_at = checkout.modified_at = at
     checkout.failure_message = ""
     checkout.save()
-    subscription = _hand_over(checkout, customer, actor, at)
-    if card is not None:
+    subscription = _hand_over(checkout, prices, customer, actor, at)
+    if is_gone:
+        log.warning("billing.paid_by_deleted_customer", checkout_id=str(checkout.id), customer_id=str(customer.id))
+        end_all(customer, actor=actor, at=at)
+    elif card is not None:
         _keep(card, customer if named or not customer.payment_method else subscription)
     announce("checkout.updated", organization_id=checkout.organization_id, actor=actor, at=at, checkout_id=checkout.id)
     note_state_change([(customer.id, customer.organization_id)], at=at)
@@ -106,8 +115,12 @@ def _bills_later(product: Product) -> bool:
 
 
 def prices_of(checkout: Checkout) -> list[ProductPrice]:
-    """What the chosen product costs now."""
-    return list(checkout.product.prices.filter(is_archived=False))
+    """What the chosen product cost when the checkout was confirmed, also when that has changed since."""
+    agreed_at = checkout.modified_at or checkout.created_at
+    prices, since = checkout.product.prices.all(), Q(is_archived=True, modified_at__gt=agreed_at)
+    if not prices.filter(since).exists():
+        return list(prices.filter(is_archived=False))
+    return list(prices.filter(since | Q(is_archived=False), created_at__lte=agreed_at))
 
 
 def _made_once(checkout: Checkout, actor: Actor | str, at: datetime) -> Customer:
@@ -144,13 +157,16 @@ def _keep(card: Card, keeper: Customer | CustomerSubscription | None) -> None:
     keeper.save(update_fields=["provider", "provider_customer", "payment_method", "payment_method_label"])
 
 
-def _hand_over(checkout: Checkout, customer: Customer, actor: Actor | str, at: datetime) -> CustomerSubscription | None:
+def _hand_over(
+    checkout: Checkout, prices: list[ProductPrice], customer: Customer, actor: Actor | str, at: datetime
+) -> CustomerSubscription | None:
     """The subscription that begins with it, if one does."""
-    product, prices = checkout.product, prices_of(checkout)
-    lines = fixed_lines(product, prices)
+    product, lines = checkout.product, fixed_lines(checkout.product, prices)
+    if not checkout.amount and any(line.amount for line in lines):
+        lines = []  # a trial was agreed, also when the product has none any more
     subscription = None
     if product.is_recurring:
-        has_trial = checkout.allow_trial and product.trial_interval is not None
+        has_trial = checkout.allow_trial and product.trial_interval is not None and not checkout.amount
         subscription = begin_subscription(
             customer,
             product,

@@ -23,6 +23,8 @@ from billing.models import (
     Order,
 )
 from billing.state import customer_state
+from payments.charging.test_processor import TestProcessor
+from payments.errors import ProviderUnavailable
 from tests.billing.selling import (
     ACTOR,
     DECLINES,
@@ -198,6 +200,49 @@ def test_a_decline_sells_nothing_and_leaves_the_checkout_open_to_another_card(me
     with pytest.raises(CheckoutExpired):
         services.confirm_checkout(client_secret=left.client_secret, confirmation_token=PAYS, at=after(hours=25))
     assert (Order.objects.count(), Charge.objects.count()) == (1, 2)
+
+
+@pytest.fixture
+def paying_later(merchant, tokens, monkeypatch):
+    """Ada has confirmed a checkout of a product for $10 a month, and the provider has not answered yet."""
+    product = make_product(merchant, fixed(1000), benefits=[make_benefit(merchant, tokens)])
+    ada = make_buyer(merchant, name="")
+    checkout = open_checkout(ada, product, customer_name="Ada")
+
+    def away(self, asked):
+        raise ProviderUnavailable()
+
+    with monkeypatch.context() as outage:
+        outage.setattr(TestProcessor, "charge_token", away)
+        services.confirm_checkout(client_secret=checkout.client_secret, confirmation_token=PAYS, at=after(minutes=1))
+    return ada, product
+
+
+@pytest.mark.parametrize("change", ["price", "trial"])
+def test_what_was_confirmed_is_sold_whatever_the_product_becomes_until_it_is_paid(paying_later, change):
+    ada, product = paying_later
+    who = {"organization_id": product.organization_id, "actor": ACTOR, "at": after(minutes=2)}
+    changes = {} if change == "price" else {"trial_interval": "day", "trial_interval_count": 7}
+    prices = [fixed(2000)] if change == "price" else None
+    services.update_product(product_id=product.id, changes=changes, prices=prices, **who)
+    assert services.charge_due(at=after(minutes=9)) == 1
+    subscription = CustomerSubscription.objects.get()
+    assert (subscription.status, subscription.amount) == ("active", 1000)
+    services.renew_due(at=after(days=32))
+    assert orders_of(ada) == [("subscription_create", "paid", 1000), ("subscription_cycle", "paid", 1000)]
+
+
+def test_whoever_is_deleted_while_he_pays_is_never_charged_again(paying_later, tokens):
+    ada, product = paying_later
+    services.delete_customer(
+        organization_id=product.organization_id, customer_id=ada.id, actor=ACTOR, at=after(minutes=2)
+    )
+    assert services.charge_due(at=after(minutes=9)) == 1
+    assert CustomerSubscription.objects.get().ended_at == after(minutes=9)
+    services.renew_due(at=after(days=32))
+    assert orders_of(ada) == [("subscription_create", "paid", 1000)], "to be refunded"
+    ada.refresh_from_db()
+    assert (ada.payment_method, credit_of(ada, tokens).credited) == ("", 0)
 
 
 def test_a_stranger_becomes_a_customer_when_he_pays(merchant):
