@@ -4,7 +4,7 @@ Pure. Every rule errs upwards: the dearest price of each class that the request 
 may fall back to, for the largest prompt and the longest answer, then the markup, rounded up.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Context, Decimal
 from typing import Any
@@ -24,6 +24,7 @@ ASSUMED_OUTPUT_IMAGES = 4
 DYNAMIC_INPUT_FACTOR = Decimal(2)
 _UP = Context(prec=200, rounding=ROUND_CEILING)
 _MILLION = 6
+_SURCHARGED = frozenset({"audio", "input_audio_cache", "image_token"})
 # Which limit of the request stands in for a price that depends on the route.
 _CAPPED_BY = {
     "input_cache_read": "prompt",
@@ -137,14 +138,14 @@ def upper_bound(
     if not cards:
         raise UnpriceableCall("No price is known for this model.")
     bounds = [_bound_of(facts, card, components, at, is_byok, headroom) for card in cards]
+    if len(bounds) == 1 and not facts.max_price:
+        return bounds[0]
     dearest = max(bounds, key=lambda bound: bound.amount)
     return Bound(dearest.amount, dearest.cost, dearest.lines, _widest(bounds, facts.max_price or {}))
 
 
 def _widest(bounds: Sequence[Bound], asked: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Limits that admit every candidate's listed price, but no more than the request itself allows."""
-    if len(bounds) == 1 and not asked:
-        return bounds[0].max_price
     limits = dict(asked)
     for key in ("prompt", "completion", "request", "image"):
         widest = max(bound.max_price[key] for bound in bounds)
@@ -166,7 +167,7 @@ def _bound_of(
     limits = _Limits(facts, card.dearest(facts.prompt_tokens, at, at + WINDOW), factor)
     lines = tuple(limits.lines())
     cost = total(lines)
-    tokens = sum(limits.shared_room())
+    tokens = sum(limits.room)
     # What the call turns out to be is known afterwards: a paid model may answer for nothing.
     charges = [
         total(charge_lines(cost, tokens, facts.requests, components, is_free=is_free, is_byok=is_byok))
@@ -184,31 +185,40 @@ class _Limits:
         self.prices = prices
         self.factor = factor
         self.caps = facts.max_price or {}
+        self.text = self._text_price()
+        self.answer = self._answer_price()
+        self.room = self._shared_room()
 
-    def lines(self) -> Iterable[Line]:
+    def lines(self) -> list[Line]:
         """One line per class; inputs of all kinds are one class at the dearest of their prices."""
         facts = self.facts
-        text = self._text_price()
-        prompt, completion = self.shared_room()
-        yield _line("input", prompt, text)
-        yield _line("output", completion, self._answer_price())
-        yield from self._surcharge("audio", min(facts.audio_tokens, prompt), text, ("audio", "input_audio_cache"))
-        yield from self._surcharge("image_token", min(facts.image_tokens, prompt), text, ("image_token",))
-        yield from self._each("image", facts.images)
-        yield from self._each("image_output", self._pictures_made())
-        yield from self._each("request", facts.requests)
-        yield from self._searches()
+        prompt, completion = self.room
+        lines = [_line("input", prompt, self.text), _line("output", completion, self.answer)]
+        if not _SURCHARGED.isdisjoint(self.prices):
+            lines += self._surcharge("audio", min(facts.audio_tokens, prompt), ("audio", "input_audio_cache"))
+            lines += self._surcharge("image_token", min(facts.image_tokens, prompt), ("image_token",))
+        made = ASSUMED_OUTPUT_IMAGES if facts.output_images is None else facts.output_images
+        for key, quantity in (("image", facts.images), ("image_output", made), ("request", facts.requests)):
+            if quantity and key in self.prices:
+                lines.append(_line(key, quantity, self._price(key)))
+        if facts.searches:
+            lines.append(_line("web_search", facts.searches, self._search_price()))
         if facts.characters:
-            yield _line("character", facts.characters, self._price("character", "prompt"))
+            lines.append(_line("character", facts.characters, self._price("character", "prompt")))
         if facts.seconds:
-            yield _line("second", facts.seconds, self._price("second"))
+            lines.append(_line("second", facts.seconds, self._price("second")))
         if facts.fees:
-            yield _line("fees", 1, facts.fees)
+            lines.append(_line("fees", 1, facts.fees))
+        return lines
 
     def max_price(self) -> dict[str, Decimal]:
         """The prices as ``provider.max_price`` states them: per million tokens, per request, per image."""
-        million = {key: self._price(key).scaleb(_MILLION, exact) for key in ("prompt", "completion")}
-        return million | {key: self._price(key) if key in self.prices else ZERO for key in ("request", "image")}
+        return {
+            "prompt": self._price("prompt").scaleb(_MILLION, exact),
+            "completion": self._price("completion").scaleb(_MILLION, exact),
+            "request": self._price("request") if "request" in self.prices else ZERO,
+            "image": self._price("image") if "image" in self.prices else ZERO,
+        }
 
     def _price(self, *keys: str) -> Decimal:
         """The first of ``keys`` on the list, times the factor; for a dynamic one the request's own limit."""
@@ -239,16 +249,16 @@ class _Limits:
         keys = ["prompt", "input_cache_read", "input_cache_write"]
         if self.facts.cache_write_1h:
             keys.append("input_cache_write_1h")
-        price = max(self._price(key) for key in keys if key in self.prices)
+        price = max([self._price(key) for key in keys if key in self.prices])
         return exact.multiply(price, DYNAMIC_INPUT_FACTOR) if self.prices["prompt"] == DYNAMIC else price
 
     def _answer_price(self) -> Decimal:
         keys = ["completion", "internal_reasoning"]
         if self.facts.audio_output:
             keys.append("audio_output")
-        return max(self._price(key) for key in keys if key in self.prices)
+        return max([self._price(key) for key in keys if key in self.prices])
 
-    def shared_room(self) -> tuple[int, int]:
+    def _shared_room(self) -> tuple[int, int]:
         """Prompt tokens, and those of all answers; in one context the dearer side gets the room first."""
         facts = self.facts
         prompt, answer, room = facts.prompt_tokens, facts.completion_tokens, facts.context_length
@@ -256,37 +266,27 @@ class _Limits:
             prompt, answer = min(prompt, room), min(answer, room)
             # Dearer tokens among the prompt's would blur which side that is: both may then fill the room.
             if not (facts.audio_tokens or facts.image_tokens):
-                if self._answer_price() * facts.answers >= self._text_price():
+                if self.answer * facts.answers >= self.text:
                     prompt = min(prompt, room - answer)
                 else:
                     answer = min(answer, room - prompt)
         return prompt, answer * facts.answers
 
-    def _surcharge(self, name: str, quantity: int, text: Decimal, keys: tuple[str, ...]) -> Iterable[Line]:
+    def _surcharge(self, name: str, quantity: int, keys: tuple[str, ...]) -> list[Line]:
         """What tokens of this kind cost above plain input, which they are already counted as."""
         dearer = [self._price(key) for key in keys if key in self.prices]
-        if quantity and dearer and max(dearer) > text:
-            yield _line(name, quantity, exact.subtract(max(dearer), text))
+        if quantity and dearer and max(dearer) > self.text:
+            return [_line(name, quantity, exact.subtract(max(dearer), self.text))]
+        return []
 
-    def _each(self, key: str, quantity: int) -> Iterable[Line]:
-        if quantity and key in self.prices:
-            yield _line(key, quantity, self._price(key))
-
-    def _pictures_made(self) -> int:
-        made = self.facts.output_images
-        return ASSUMED_OUTPUT_IMAGES if made is None else made
-
-    def _searches(self) -> Iterable[Line]:
-        facts = self.facts
-        if not facts.searches:
-            return
+    def _search_price(self) -> Decimal:
         known = [self._price("web_search")] if "web_search" in self.prices else []
-        if facts.search_price is not None:
-            known.append(facts.search_price)
+        if self.facts.search_price is not None:
+            known.append(self.facts.search_price)
         if not known:
             raise UnpriceableCall("What one web search costs is not known.", price_class="web_search")
-        yield _line("web_search", facts.searches, max(known))
+        return max(known)
 
 
 def _line(name: str, quantity: int | Decimal, unit: Decimal) -> Line:
-    return Line(name, quantity, unit, exact.multiply(Decimal(quantity), unit))
+    return Line(name, quantity, unit, exact.multiply(quantity, unit))

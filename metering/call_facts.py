@@ -28,7 +28,6 @@ _PLUGINS = ("web", "file-parser", "response-healing", "context-compression", "au
 _TOOLS_OF_THE_CLIENT = (None, "function", "custom", "openrouter:datetime")
 _SEARCH_TOOLS = ("openrouter:web_search", "web_search", "web_search_preview", "web_search_2025_08_26")
 _FREE_PARSERS = ("native", "pdf-text", "cloudflare-ai")
-_LONG_CACHE_MARKS = (b'"1h"', b'"12h"')
 
 
 class _Searches(NamedTuple):
@@ -77,7 +76,7 @@ def chat_facts(
         searches=searches.times,
         search_price=RESULT_PRICE * searches.results,
         fees=_document_fees(body, size, len(raw)),
-        cache_write_1h=any(mark in raw for mark in _LONG_CACHE_MARKS),
+        cache_write_1h=b'"1h"' in raw or b'"12h"' in raw,
         context_length=context_length if turns == 1 else None,
         service_tier=_service_tier(body),
         max_price=_max_price(body),

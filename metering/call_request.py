@@ -27,8 +27,8 @@ def candidates_of(data: Mapping[str, Any]) -> list[str]:
 
 def asked_output(data: Mapping[str, Any]) -> int | None:
     """The longest answer the client asks for, in tokens; None when it does not say. Raises InvalidRequest."""
-    asked = [_positive(data, name) for name in ("max_tokens", "max_completion_tokens")]
-    return max((limit for limit in asked if limit is not None), default=None)
+    older, newer = _positive(data, "max_tokens"), _positive(data, "max_completion_tokens")
+    return newer if older is None or (newer is not None and newer > older) else older
 
 
 def require_input(data: Mapping[str, Any], *names: str) -> None:

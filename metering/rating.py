@@ -100,27 +100,26 @@ def rate(usage: TokenUsage, card: PriceCard, at: datetime, service_tier: str | N
     return Rated(tuple(lines), total(lines), tuple(unpriced), overrides, service_tier, card.discount)
 
 
-_Priced = Iterable[tuple[str, int | Decimal, Decimal | None]]
+_Priced = list[tuple[str, int | Decimal, Decimal | None]]
 
 
 def _priced(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
     """Each quantity of ``usage`` under the class that prices it; None where the list has no such price."""
-    yield from _input(usage, prices)
-    yield from _output(usage, prices)
-    get = prices.get
+    found, get = _input(usage, prices) + _output(usage, prices), prices.get
     if get("request"):
-        yield "request", usage.requests, get("request")
+        found.append(("request", usage.requests, get("request")))
     # Without a price of their own, pictures are inside the token counts.
     if get("image"):
-        yield "image", usage.images, get("image")
+        found.append(("image", usage.images, get("image")))
     if get("image_output"):
-        yield "image_output", usage.output_images, get("image_output")
+        found.append(("image_output", usage.output_images, get("image_output")))
     if usage.searches:
-        yield "web_search", usage.searches, get("web_search")
+        found.append(("web_search", usage.searches, get("web_search")))
     if usage.characters:
-        yield "character", usage.characters, get("character", get("prompt"))
+        found.append(("character", usage.characters, get("character", get("prompt"))))
     if usage.seconds:
-        yield "second", usage.seconds, get("second")
+        found.append(("second", usage.seconds, get("second")))
+    return found
 
 
 def _input(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
@@ -129,30 +128,32 @@ def _input(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
     prompt = prices["prompt"]
     cached, written = usage.cached_tokens, usage.cache_write_tokens
     plain = usage.prompt_tokens - cached - written - usage.audio_tokens - usage.image_tokens
-    yield "prompt", plain, prompt
+    found: _Priced = [("prompt", plain, prompt)]
     if cached:
         read = get("input_cache_read", prompt)
-        yield "input_cache_read", cached - usage.cached_audio_tokens, read
-        yield "input_audio_cache", usage.cached_audio_tokens, get("input_audio_cache", read)
+        found.append(("input_cache_read", cached - usage.cached_audio_tokens, read))
+        found.append(("input_audio_cache", usage.cached_audio_tokens, get("input_audio_cache", read)))
     if written:
         write = get("input_cache_write", prompt)
-        yield "input_cache_write", written - usage.cache_write_1h_tokens, write
-        yield "input_cache_write_1h", usage.cache_write_1h_tokens, get("input_cache_write_1h", write)
+        found.append(("input_cache_write", written - usage.cache_write_1h_tokens, write))
+        found.append(("input_cache_write_1h", usage.cache_write_1h_tokens, get("input_cache_write_1h", write)))
     if usage.audio_tokens:
-        yield "audio", usage.audio_tokens, get("audio", prompt)
+        found.append(("audio", usage.audio_tokens, get("audio", prompt)))
     if usage.image_tokens:
-        yield "image_token", usage.image_tokens, get("image_token", prompt)
+        found.append(("image_token", usage.image_tokens, get("image_token", prompt)))
+    return found
 
 
 def _output(usage: TokenUsage, prices: Mapping[str, Decimal]) -> _Priced:
     """The answer. Reasoning costs what other output costs unless it has a price above zero."""
     completion = prices["completion"]
     reasoning, spoken = usage.reasoning_tokens, usage.audio_output_tokens
-    yield "completion", usage.completion_tokens - reasoning - spoken, completion
+    found: _Priced = [("completion", usage.completion_tokens - reasoning - spoken, completion)]
     if reasoning:
-        yield "internal_reasoning", reasoning, prices.get("internal_reasoning") or completion
+        found.append(("internal_reasoning", reasoning, prices.get("internal_reasoning") or completion))
     if spoken:
-        yield "audio_output", spoken, prices.get("audio_output", completion)
+        found.append(("audio_output", spoken, prices.get("audio_output", completion)))
+    return found
 
 
 class Charge(msgspec.Struct, frozen=True):

@@ -30,6 +30,11 @@ class Priced(msgspec.Struct, frozen=True):
     price: BookPrice | None
 
     @property
+    def is_free(self) -> bool:
+        """Whether every price that can apply is zero."""
+        return self.price is not None and self.price.is_free
+
+    @property
     def names(self) -> set[str]:
         """The name asked for, and the model's id."""
         return {self.name} if self.price is None else {self.name, self.price.model.id}
@@ -64,8 +69,9 @@ def size_call(shape: CallShape, components: Sequence[Mapping[str, Any]], at: dat
 
     Raises UnpriceableCall when no finite bound exists, InvalidRequest and InvalidPrice for members of the wrong shape.
     """
-    cap = longest_answer(shape) if shape.kind == CHAT else None
-    facts = _facts(shape, cap or 0)
+    context = largest_context(shape.models) if shape.kind == CHAT else None
+    cap = _longest_answer(shape, context) if shape.kind == CHAT else None
+    facts = _facts(shape, cap or 0, context)
     return Sized(cap, facts, bound_of(facts, shape.models, components, at, shape.meters))
 
 
@@ -111,7 +117,7 @@ def affordable_answer(
     return cap
 
 
-def longest_answer(shape: CallShape) -> int:
+def _longest_answer(shape: CallShape, context: int | None) -> int:
     """The cap of one answer in tokens: what was asked for, else the default, within what every model can do."""
     maxima = [each.price.model.max_completion_tokens for each in shape.models if each.price is not None]
     known = [most for most in maxima if most]
@@ -119,7 +125,7 @@ def longest_answer(shape: CallShape) -> int:
         asked=shape.asked_output,
         default=shape.default_output,
         model_max=max(known) if known and len(known) == len(maxima) else None,
-        context_length=largest_context(shape.models),
+        context_length=context,
         prompt_tokens=len(shape.raw) // _BYTES_PER_TOKEN if shape.asked_output is None else 0,
     )
 
@@ -131,13 +137,12 @@ def largest_context(models: Sequence[Priced]) -> int | None:
     return max(known) if known and len(known) == len(lengths) else None
 
 
-def _facts(shape: CallShape, cap: int) -> CallFacts:
+def _facts(shape: CallShape, cap: int, context: int | None) -> CallFacts:
     names = [each.name for each in shape.models]
     if shape.kind == SPEECH:
         return speech_facts(shape.data)
     if shape.kind == EMBEDDING:
         return embedding_facts(shape.data, shape.raw, models=names)
-    context = largest_context(shape.models)
     return chat_facts(shape.data, shape.raw, models=names, completion_cap=cap, context_length=context)
 
 

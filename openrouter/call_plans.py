@@ -11,7 +11,6 @@ from metering.price_book import card_for
 from metering.sizing import Priced
 from openrouter.gateway.access import read_access
 from openrouter.gateway.admission import may_use
-from openrouter.gateway.call import Candidate
 from openrouter.gateway.routing import can_fall_back, read_rules
 from openrouter.models import RoutingRule
 from tiers.terms import TierTerms
@@ -24,7 +23,7 @@ def plan_call(
     keys = read_access((principal.organization_id, principal.mode))
     if keys.own is not None and terms.byok_allowed and keys.base_url:
         return CallPlan(uses_own_key=True)
-    rule = read_rules().first(Candidate(models[0].name, models[0].price).names, principal.organization_id, terms.slug)
+    rule = read_rules().first(models[0].names, principal.organization_id, terms.slug)
     if rule is None:
         return CallPlan()
     added = () if data.get("models") else tuple(_added(rule, principal, terms, models[0], at))
@@ -33,8 +32,6 @@ def plan_call(
 
 def _added(rule: RoutingRule, principal: Principal, terms: TierTerms, asked: Priced, at: datetime) -> list[Priced]:
     """The model that answers instead, and the fallbacks: the hold covers the dearest of all."""
-    first = Candidate(asked.name, asked.price)
-    names = [name for name in (rule.replacement, *rule.fallbacks) if name and name not in first.names]
-    named = [Candidate(name, card_for(name, at)) for name in names]
-    usable = [each for each in named if can_fall_back(each, first) and may_use(each, principal, terms)]
-    return [Priced(each.name, each.price) for each in usable]
+    names = [name for name in (rule.replacement, *rule.fallbacks) if name and name not in asked.names]
+    named = [Priced(name, card_for(name, at)) for name in names]
+    return [each for each in named if can_fall_back(each, asked) and may_use(each, principal, terms)]

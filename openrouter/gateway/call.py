@@ -15,6 +15,7 @@ from metering.budgets.hooks import spending_of
 from metering.budgets.standing import Spending, StandingBudget, limits_for
 from metering.metered.calls import CallMeters
 from metering.price_book import BookPrice
+from metering.sizing import Priced
 from openrouter.gateway.access import OWN, Key
 from openrouter.gateway.answers import Reading
 from openrouter.gateway.parse import RequestBody
@@ -33,21 +34,8 @@ class Route:
     is_audio: bool = False
 
 
-class Candidate(msgspec.Struct, frozen=True):
-    """A model that may serve the call: the name asked for, and its price. Only with an own key may that be unknown."""
-
-    name: str
-    price: BookPrice | None
-
-    @property
-    def is_free(self) -> bool:
-        """Whether every price that can apply is zero."""
-        return self.price is not None and self.price.is_free
-
-    @property
-    def names(self) -> set[str]:
-        """The name asked for, and the model's id."""
-        return {self.name} if self.price is None else {self.name, self.price.model.id}
+# A model that may serve the call: the name asked for, and its price. Only with an own key may that be unknown.
+Candidate = Priced
 
 
 class Try(msgspec.Struct):

@@ -15,11 +15,9 @@ from metering.sizing import (
     EMBEDDING,
     SPEECH,
     CallShape,
-    Priced,
     Sized,
     affordable_answer,
     bound_of,
-    longest_answer,
     size_call,
 )
 from openrouter.gateway.call import Call
@@ -61,10 +59,9 @@ def do_without_fallbacks(call: Call) -> bool:
 
 
 def _size(call: Call) -> None:
-    shape = _shape(call)
+    sized = size_call(_shape(call), _components(call), call.ticket.at)
     if call.route.may_stream:
-        call.ticket.output_cap = longest_answer(shape)
-    sized = size_call(shape, _components(call), call.ticket.at)
+        call.ticket.output_cap = sized.output_cap
     if call.route.is_audio:
         call.ticket.characters = sized.facts.characters
     call.facts = sized.facts
@@ -93,7 +90,7 @@ def affordable_output(call: Call, available: Decimal) -> int | None:
     if call.bound is None or call.facts is None:
         return None
     sized = Sized(call.ticket.output_cap, call.facts, call.bound)
-    return affordable_answer(sized, _models(call), _components(call), call.ticket.at, available, call.meters)
+    return affordable_answer(sized, call.candidates, _components(call), call.ticket.at, available, call.meters)
 
 
 def _reserve(call: Call, bound: Bound) -> None:
@@ -101,7 +98,7 @@ def _reserve(call: Call, bound: Bound) -> None:
 
 
 def _bound(call: Call, facts: CallFacts) -> Bound:
-    return bound_of(facts, _models(call), _components(call), call.ticket.at, call.meters)
+    return bound_of(facts, call.candidates, _components(call), call.ticket.at, call.meters)
 
 
 def _components(call: Call) -> Sequence[Mapping[str, Any]]:
@@ -109,16 +106,12 @@ def _components(call: Call) -> Sequence[Mapping[str, Any]]:
     return () if call.uses_own_key else call.terms.components
 
 
-def _models(call: Call) -> list[Priced]:
-    return [Priced(candidate.name, candidate.price) for candidate in call.candidates]
-
-
 def _shape(call: Call) -> CallShape:
     return CallShape(
         kind=CHAT if call.route.may_stream else SPEECH if call.route.is_audio else EMBEDDING,
         data=call.body.data,
         raw=call.body.raw,
-        models=_models(call),
+        models=call.candidates,
         asked_output=call.asked_output,
         default_output=call.output_limit or settings.GATEWAY_DEFAULT_OUTPUT_TOKENS,
         meters=call.meters,
