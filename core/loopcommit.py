@@ -9,9 +9,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import msgspec
 import psycopg
 import structlog
 
@@ -45,11 +46,10 @@ class Batch(Generic[Item, Result]):
     results: Callable[[Sequence[Item], list[list[Row]]], list[Result]]
 
 
-@dataclass(slots=True)
-class _Waiting(Generic[Item]):
+class _Waiting(msgspec.Struct, Generic[Item]):
     item: Item
     future: "asyncio.Future[Any]"
-    since: float = field(default_factory=time.monotonic)
+    since: float = msgspec.field(default_factory=time.monotonic)
 
 
 class LoopCommit(Generic[Item, Result]):

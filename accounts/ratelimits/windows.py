@@ -44,8 +44,11 @@ class Decision(msgspec.Struct, frozen=True):
 
     def tightest(self, unit: str) -> BucketState | None:
         """The window of a unit with the least room left."""
-        states = [state for state in self.states if state.bucket.unit == unit]
-        return min(states, key=lambda state: state.remaining, default=None)
+        found = None
+        for state in self.states:
+            if state.bucket.unit == unit and (found is None or state.remaining < found.remaining):
+                found = state
+        return found
 
 
 ADMITTED = Decision(admitted=True)
@@ -63,12 +66,14 @@ def script_input(
 ) -> tuple[list[str], list[bytes]]:
     """KEYS and ARGV of the script for a batch."""
     index: dict[str, int] = {}
-
-    def number(key: str) -> int:
-        return index.setdefault(key, len(index) + 1)
-
-    wanted = [[[number(b.key), b.limit, b.cost, b.window_ms] for b in take] for take in takes]
-    changes = [[number(c.state.bucket.key), c.state.slot, c.change, c.state.bucket.window_ms] for c in corrections]
+    number = index.setdefault  # the first time that a key comes up it gets the next one
+    wanted = [
+        [[number(each.key, len(index) + 1), each.limit, each.cost, each.window_ms] for each in take] for take in takes
+    ]
+    changes = [
+        [number(each.state.bucket.key, len(index) + 1), each.state.slot, each.change, each.state.bucket.window_ms]
+        for each in corrections
+    ]
     return list(index), [msgspec.json.encode(wanted), msgspec.json.encode(changes)]
 
 
@@ -80,8 +85,8 @@ def decisions(takes: Sequence[Sequence[Bucket]], answer: bytes | str) -> list[De
 
 
 def _decision(take: Sequence[Bucket], row: list[Any]) -> Decision:
-    states = tuple(
+    states = [
         BucketState(bucket, max(0, bucket.limit - int(used)), int(wait), int(back), int(slot))
         for bucket, (used, wait, back, slot) in zip(take, row[1:], strict=True)
-    )
-    return Decision(bool(row[0]), states)
+    ]
+    return Decision(bool(row[0]), tuple(states))

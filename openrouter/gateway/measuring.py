@@ -31,24 +31,22 @@ class Measuring:
 
     def take(self, call: Call) -> None:
         """Note the makeup of the call's prompt, if it is its turn and all that will be billed can be counted."""
-        if call.facts is None or len(call.body.raw) > LONGEST_BODY or not _is_countable(call, call.facts):
+        if call.facts is None or len(call.body.raw) > LONGEST_BODY:
             return
-        price = call.first.price
+        price, now = call.first.price, self._clock()
         model = price.model.id if price is not None else call.first.name
-        if not self._is_due(model):
+        is_due = now - self._last.get(model, -math.inf) >= settings.GATEWAY_MEASURE_SECONDS
+        if not is_due or not _is_countable(call, call.facts):
             return
+        self._note(model, now)
         makeup = Prompt(call.body.data).makeup(family_of(model).vocabulary)
         if makeup.total:
             call.sized = Sized(makeup, call.facts.prompt_tokens, call.ticket.output_cap).facts()
 
-    def _is_due(self, model: str) -> bool:
-        now = self._clock()
-        if now - self._last.get(model, -math.inf) < settings.GATEWAY_MEASURE_SECONDS:
-            return False
+    def _note(self, model: str, now: float) -> None:
         if len(self._last) >= _MODELS_KEPT:
             self._last.clear()
         self._last[model] = now
-        return True
 
 
 def _is_countable(call: Call, facts: CallFacts) -> bool:

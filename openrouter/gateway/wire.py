@@ -25,12 +25,12 @@ class Exchange:
     """A request and the way to answer it. Sending to a client that has left is not an error: it does nothing."""
 
     __slots__ = (
-        "_headers",
         "_receive",
         "_send",
         "before_end",
         "body",
         "gone",
+        "headers",
         "is_final",
         "method",
         "path",
@@ -45,6 +45,7 @@ class Exchange:
         self.scope = scope
         self.method: str = scope["method"]
         self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])  # lower-case names; of repeated ones the last
         self.body = b""
         self.gone = False
         self.started = False
@@ -55,13 +56,10 @@ class Exchange:
         self.sent_headers: list[Header] = []
         self._receive = receive
         self._send = send
-        self._headers: dict[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> str:
-        """A request header (lower-case name) as text; empty when absent. Of repeated headers the last."""
-        if self._headers is None:
-            self._headers = dict(self.scope["headers"])
-        value = self._headers.get(name)
+        """A request header (lower-case name) as text; empty when absent."""
+        value = self.headers.get(name)
         return value.decode("latin-1") if value else ""
 
     def query(self) -> dict[str, str]:
