@@ -12,6 +12,7 @@ from django.conf import settings
 
 from openrouter.gateway.call import Call, Try
 from openrouter.gateway.posting import READ_AT_ONCE, Posted, Poster
+from openrouter.gateway.silence import Connector
 from openrouter.gateway.verdicts import Verdict, judge, never_connected, no_answer
 from openrouter.gateway.wire import Exchange
 
@@ -50,7 +51,7 @@ class Upstream:
     @classmethod
     def open(cls) -> "Upstream":
         """To be called on the loop it shall serve."""
-        connector = aiohttp.TCPConnector(
+        connector = Connector(
             limit=0, keepalive_timeout=_CONNECTIONS_KEPT_SECONDS, ttl_dns_cache=30, enable_cleanup_closed=False
         )
         session = aiohttp.ClientSession(
@@ -157,7 +158,8 @@ def _headers(call: Call, exchange: Exchange) -> list[tuple[str, str]]:
     headers = [("Authorization", f"Bearer {call.key.secret}")]
     passed_on = _PASSED_ON if call.key.kind == "shared" else (*_PASSED_ON, _CACHE)
     for name, canonical in passed_on:
-        value = exchange.header(name)
-        if value and value.isascii() and value.isprintable():
-            headers.append((canonical, value))
+        if name in exchange.headers:
+            value = exchange.header(name)
+            if value and value.isascii() and value.isprintable():
+                headers.append((canonical, value))
     return headers

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from openrouter.gateway.posting import Posted, Poster
+from openrouter.gateway.silence import Connector
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -36,7 +37,7 @@ def post(answering: Answering, use: Callable[["Poster", str, Provider], Awaitabl
         provider = Provider(answering)
         server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = Connector(limit=0)
         try:
             await use(Poster(connector), f"http://127.0.0.1:{port}/v1/x", provider)
         finally:
@@ -144,6 +145,19 @@ def test_silence_is_a_timeout():
     async def use(poster, url, provider):
         with pytest.raises(TimeoutError):
             await sent(poster, url, idle=0.05)
+
+    post(answering, use)
+
+
+def test_silence_in_the_middle_of_an_answer_is_a_timeout():
+    async def answering(reader, writer):
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf")
+        await reader.read()
+
+    async def use(poster, url, provider):
+        with pytest.raises(TimeoutError):
+            await (await sent(poster, url, idle=0.05)).read()
 
     post(answering, use)
 
