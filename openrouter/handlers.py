@@ -2,6 +2,7 @@
 
 from django.core.cache import cache
 
+from openrouter.gateway.access import SUB_KEY
 from openrouter.tasks import follow_limit
 from outbox.models import DomainEvent
 from outbox.registry import handles
@@ -16,3 +17,10 @@ def move_limit(event: DomainEvent) -> None:
     if event.organization_id is None or not cache.add(f"openrouter:limit:{event.organization_id}", 1, _GATHER_SECONDS):
         return
     follow_limit.apply_async([str(event.organization_id)], countdown=_GATHER_SECONDS + 1)
+
+
+@handles("gateway.provider_account_problem")
+def look_at_key(event: DomainEvent) -> None:
+    """A sub-key was refused: one that was deleted at the provider is replaced, a limit that was lowered is raised."""
+    if event.data.get("key") == SUB_KEY:
+        move_limit(event)

@@ -9,8 +9,10 @@ from kombu.exceptions import OperationalError
 
 from config.celery import app
 from openrouter import handlers, tasks
+from openrouter.client import client_for
 from openrouter.models import ReconciliationRun
 from openrouter.services import follow_limits, rotate_key
+from outbox.registry import handlers_of
 from outbox.services import publish
 from tests.openrouter.building import OWNER, fresh, fund, keys_of, make_active, make_pending, now, spend
 
@@ -110,6 +112,18 @@ def test_many_news_of_one_organization_lead_to_one_request(provider, monkeypatch
         event = publish(type="credits.granted", organization_id=each.organization_id, data={}, actor="test")
         handlers.move_limit(event)
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("kind", "asks"), [("sub-key", True), ("own", False), ("shared", False)])
+def test_a_sub_key_that_is_refused_is_looked_at_and_replaced_when_it_is_gone(provider, monkeypatch, kind, asks):
+    monkeypatch.setattr(handlers.follow_limit, "apply_async", lambda sent, **_: handlers.follow_limit(*sent))
+    account = make_active()
+    client_for("live").delete_key(account.hash)
+    news = {"type": "gateway.provider_account_problem", "data": {"reason": "authentication", "key": kind}}
+    event = publish(**news, organization_id=account.organization_id, actor="test")
+    assert handlers.look_at_key in handlers_of(event.type).values()
+    handlers.look_at_key(event)
+    assert (fresh(account).owed == "create") is asks
 
 
 def test_the_scan_catches_what_the_news_missed(provider):
