@@ -207,6 +207,8 @@ class _EventRelay(_Relay):
         elif reading.error or not is_whole:
             call.status = "partial"
             attempt.error_type = _error_type(reading.error, self.failure)
+        elif reading.finish_reason == "error":
+            call.status = "partial"
         settled = await settle_answer(self.gateway, call, self.decision)
         if is_whole:
             remark = _remark(settled) if self.events.done else b""

@@ -190,6 +190,9 @@ CELLS: dict[str, Cell] = {
         start(), sse(chunk(), chunk(PAID, finish='"error"', choice=f', "error": {ERROR}'), "data: [DONE]"),
         bill="0.0001", shows=("server_error",), hides=(SECRET, "stack trace"),
     ),
+    "an error of a stream without a word": streamed(
+        start(), sse(chunk(), chunk(PAID, finish='"error"', text=""), "data: [DONE]"), bill="0.0001", shows=("[DONE]",),
+    ),
     "reset before the first byte": streamed(start(), 0.05, CUT, bill="0.0007", shows=("upstream_no_answer",)),
 }  # fmt: skip
 
@@ -240,3 +243,8 @@ def test_what_was_billed_is_charged(name, results):
     assert cell.took < cell.seconds
     if cell.status != 200:
         assert cell.answer.error["code"] == cell.status
+
+
+@pytest.mark.parametrize("name", [name for name in CELLS if name.startswith("an error ") and CELLS[name].status == 200])
+def test_an_answer_that_ends_in_an_error_counts_as_a_part(name, results):
+    assert results[name].buyer.event.status == "partial"
