@@ -24,7 +24,8 @@ TYPE = "tier.trial_ending"
 def announce_ending_trials(*, at: datetime, limit: int = 500) -> int:
     """Publish up to ``limit`` trials that end within SOON, the next ones first; how many.
 
-    Those that are cancelled end without a charge and are left out. A trial that is shorter is announced when it begins.
+    Those that are cancelled, or whose organization is suspended, end without a charge and are left out. A trial that is
+    shorter is announced when it begins.
     """
     ending = _untold(at).order_by("period_ends_at", "id").values_list("id", "organization_id")
     told = 0
@@ -65,5 +66,6 @@ def _untold(at: datetime) -> QuerySet[Subscription]:
         organization_id=OuterRef("organization_id"), type=TYPE, created_at__gt=at - 2 * SOON
     ).annotate(ends_at=Cast(KT("data__trial_ends_at"), DateTimeField()))
     trials = Subscription.objects.open().filter(status=SubscriptionStatus.TRIALING, cancel_at_period_end=False)
-    ending = trials.filter(period_ends_at__gt=at, period_ends_at__lte=at + SOON)
+    charged = trials.filter(organization__is_suspended=False)
+    ending = charged.filter(period_ends_at__gt=at, period_ends_at__lte=at + SOON)
     return ending.filter(~Exists(told.filter(ends_at=OuterRef("period_ends_at"))))

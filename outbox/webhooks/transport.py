@@ -21,7 +21,9 @@ _CONNECT_SECONDS = 4.0  # then the next address of the same name
 _EXCERPT_SECONDS = 2.0
 _EXCERPT = 1000
 _MOST_ADDRESSES = 3
-_RESOLVERS = 32
+# More than names of silent servers can keep at a time: every endpoint of a run, some ten seconds each, for as long as a
+# resolver tries. Nobody else's message waits behind them.
+_RESOLVERS = 256
 _GOOD = range(200, 300)
 
 

@@ -219,6 +219,7 @@ def test_before_a_trial_ends_those_who_pay_are_told_once_what_follows():
     """Unless it was cancelled; also when the tier that is tried has changed since."""
     owner = make_user()
     organization, quitter, later = (make_organization(created_at=START) for _ in range(3))
+    try_out(make_organization(created_at=START, is_suspended=True))
     organization.memberships.create(user=owner, role="owner")
     ends_at, now = START + timedelta(days=14), timezone.now()
     for each, at in ((organization, START), (quitter, START), (later, START + timedelta(seconds=1))):

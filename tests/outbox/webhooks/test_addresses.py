@@ -1,6 +1,7 @@
 """Nothing is sent into a private network: not by number, in no notation, by no name, by no redirect."""
 
 import socket
+import threading
 
 import pytest
 
@@ -8,6 +9,8 @@ from outbox.webhooks import addresses
 from outbox.webhooks.addresses import checked_url, refusal_of, targets_of
 from outbox.webhooks.errors import UrlRefused
 from outbox.webhooks.models import WebhookDelivery
+from outbox.webhooks.sending import WIDTH
+from outbox.webhooks.transport import Courier
 from tests.outbox.webhooks.conftest import make_endpoint, send, tell
 
 PRIVATE = [
@@ -166,3 +169,22 @@ def test_loopback_and_plain_http_are_for_development(settings):
         assert checked_url(url) == url
     with pytest.raises(UrlRefused):
         checked_url("http://10.0.0.1:9999/")
+
+
+def test_names_of_silent_servers_keep_nobody_else_waiting(receiver, monkeypatch, settings):
+    """Somebody has many endpoints whose names nobody resolves, and attempts are made again before resolvers give up."""
+    settings.WEBHOOKS_ALLOW_LOOPBACK = True
+    talks, plain = threading.Event(), socket.getaddrinfo
+
+    def resolve(host, *rest, **options):
+        if "silent" not in str(host):
+            return plain(host, *rest, **options)
+        talks.wait(60)
+        raise socket.gaierror
+
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", resolve)
+    with Courier() as courier:
+        others = [courier.send(f"https://silent{n}.example.com/", b"{}", {}) for n in range(2 * WIDTH)]
+        assert courier.send(receiver.url, b"{}", {}).result(9).succeeded
+        talks.set()
+        assert {each.result(9).problem for each in others} == {"the name does not resolve"}
