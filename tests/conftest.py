@@ -73,6 +73,14 @@ def nobody_reads_that_a_request_began_and_ended():
 
 
 @pytest.fixture(autouse=True, scope="session")
+def a_read_that_fails_is_tried_again_at_once():
+    """How often the provider is asked counts; nobody waits more than a second for one that is not there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("openrouter.client.transport._PAUSES", (0.0, 0.0))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def sandboxes_have_ports_that_nobody_is_given():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sandbox.testing.free_port", free_port)

@@ -38,11 +38,6 @@ def client(provider) -> OpenRouterClient:
     return client_for("live")
 
 
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch):
-    monkeypatch.setattr(transport, "_PAUSES", (0.0, 0.0))
-
-
 def call(provider, key: str, model: str = "openai/gpt-4o-mini", prompt: str = "hello [[tokens=20]]") -> dict:
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     status, answer, _ = provider.call("POST", CHAT, body, key=key)
