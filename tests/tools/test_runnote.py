@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tools.launcher.console import Failure
-from tools.launcher.processes import birth_mark
+from tools.launcher.processes import birth_mark, signal_group
 from tools.launcher.runnote import RunNote
 
 
@@ -35,6 +35,38 @@ def test_what_a_killed_run_left_is_ended_and_its_note_erased(folder, leftover):
     assert RunNote(folder).end_leftovers() == ["web"]
     assert leftover.wait(60) == -signal.SIGTERM
     assert not (folder / "run.json").exists()
+
+
+# Leaves what it started, as a worker does that is told to stop a second time; what it started does not listen.
+_LEAVES = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+child = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_a_leftover_leaves_when_it_is_ended_is_ended_too(folder):
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LEAVES],
+        env=os.environ | {"DATA_DIR": str(folder)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    child = int(process.stdout.readline())
+    mark = birth_mark(child)
+    note_of_a_killed_run(folder, process, birth_mark(process.pid))
+    try:
+        assert RunNote(folder).end_leftovers() == ["web"]
+        assert process.wait(60) == 0
+        assert birth_mark(child) != mark
+    finally:
+        signal_group(process.pid, signal.SIGKILL)
 
 
 def test_process_that_only_got_the_number_later_is_left_alone(folder, leftover):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+_GONE_WITHIN = 5  # seconds, after the hard signal
 
 
 def birth_mark(pid: int) -> str | None:
@@ -61,14 +62,14 @@ def end_stranger(pid: int, first_signal: int, grace: float) -> None:
     mark = birth_mark(pid)
     if mark is None:
         return
-    with suppress(ProcessLookupError):
-        os.kill(pid, first_signal)
-    until = time.monotonic() + grace
-    while birth_mark(pid) == mark and time.monotonic() < until:
-        time.sleep(0.05)
-    if birth_mark(pid) == mark:
+    for number, patience in ((first_signal, grace), (signal.SIGKILL, _GONE_WITHIN)):
+        if birth_mark(pid) != mark:
+            return
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
+        until = time.monotonic() + patience
+        while birth_mark(pid) == mark and time.monotonic() < until:
+            time.sleep(0.05)
 
 
 def orphans_of(leader: int, setting: str) -> list[int]:

@@ -90,14 +90,13 @@ class RunNote:
         """
         ended = []
         for left in reversed(self.read().get("services", [])):
-            orphans = orphans_of(left["pid"], f"DATA_DIR={self.data_dir}")
-            if birth_mark(left["pid"]) == left["mark"]:
+            if found := birth_mark(left["pid"]) == left["mark"]:
                 end_stranger(left["pid"], left["stop_signal"], left["grace"])
-                ended.append(left["name"])
-            elif orphans:
-                ended.append(left["name"])
+            orphans = orphans_of(left["pid"], f"DATA_DIR={self.data_dir}")  # its own, also if it has ended just now
             for orphan in orphans:
                 end_stranger(orphan, signal.SIGKILL, grace=1)
+            if found or orphans:
+                ended.append(left["name"])
         self.erase()
         return ended
 
