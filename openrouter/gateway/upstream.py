@@ -12,7 +12,6 @@ from django.conf import settings
 
 from openrouter.gateway.call import Call, Try
 from openrouter.gateway.posting import READ_AT_ONCE, Posted, Poster
-from openrouter.gateway.silence import Connector
 from openrouter.gateway.verdicts import Verdict, judge, never_connected, no_answer
 from openrouter.gateway.wire import Exchange
 
@@ -51,7 +50,7 @@ class Upstream:
     @classmethod
     def open(cls) -> "Upstream":
         """To be called on the loop it shall serve."""
-        connector = Connector(
+        connector = aiohttp.TCPConnector(
             limit=0, keepalive_timeout=_CONNECTIONS_KEPT_SECONDS, ttl_dns_cache=30, enable_cleanup_closed=False
         )
         session = aiohttp.ClientSession(

@@ -7,7 +7,6 @@ import aiohttp
 import pytest
 
 from openrouter.gateway.posting import Posted, Poster
-from openrouter.gateway.silence import Connector
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -37,7 +36,7 @@ def post(answering: Answering, use: Callable[["Poster", str, Provider], Awaitabl
         provider = Provider(answering)
         server = await asyncio.start_server(provider.serve, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        connector = Connector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0)
         try:
             await use(Poster(connector), f"http://127.0.0.1:{port}/v1/x", provider)
         finally:
