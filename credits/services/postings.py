@@ -268,7 +268,12 @@ def _body(
     actor: str,
     key: str | None,
 ) -> dict[str, Any]:
-    """``generated`` differs between two sendings of one request, so it stays out of the request's hash."""
+    """``generated`` differs between two sendings of one request, so it stays out of the request's hash.
+
+    So does the form of an amount: ``1`` and ``1.00`` are one. ``exact_hash`` is with it, as hashes were made once.
+    """
+    asked = {**item, "reason": reason}
+    plain = {name: to_wire(value) if isinstance(value, Decimal) else value for name, value in asked.items()}
     return {
         **item,
         **generated,
@@ -276,13 +281,21 @@ def _body(
         "key": key,
         "reason": reason,
         "actor": actor,
-        "request_hash": hashlib.sha256(dumps({**item, "reason": reason})).hexdigest() if key else "",
+        "request_hash": _hash_of(plain) if key else "",
+        "exact_hash": _hash_of(asked) if key else "",
     }
+
+
+def _hash_of(asked: dict[str, Any]) -> str:
+    return hashlib.sha256(dumps(asked)).hexdigest()
 
 
 def _post(body: dict[str, Any], at: datetime) -> Posting:
     bring_up_to_date([body["account"]], at)
     [row] = post_batch([body], at=at)
+    if row["status"] == "key_reused" and body["exact_hash"] != body["request_hash"]:
+        # The key is known, so nothing can be posted by asking again.
+        [row] = post_batch([{**body, "request_hash": body["exact_hash"]}], at=at)
     if row["status"] not in ("posted", "replayed"):
         _refuse(row, body)
     return Posting(

@@ -20,6 +20,7 @@ from credits.errors import (
     UnknownLot,
 )
 from credits.models import CreditAccount, LedgerEntry, Lot
+from credits.services import postings
 from outbox.models import DomainEvent
 from tests.builders import NOON, make_organization, usd
 
@@ -158,6 +159,21 @@ def test_the_same_key_and_request_post_once(account):
     first = grant(account, "5", key="order-1")
     again = grant(account, "5", key="order-1")
     assert (again.entry_id, again.balance, again.replayed) == (first.entry_id, 5, True)
+
+
+def test_an_amount_in_another_form_is_the_same_request(account, monkeypatch):
+    """Also for what was posted when the hash of a request still had the form in it."""
+    grant(account, "10")
+    first = deduct(account, "1", key="k")
+    for form in ("1.00", "1E+0", "1.000000000000"):
+        assert deduct(account, form, key="k").entry_id == first.entry_id
+    with monkeypatch.context() as before:
+        before.setattr(postings, "to_wire", str)
+        old = deduct(account, "2.50", key="old")
+    again = deduct(account, "2.50", key="old")
+    assert (again.entry_id, again.replayed) == (old.entry_id, True)
+    with pytest.raises(KeyReused):
+        deduct(account, "2.51", key="old")
 
 
 @pytest.mark.parametrize("changed", [{"amount": "6"}, {"amount": "5", "kind": "purchased"}])
