@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -19,6 +20,7 @@ from accounts.errors import ApiKeyExpired, ApiKeyRevoked, InvalidApiKey, IpNotAl
 from accounts.key_secrets import digest_of, looks_like_secret
 from accounts.principal import Principal
 from accounts.scopes import effective_scopes
+from core.singleflight import SingleFlight
 from core.ttlcache import TtlCache
 
 CACHE_SECONDS = 0.8
@@ -66,7 +68,7 @@ class KeyRecord:
 _known: TtlCache[str, KeyRecord] = TtlCache(seconds=CACHE_SECONDS, size=50_000)
 # Secrets that do not exist are remembered apart, so that guessing never pushes real keys out.
 _unknown: TtlCache[str, None] = TtlCache(seconds=CACHE_SECONDS, size=5_000)
-_in_flight: dict[tuple[int, str], "asyncio.Future[KeyRecord | None]"] = {}
+_asking: SingleFlight[str, KeyRecord | None] = SingleFlight()
 
 
 def authenticate_key(secret: str, *, at: datetime, ip: str | None = None) -> Principal:
@@ -99,7 +101,7 @@ async def authenticate_key_async(
     try:
         record = _cached(digest)
     except KeyError:
-        record = await _fetch_once(digest, fetch or _fetch_in_thread, at)
+        record = await _asking.ask(digest, partial(_fetch_and_remember, digest, fetch or _fetch_in_thread, at))
     return _admit(record, at, ip)
 
 
@@ -151,16 +153,6 @@ def _remember(digest: str, row: Row | None) -> KeyRecord | None:
 def _note_use_if_due(record: KeyRecord | None, at: datetime) -> None:
     if record is not None and record.use_is_unnoted(at):
         note_use(record.principal.api_key_id, at)
-
-
-async def _fetch_once(digest: str, fetch: Callable[[str], Awaitable[Row | None]], at: datetime) -> KeyRecord | None:
-    loop = asyncio.get_running_loop()
-    slot = (id(loop), digest)
-    if (running := _in_flight.get(slot)) is not None:
-        return await asyncio.shield(running)
-    _in_flight[slot] = task = asyncio.ensure_future(_fetch_and_remember(digest, fetch, at))
-    task.add_done_callback(lambda _: _in_flight.pop(slot, None))
-    return await asyncio.shield(task)
 
 
 async def _fetch_and_remember(

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 from django.db.models import Q
 
+from core.singleflight import SingleFlight
 from core.ttlcache import TtlCache
 from tiers.errors import NoTier
 from tiers.models import Subscription, Tier
@@ -17,6 +18,7 @@ from tiers.terms import TierTerms, terms_of
 
 # A changed tier holds within a second in every process; a busy organization costs one query a second and process.
 _terms: TtlCache[UUID, TierTerms] = TtlCache(seconds=0.8, size=50_000)
+_asking: SingleFlight[UUID, TierTerms] = SingleFlight()
 
 
 def tier_of(organization_id: UUID) -> Tier:
@@ -61,7 +63,7 @@ async def terms_for_async(
     try:
         return _terms.get(organization_id)
     except KeyError:
-        return await (read or read_terms_in_thread)(organization_id)
+        return await _asking.ask(organization_id, partial(read or read_terms_in_thread, organization_id))
 
 
 @cache
@@ -90,6 +92,7 @@ def terms_of_row(row: Sequence[Any]) -> TierTerms:
 def forget_terms() -> None:
     """Empty this process's cache, so that a change made here is seen here at once."""
     _terms.clear()
+    _asking.forget()
 
 
 def _read(organization_id: UUID) -> TierTerms:

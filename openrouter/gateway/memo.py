@@ -3,10 +3,13 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from typing import Generic, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import connection
+
+from core.singleflight import SingleFlight
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -22,7 +25,7 @@ class Memo(Generic[K, V]):
         self._read = sync_to_async(_closing(read), thread_sensitive=False)
         self._fresh, self._stale, self._size = fresh, stale, size
         self._values: dict[K, tuple[float, V]] = {}
-        self._reading: dict[tuple[int, K], asyncio.Task[V]] = {}
+        self._reading: SingleFlight[K, V] = SingleFlight()
 
     async def value(self, key: K, read: Callable[[K], Awaitable[V]] | None = None) -> V:
         """The value; no wait while it is fresh. ``read`` replaces the thread that asks the database."""
@@ -41,18 +44,8 @@ class Memo(Generic[K, V]):
         """Forget everything."""
         self._values.clear()
 
-    def _start(self, key: K, read: Callable[[K], Awaitable[V]] | None) -> "asyncio.Task[V]":
-        slot = (id(asyncio.get_running_loop()), key)
-        task = self._reading.get(slot)
-        if task is None:
-            task = self._reading[slot] = asyncio.ensure_future(self._fill(key, read or self._read))
-            task.add_done_callback(lambda done: self._done(slot, done))
-        return task
-
-    def _done(self, slot: "tuple[int, K]", task: "asyncio.Task[V]") -> None:
-        self._reading.pop(slot, None)
-        if not task.cancelled():
-            task.exception()  # whoever waits has it; a read in the background may fail unseen and is tried again
+    def _start(self, key: K, read: Callable[[K], Awaitable[V]] | None) -> "asyncio.Future[V]":
+        return self._reading.start(key, partial(self._fill, key, read or self._read))
 
     async def _fill(self, key: K, read: Callable[[K], Awaitable[V]]) -> V:
         value = await read(key)
