@@ -4,11 +4,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Sum
 
 from core.errors import InvalidRequest
 from core.money import ZERO
 from credits.errors import UnknownAccount
-from credits.models import CreditAccount, SpendLimit
+from credits.models import CreditAccount, Hold, SpendLimit
 
 
 def open_account(*, organization_id: UUID, overage_limit: Decimal = Decimal(0)) -> CreditAccount:
@@ -47,12 +48,21 @@ def set_low_balance_alert(*, organization_id: UUID, threshold: Decimal | None) -
 
 @transaction.atomic
 def set_spend_limit(*, organization_id: UUID, limit_id: UUID, ceiling: Decimal) -> SpendLimit:
-    """Put a hard ceiling (USD, for life) on what ``limit_id`` may spend; keeps what it has spent so far."""
+    """Put a hard ceiling (USD, for life) on what ``limit_id`` may spend; keeps what it has spent so far.
+
+    A ceiling that was lifted while calls ran takes up again what they have reserved of it.
+    """
     _lock(organization_id)
-    limit, _ = SpendLimit.objects.update_or_create(
-        id=limit_id, defaults={"account_id": organization_id, "ceiling": ceiling}
-    )
-    return limit
+    limit = SpendLimit.objects.filter(pk=limit_id).first()
+    spent, held = (limit.spent, limit.held) if limit else (ZERO, _reserved(organization_id, limit_id))
+    now = {"account_id": organization_id, "ceiling": ceiling, "held": held, "excess": max(spent + held - ceiling, ZERO)}
+    return SpendLimit.objects.update_or_create(id=limit_id, defaults=now)[0]
+
+
+def _reserved(organization_id: UUID, limit_id: UUID) -> Decimal:
+    """What open holds have reserved of a limit."""
+    running = Hold.objects.filter(account_id=organization_id, status="open", limit_ids__contains=[limit_id])
+    return running.aggregate(total=Sum("limit_amount"))["total"] or ZERO
 
 
 @transaction.atomic

@@ -264,6 +264,34 @@ def test_a_call_that_costs_no_credit_still_counts_towards_a_spend_limit(account)
     assert SpendLimit.objects.get(pk=account).spent == usd("1.5")
 
 
+def test_what_was_billed_beyond_a_spend_limit_gives_no_room_of_its_own(account):
+    grant(account, "100")
+    services.set_spend_limit(organization_id=account, limit_id=account, ceiling=usd("10"))
+    first, second = place(account, "6", "a", limit_ids=[account]), place(account, "4", "b", limit_ids=[account])
+    settle(first, "8")  # two above its hold; the other comes to three below its own
+    settle(second, "1")
+    with pytest.raises(SpendLimitReached):
+        place(account, "1.01", "c", limit_ids=[account])
+    settle(place(account, "1", "c", limit_ids=[account]), "3")
+    services.set_spend_limit(organization_id=account, limit_id=account, ceiling=usd("20"))  # 12 are spent
+    with pytest.raises(SpendLimitReached):
+        place(account, "8.01", "d", limit_ids=[account])
+    assert place(account, "8", "d", limit_ids=[account]).limit_remaining == 0
+
+
+def test_a_spend_limit_that_is_lifted_and_set_again_knows_the_calls_that_run(account):
+    grant(account, "10")
+    services.set_spend_limit(organization_id=account, limit_id=account, ceiling=usd("3"))
+    hold = place(account, "2", limit_ids=[account])
+    services.remove_spend_limit(organization_id=account, limit_id=account)
+    services.set_spend_limit(organization_id=account, limit_id=account, ceiling=usd("3"))
+    with pytest.raises(SpendLimitReached):
+        place(account, "1.01", "next", limit_ids=[account])
+    settle(hold, "0.5")
+    limit = SpendLimit.objects.get(pk=account)
+    assert (limit.spent, limit.held) == (usd("0.5"), 0)
+
+
 def test_progress_is_noted_on_an_open_hold_only(account):
     grant(account, "10")
     hold = place(account, "4", context={"model": "a/b"})
