@@ -26,6 +26,7 @@ from outbox.mail import queue_email
 from outbox.models import DomainEvent
 from outbox.notices.services import wanting
 from outbox.services import publish
+from outbox.taskruns import apart
 
 EXPIRES_WITHIN = timedelta(days=7)
 _SMALLEST = Decimal("0.01")  # credit below a cent is nobody's worry
@@ -43,7 +44,7 @@ def detect_shortages(*, at: datetime, limit: int = 500) -> int:
     low = Q(balance__gt=0, balance__lt=F("threshold")) & ~Exists(told.filter(kind=AlertKind.LOW))
     found = _watched().filter(exhausted | low)[:limit]
     for account in found:
-        with transaction.atomic():
+        with apart("credits.alert_failed", account.pk), transaction.atomic():
             event = publish(
                 type=f"credits.{_shortage_of(account)}",
                 organization_id=account.pk,
@@ -102,7 +103,8 @@ def detect_expiring(*, at: datetime, limit: int = 500) -> int:
     for lot in ending:
         by_wallet[lot.account_id].append(lot)
     for organization_id, lots in by_wallet.items():
-        _announce_end(organization_id, lots, at)
+        with apart("credits.alert_failed", organization_id):
+            _announce_end(organization_id, lots, at)
     return sum(map(len, by_wallet.values()))
 
 

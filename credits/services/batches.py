@@ -21,6 +21,7 @@ from credits.models import LedgerEntry
 from credits.operations import BatchStatus, MovementBatch, MovementRow, RowStatus
 from credits.services.postings import Posting, adjust_balance, deduct_credits, grant_credits, refund_charge
 from outbox.services import publish
+from outbox.taskruns import apart
 
 
 def check_batch(
@@ -103,8 +104,9 @@ def apply_batches(*, at: datetime, limit: int = 2_000) -> int:
     """Carry out up to ``limit`` waiting rows of confirmed files, in the order of their lines; how many."""
     done = 0
     for batch_id in MovementBatch.objects.filter(status=BatchStatus.RUNNING).values_list("id", flat=True):
-        while done < limit and _apply_next(batch_id, at):
-            done += 1
+        with apart("credits.file_stopped", batch_id):
+            while done < limit and _apply_next(batch_id, at):
+                done += 1
     return done
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from credits.models import Hold, HoldPurpose, Lot
+from outbox.taskruns import apart
 
 _BATCH = 200
 
@@ -27,10 +28,10 @@ def expire_holds(*, at: datetime, limit: int = _BATCH) -> int:
 
 
 def _sweep(accounts: list[UUID], at: datetime) -> int:
-    """One short transaction per account, so that no wallet waits for another's."""
+    """One short transaction per account, so that no wallet waits for another's, also when that one fails."""
     swept = 0
     for account in accounts:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with apart("credits.sweep_failed", account), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT credits_lock(ARRAY[%s::uuid])", [account])
             cursor.execute("SELECT credits_sweep(%s, %s)", [account, at])
             swept += cursor.fetchone()[0]

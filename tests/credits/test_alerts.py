@@ -10,7 +10,7 @@ from accounts.models import Role
 from accounts.services import Actor, set_suspended
 from credits.models import Lot
 from credits.operations import CreditAlert
-from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold, set_low_balance_alert
+from credits.services import HoldRequest, alerts, deduct_credits, grant_credits, place_hold, set_low_balance_alert
 from credits.services.alerts import close_shortages, detect_expiring, detect_shortages
 from outbox.mail import send_emails
 from outbox.models import DomainEvent, EmailDelivery
@@ -172,6 +172,29 @@ def test_parallel_detectors_write_once(customer):
 
 
 # ---------------------------------------------------------------- expiring credit
+
+
+def test_a_wallet_whose_people_cannot_be_told_keeps_no_other_waiting(customer, monkeypatch):
+    other = make_customer(owner=make_user(email="other@example.com"), name="Other")
+    set_low_balance_alert(organization_id=other.id, threshold=usd("5"))
+    for organization in (customer, other):
+        grant(organization, "1", expires_at=timezone.now() + timedelta(days=3))
+    spend(customer, "11")
+    spend(other, "0.5")
+    first = min(customer.id, other.id)
+    DomainEvent.objects.all().delete()
+    plain = alerts.billing_contacts
+
+    def broken(organization_id):
+        if organization_id == first:
+            raise ZeroDivisionError("broken")
+        return plain(organization_id)
+
+    monkeypatch.setattr(alerts, "billing_contacts", broken)
+    detect_shortages(at=timezone.now())
+    detect_expiring(at=timezone.now())
+    assert first not in CreditAlert.objects.values_list("organization_id", flat=True)
+    assert CreditAlert.objects.exists()
 
 
 def expiring(customer, days, amount="3", kind="bonus"):

@@ -307,6 +307,26 @@ def test_one_subscription_that_cannot_be_closed_keeps_no_other_waiting(monkeypat
     assert close_due(at=FEBRUARY) == 1
 
 
+def test_one_statement_that_cannot_be_written_keeps_no_other_waiting(monkeypatch):
+    from tiers.close import paper
+
+    bad, good = begin(), begin()
+    plain = paper.write_statements
+
+    def broken(requests, *, at):
+        if bad.organization_id in [request.organization_id for request in requests]:
+            raise ZeroDivisionError("broken")
+        return plain(requests, at=at)
+
+    monkeypatch.setattr(paper, "write_statements", broken)
+    close_due(at=MARCH)  # two periods of each
+    assert write_due_statements(at=MARCH) == 2
+    assert set(Statement.objects.values_list("organization_id", flat=True)) == {good.organization_id}
+
+    monkeypatch.undo()
+    assert write_due_statements(at=MARCH) == 2
+
+
 def test_operators_see_closes_and_statements_and_can_take_the_document(admin_client):
     begin()
     close_all(FEBRUARY)

@@ -1,16 +1,20 @@
 """Statements of closed periods, written in order, apart from the close itself: no wallet waits for them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.db import connection, transaction
 from django.db.models import Max, Min
 
 from credits.models import Statement
 from credits.statements import StatementRequest, write_statements
+from outbox.taskruns import apart
 from tiers.close.models import PeriodClose
 from tiers.models import Subscription
+
+log = structlog.get_logger(__name__)
 
 _BATCH = 500
 
@@ -18,20 +22,41 @@ _BATCH = 500
 def write_due_statements(*, at: datetime, limit: int = 100_000) -> int:
     """Write the statement of up to ``limit`` closed periods that nothing can change any more; how many were written.
 
-    Any number of writers may run at once.
+    Any number of writers may run at once. An organization whose statement cannot be written keeps no other waiting.
     """
     written = 0
+    failed: set[UUID] = set()
     while written < limit:
-        done = _write_some(at, min(_BATCH, limit - written))
+        done = _write_batch(at, min(_BATCH, limit - written), failed)
         written += done
         if not done:
             break
     return written
 
 
+def _write_batch(at: datetime, count: int, failed: set[UUID]) -> int:
+    """One batch, or one by one where the batch does not go through; ``failed`` has the organizations to leave out."""
+    try:
+        return _write_some(at, count, failed)
+    except Exception as error:
+        log.warning("statements.batch_failed", error=repr(error))
+    waiting = PeriodClose.objects.writable().exclude(organization__in=failed).order_by("ends_at")
+    written = 0
+    for organization_id in dict.fromkeys(waiting.values_list("organization_id", flat=True)):
+        failed.add(organization_id)
+        with apart("statement_not_written", organization_id):
+            written += _write_some(at, 1, (), of=organization_id)
+            failed.discard(organization_id)
+        if written >= count:
+            break
+    return written
+
+
 @transaction.atomic
-def _write_some(at: datetime, count: int) -> int:
-    writable = PeriodClose.objects.writable().select_related("subscription__tier")
+def _write_some(at: datetime, count: int, failed: Collection[UUID], of: UUID | None = None) -> int:
+    writable = PeriodClose.objects.writable().select_related("subscription__tier").exclude(organization__in=failed)
+    if of is not None:
+        writable = writable.filter(organization=of)
     # Claimed rows are looked at again after the lock: what another writer has just written drops out.
     closes = list(writable.select_for_update(of=("self",), no_key=True, skip_locked=True).order_by("ends_at")[:count])
     if not closes:
