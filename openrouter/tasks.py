@@ -15,7 +15,7 @@ from openrouter.models import ByokCredential, ProviderAccount
 from openrouter.reconciliation import reconcile
 from openrouter.recovery.totals import take_first_readings
 from openrouter.upstreams import manageable_modes, upstreams
-from outbox.taskruns import note_problem
+from outbox.taskruns import apart, note_problem
 
 log = structlog.get_logger(__name__)
 
@@ -101,11 +101,14 @@ def verify_own_keys() -> int:
     """Ask about every customer's own key; how many still work."""
     working = 0
     for credential in ByokCredential.objects.select_related("organization").iterator(chunk_size=200):
-        try:
-            working += services.verify_byok(credential=credential, at=timezone.now())
-        except (ProviderError, ByokKeyUnreadable) as error:
-            log.warning("openrouter.byok.unchecked", organization=str(credential.organization_id), reason=str(error))
-            note_problem(f"The key of {credential.organization_id} could not be checked: {error}")
+        with apart("openrouter.byok.unchecked", credential.organization_id):
+            try:
+                working += services.verify_byok(credential=credential, at=timezone.now())
+            except (ProviderError, ByokKeyUnreadable) as error:
+                log.warning(
+                    "openrouter.byok.unchecked", organization=str(credential.organization_id), reason=str(error)
+                )
+                note_problem(f"The key of {credential.organization_id} could not be checked: {error}")
     return working
 
 

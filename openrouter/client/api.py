@@ -7,6 +7,8 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+import structlog
+
 from openrouter.client.errors import ProviderAnswerInvalid, ProviderNotConfigured, ProviderNotFound
 from openrouter.client.records import (
     ActivityRow,
@@ -24,6 +26,8 @@ from openrouter.client.records import (
 )
 from openrouter.client.transport import Transport
 from openrouter.upstreams import Upstream, upstream_for
+
+log = structlog.get_logger(__name__)
 
 KEYS_PER_PAGE = 100
 _MOST_PAGES = 1_000
@@ -46,17 +50,20 @@ class OpenRouterClient:
         """A new sub-key with a lifetime limit in USD (None: no limit). Sent once; see ``outcome_unknown``."""
         return read_new_key(self._http.write("POST", "/keys", {"name": name, "limit": limit}))
 
-    def list_keys(self) -> Iterator[Key]:
-        """Every sub-key, newest first, disabled and expired ones too; each once, though keys come and go meanwhile."""
+    def list_keys(self, *, leniently: bool = False) -> Iterator[Key]:
+        """Every sub-key, newest first, disabled and expired ones too; each once, though keys come and go meanwhile.
+
+        ``leniently``: those whose record cannot be read are left out.
+        """
         seen: set[str] = set()
         for page in range(_MOST_PAGES):
             query = {"offset": str(page * KEYS_PER_PAGE), "include_disabled": "true", "include_expired": "true"}
-            keys = [read_key(row) for row in _rows(self._http.read("/keys", query=query))]
-            for key in keys:
+            rows = _rows(self._http.read("/keys", query=query))
+            for key in _keys(rows, leniently):
                 if key.hash not in seen:
                     seen.add(key.hash)
                     yield key
-            if len(keys) < KEYS_PER_PAGE:
+            if len(rows) < KEYS_PER_PAGE:
                 return
         raise ProviderAnswerInvalid("The list of keys does not end.")
 
@@ -130,6 +137,16 @@ class OpenRouterClient:
         if not isinstance(rows, list):
             raise ProviderAnswerInvalid("The answer lists no endpoints.")
         return [row for row in rows if isinstance(row, dict)]
+
+
+def _keys(rows: list[Any], leniently: bool) -> Iterator[Key]:
+    for row in rows:
+        try:
+            yield read_key(row)
+        except ProviderAnswerInvalid as problem:
+            if not leniently:
+                raise
+            log.warning("openrouter.key_unreadable", reason=str(problem))
 
 
 def client_for(where: Upstream | str) -> OpenRouterClient:

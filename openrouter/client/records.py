@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from core.money import ZERO
+from core.money import USD_LIMIT, ZERO
 from openrouter.client.errors import ProviderAnswerInvalid
 from openrouter.figures import count_of, is_amount, text_of
 
@@ -204,7 +204,10 @@ def _amount_or_none(data: Mapping[str, Any], name: str) -> Decimal | None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ProviderAnswerInvalid(f"{name} is not a number.")
-    return Decimal(value)
+    amount = Decimal(value)
+    if abs(amount) >= USD_LIMIT:
+        raise ProviderAnswerInvalid(f"{name} is beyond all money.")
+    return amount
 
 
 def _amount(data: Mapping[str, Any], name: str) -> Decimal:

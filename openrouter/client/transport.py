@@ -165,8 +165,9 @@ def _outcome(response: requests.Response, content: bytes, key: str) -> Any:
 
 
 def _parsed(content: bytes) -> Any:
+    """What can be kept of an answer: half a character in one model's description is no reason to read none."""
     try:
-        return jsonio.loads(content)
+        return jsonio.loads(jsonio.storable(content))
     except (ValueError, RecursionError):
         return None
 

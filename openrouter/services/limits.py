@@ -5,6 +5,7 @@ moves usage up and credit down by the same amount, so the limit moves only with 
 It is a second hard stop behind the holds, never what a customer meets first.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 from uuid import UUID
@@ -19,6 +20,7 @@ from openrouter.models import AccountStatus, ProviderAccount
 from openrouter.services.claims import claim_account, fail_claim, finish_claim
 from openrouter.services.figures import absorb_key, lose_key
 from openrouter.upstreams import manageable_modes
+from outbox.taskruns import apart
 
 HEADROOM = Decimal("1.00")  # USD above the credits, so that the holds are always what a customer meets first
 STEP = Decimal("0.50")  # smaller moves are not worth a request; below HEADROOM, so credit is always spendable
@@ -75,10 +77,9 @@ def follow_limits(*, at: datetime, limit: int = 200) -> int:
     """
     told = 0
     for account_id in limits_out_of_step(at, limit):
-        try:
+        with apart("openrouter.limit_not_followed", account_id), suppress(ProviderError):
+            # A refusal is noted on the row; its next turn comes after the pause written there.
             told += follow_limit(account_id=account_id, at=at)
-        except ProviderError:
-            continue  # noted on the row; its next turn comes after the pause written there
     return told
 
 

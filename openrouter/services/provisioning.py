@@ -24,6 +24,7 @@ from openrouter.services.figures import WORKER, absorb_key, figures_of, lose_key
 from openrouter.services.lifecycle import marker_of, retire, tell
 from openrouter.services.limits import limit_for, spendable
 from openrouter.upstreams import manageable_modes
+from outbox.taskruns import apart
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,11 @@ def advance_account(*, account_id: UUID, at: datetime) -> bool:
 def advance_due(*, at: datetime, limit: int = 100) -> int:
     """Tell the provider whatever is due; how many accounts were brought to rest."""
     due = ProviderAccount.objects.due(at).in_modes(manageable_modes()).values_list("id", flat=True)
-    return sum(advance_account(account_id=account_id, at=timezone.now()) for account_id in list(due[:limit]))
+    rested = 0
+    for account_id in list(due[:limit]):
+        with apart("openrouter.account_not_advanced", account_id):  # its claim ends, and it is tried again then
+            rested += advance_account(account_id=account_id, at=timezone.now())
+    return rested
 
 
 # ---------------------------------------------------------------- duties
@@ -129,7 +134,7 @@ def delete_orphans(account: ProviderAccount, client: OpenRouterClient) -> int:
     """Delete the organization's keys at the provider that are not in our books. The caller holds the claim."""
     ours = {account.hash, *account.retired_keys.values_list("hash", flat=True)}
     marker = marker_of(account.organization_id)
-    orphans = [key.hash for key in client.list_keys() if marker in key.name and key.hash not in ours]
+    orphans = [key.hash for key in client.list_keys(leniently=True) if marker in key.name and key.hash not in ours]
     for hash in orphans:
         _delete(client, hash)
         log.info("openrouter.orphan_deleted", account=str(account.id), key_hash=hash)
@@ -141,7 +146,11 @@ def delete_retired_keys(*, at: datetime, limit: int = 100, account_id: UUID | No
     due = RetiredKey.objects.due(at).filter(account__organization__mode__in=manageable_modes())
     if account_id is not None:
         due = due.filter(account_id=account_id)
-    return sum(_delete_retired(retired, at) for retired in due.select_related("account__organization")[:limit])
+    gone = 0
+    for retired in due.select_related("account__organization")[:limit]:
+        with apart("openrouter.key_not_deleted", retired.pk):
+            gone += _delete_retired(retired, at)
+    return gone
 
 
 def _delete_retired(retired: RetiredKey, at: datetime) -> bool:

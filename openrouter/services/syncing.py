@@ -26,6 +26,7 @@ from openrouter.services.figures import absorb_key, figures_of, lose_key
 from openrouter.services.lifecycle import marker_of
 from openrouter.services.provisioning import delete_orphans
 from openrouter.upstreams import Upstream
+from outbox.taskruns import apart
 
 log = structlog.get_logger(__name__)
 
@@ -79,17 +80,18 @@ def _free_quota(client: OpenRouterClient, account: ProviderAccount) -> dict[str,
 def sync_upstream(*, upstream: Upstream, at: datetime) -> int:
     """Read every sub-key of a provider account in one pass of its list; how many of ours were in it.
 
-    Accounts whose key is missing there are asked for one by one. Keys with one of our markers that are in nobody's
-    books are deleted. Raises ProviderError.
+    Accounts whose key is missing there, or cannot be read, are asked for one by one; one that fails keeps no other
+    waiting. Keys with one of our markers that are in nobody's books are deleted. Raises ProviderError.
     """
-    listed = {key.hash: key for key in client_for(upstream).list_keys()}
+    listed = {key.hash: key for key in client_for(upstream).list_keys(leniently=True)}
     accounts = ProviderAccount.objects.in_modes(upstream.modes).exclude(hash="")
     seen = 0
     for account in accounts.iterator(chunk_size=500):
-        if key := listed.get(account.hash):
-            seen += _note_figures(account, key, at)
-        else:
-            _look_again(account, at)
+        with apart("openrouter.account_unread", account.pk):
+            if key := listed.get(account.hash):
+                seen += _note_figures(account, key, at)
+            else:
+                _look_again(account, at)
     _delete_unknown(upstream, listed.values(), at)
     return seen
 
@@ -138,7 +140,8 @@ def _delete_unknown(upstream: Upstream, keys: Iterable[Key], at: datetime) -> No
         return
     for account in ProviderAccount.objects.in_modes(upstream.modes).select_related("organization"):
         if any(marker_of(account.organization_id) in name for name in names):
-            _clean_up(account, at)
+            with apart("openrouter.orphans_left", account.pk):
+                _clean_up(account, at)
 
 
 def _clean_up(account: ProviderAccount, at: datetime) -> None:

@@ -294,6 +294,14 @@ def test_a_success_that_is_not_what_was_promised_is_invalid(body):
         OpenRouterClient(url, MANAGEMENT_KEY).credits()
 
 
+def test_characters_that_no_column_takes_cost_neither_the_list_nor_the_rest_of_their_text():
+    body = rb'{"data":[{"id":"a/b","name":"cut \ud83d here\u0000, \\u0000 and \ud83d\ude00"},{"id":"c/d"}]}'
+    with server_that_answers(200, body) as (url, _):
+        [first, second] = OpenRouterClient(url, "").models()
+    assert first["name"] == "cut \ufffd here, \\u0000 and \U0001f600"
+    assert second["id"] == "c/d"
+
+
 def test_an_answer_beyond_the_size_we_take_is_dropped(monkeypatch):
     monkeypatch.setattr(transport, "LARGEST_ANSWER", 1000)
     with server_that_answers(200, b" " * 2000) as (url, _), pytest.raises(ProviderAnswerLost):

@@ -9,7 +9,9 @@ from openrouter.errors import AccountBusy, AccountNotActive, NoProviderAccount, 
 from openrouter.models import AccountStatus, ProviderAccount, ProviderBalance, RetiredKey
 from openrouter.services import (
     advance_account,
+    advance_due,
     delete_account,
+    provisioning,
     rotate_key,
     sync_account,
     sync_balance,
@@ -124,6 +126,36 @@ def test_the_list_tells_of_keys_that_somebody_disabled_or_deleted(provider):
     sync_upstream(upstream=upstream_for("live"), at=now())
     assert fresh(disabled).status == AccountStatus.DISABLED
     assert (fresh(deleted).status, fresh(deleted).owed) == ("failed", "create")
+
+
+def test_figures_that_no_account_has_keep_no_other_from_being_read(provider, monkeypatch):
+    from openrouter.client import api
+
+    bad, good = make_active(), make_active(credit="1")
+    spent = spend(provider, good.secret)
+    plain = api.read_key
+
+    def read_key(row):
+        return plain({**row, "usage": 10**12} if row["hash"] == bad.hash else row)
+
+    monkeypatch.setattr(api, "read_key", read_key)
+    assert sync_upstream(upstream=upstream_for("live"), at=now()) == 1
+    assert fresh(good).usage == spent
+    assert "beyond" in fresh(bad).last_error
+
+
+def test_an_account_that_fails_in_an_unknown_way_keeps_no_other_waiting(provider, monkeypatch):
+    accounts = [make_pending(), make_pending()]
+    plain = provisioning.claim_account
+
+    def claim_account(account_id, **options):
+        if account_id == accounts[0].id:
+            raise ZeroDivisionError("broken")
+        return plain(account_id, **options)
+
+    monkeypatch.setattr(provisioning, "claim_account", claim_account)
+    assert advance_due(at=now()) == 1
+    assert fresh(accounts[1]).status == AccountStatus.ACTIVE
 
 
 def make_orphan(provider, account) -> str:
