@@ -260,7 +260,7 @@ def test_the_api_subscribes_lists_and_shows(world):
     assert caller.ask("POST", "report-subscriptions", body)[1]["code"] == "report_exists"
     path = f"report-subscriptions/{wanted['id']}"
     assert len(caller.ask("PATCH", path, {"member_ids": [str(world.boss.id)]})[1]["recipients"]) == 1
-    assert services.write_due_reports(at=datetime.now(UTC) + 8 * DAY) == 1
+    assert services.write_due_reports(at=ReportSubscription.objects.get().next_at) == 1
     [row] = caller.ask("GET", "reports")[1]["data"]
     detail = caller.ask("GET", f"reports/{row['id']}")[1]
     assert (detail["subject"], detail["figures"]["total"]["events"]) == ("Search", 0)
