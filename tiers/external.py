@@ -9,7 +9,7 @@ from datetime import datetime
 from accounts.principal import Actor
 from payments.registry import ExternalSubscription, on_subscription
 from tiers.errors import SaleEnded, SaleOfAnother
-from tiers.models import Collection, ExternalSale, Subscription
+from tiers.models import Collection, ExternalSale, Subscription, SubscriptionStatus
 from tiers.services.allocation import allocate_period
 from tiers.services.pending import withdraw_pending
 from tiers.services.rows import lock_up_to_date, open_subscription
@@ -92,7 +92,9 @@ def _tie(subscription: Subscription, said: ExternalSubscription) -> None:
     if said.reference or subscription.sold_by != said.source:
         subscription.sold_reference = said.reference
     subscription.sold_by, subscription.collection = said.source, Collection.NONE
-    subscription.save(update_fields=["sold_by", "sold_reference", "collection"])
+    if subscription.status == SubscriptionStatus.PAST_DUE:  # here, where nothing is due any more
+        subscription.status = SubscriptionStatus.ACTIVE
+    subscription.save(update_fields=["sold_by", "sold_reference", "collection", "status"])
 
 
 def _starts_anew(before: Subscription | None, after: Subscription) -> bool:

@@ -13,6 +13,7 @@ from payments.registry import locks_first, on_declined, on_settled
 from tiers.models import ChangeStatus, Subscription, SubscriptionStatus, TierChange
 from tiers.services.allocation import allocate_period
 from tiers.services.applying import apply_change
+from tiers.services.paying import is_charged
 from tiers.services.pending import conclude
 from tiers.services.rows import SYSTEM
 from tiers.services.turning import fall_to_default, mark_paid, mark_past_due
@@ -56,16 +57,14 @@ def period_settled(payment: Payment, *, at: datetime) -> None:
         if current is not None and not _others_due(payment):
             mark_paid(subscription=current, at=at)
     elif payment.status == PaymentStatus.FAILED:
-        current = _in_force(payment.organization_id)
-        # The same subscription, also when it has changed its tier since.
-        if current is not None and current.anchor_at == subscription.anchor_at and not current.is_free:
+        if current := _still_paid_with(payment):
             fall_to_default(subscription=current, at=at, reason="unpaid")
 
 
 @on_declined(Purpose.SUBSCRIPTION)
 def period_declined(payment: Payment, *, at: datetime) -> None:
     """The subscription goes on while the payment is tried again."""
-    if current := _in_force(payment.organization_id):
+    if current := _still_paid_with(payment):
         mark_past_due(subscription=current, at=at)
 
 
@@ -97,6 +96,17 @@ def _subscription_of(payment: Payment) -> Subscription:
 def _in_force(organization_id: UUID) -> Subscription | None:
     rows = Subscription.objects.open().select_related("organization", "tier", "paid_tier")
     return rows.filter(organization_id=organization_id).exclude(status=SubscriptionStatus.TRIALING).first()
+
+
+def _still_paid_with(payment: Payment) -> Subscription | None:
+    """The subscription in force, if it is the payment's, also when it has changed its tier since, and charged here.
+
+    What an operator has given meanwhile, or somebody else sells, does not hang on an older payment.
+    """
+    current = _in_force(payment.organization_id)
+    if current is None or current.anchor_at != _subscription_of(payment).anchor_at:
+        return None
+    return current if is_charged(current) else None
 
 
 def _others_due(payment: Payment) -> bool:

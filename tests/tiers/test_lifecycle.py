@@ -345,8 +345,21 @@ def test_a_payment_of_an_earlier_subscription_does_not_end_the_present_one():
     cancel(organization, at_once=True, at=THIRD)
     outcome = switch(organization, "large", at=HALF)
     pay(outcome.payment, HALF)
+    _decline(payment, HALF)
+    assert now_on(organization).status == "active"
     _fail(payment, HALF + timedelta(days=1))
     assert now_on(organization).tier.slug == "large"
+
+
+def test_what_is_not_charged_any_more_does_not_hang_on_an_older_payment():
+    organization = put_on("small")
+    payment = begin_period(subscription=now_on(organization), at=START)
+    _decline(payment, THIRD)
+    subscribe(organization_id=organization.id, tier_slug="large", collection="none", at=HALF)
+    assert now_on(organization).status == "active"
+    _decline(payment, HALF)
+    _fail(payment, HALF + timedelta(days=1))
+    assert (now_on(organization).tier.slug, now_on(organization).status) == ("large", "active")
 
 
 def test_a_payment_that_an_operator_cancels_leaves_the_tier():

@@ -274,6 +274,8 @@ def _follow(
     if before is None:
         fields = {**changes, **periods_from(at, organization.time_zone)}
         return Subscription.objects.create(organization=organization, started_at=at, **fields)
+    if changes["collection"] == Collection.NONE:  # nothing is due for it, whatever was for the one before
+        changes = {**changes, "status": SubscriptionStatus.ACTIVE}
     if before.status == SubscriptionStatus.TRIALING or before.is_free:
         changes = {**changes, "status": SubscriptionStatus.ACTIVE, **periods_from(at, before.zone)}
     return succeed(before, at=at, reason="switched", **changes)
