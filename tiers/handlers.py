@@ -56,9 +56,8 @@ def period_settled(payment: Payment, *, at: datetime) -> None:
         current = _in_force(payment.organization_id)
         if current is not None and not _others_due(payment):
             mark_paid(subscription=current, at=at)
-    elif payment.status == PaymentStatus.FAILED:
-        if current := _still_paid_with(payment):
-            fall_to_default(subscription=current, at=at, reason="unpaid")
+    elif payment.status == PaymentStatus.FAILED and (current := _still_paid_with(payment)):
+        fall_to_default(subscription=current, at=at, reason="unpaid")
 
 
 @on_declined(Purpose.SUBSCRIPTION)
