@@ -140,6 +140,12 @@ _READS: dict[str, Schema] = {
         "answer": {"data": _A_MODEL},
         "public": True,
     },
+    "/models/{author}/{slug}": {
+        "id": "models_retrieve",
+        "summary": "One model, as OpenAI's clients retrieve it",
+        "answer": {**_A_MODEL, "object": "model", "owned_by": "openai"},
+        "public": True,
+    },
     "/models/{author}/{slug}/endpoints": {
         "id": "model_endpoints",
         "summary": "Who serves a model, and at what price",

@@ -43,9 +43,7 @@ def reading_route(path: str) -> Read | None:
     if read is not None:
         return read
     match = _MODEL.fullmatch(path)
-    if match is None or (match[1] == "models") != bool(match[3]):
-        return None
-    return _endpoints if match[3] else _model
+    return None if match is None else _OF_MODEL.get((match[1], bool(match[3])))
 
 
 async def _models(gateway: Gateway, exchange: Exchange) -> None:
@@ -66,6 +64,14 @@ async def _model(gateway: Gateway, exchange: Exchange) -> None:
     caller = await _caller(exchange)
     show = await _view(caller)
     await answer_document(exchange, {"data": show(find(await _models_for(caller), _name(exchange)))})
+
+
+async def _retrieved(gateway: Gateway, exchange: Exchange) -> None:
+    """The same where and as OpenAI's clients look for it."""
+    caller = await _caller(exchange)
+    show = await _view(caller)
+    model = show(find(await _models_for(caller), _name(exchange)))
+    await answer_document(exchange, {**model, "object": "model", "owned_by": model["id"].partition("/")[0]})
 
 
 async def _endpoints(gateway: Gateway, exchange: Exchange) -> None:
@@ -104,6 +110,14 @@ _ROUTES: dict[str, Read] = {
     f"{PREFIX}/auth/key": _key,
     f"{PREFIX}/credits": _credits,
     f"{PREFIX}/generation": _generation,
+}
+
+
+# By the first word of a model's path, and whether its endpoints are asked for.
+_OF_MODEL: dict[tuple[str, bool], Read] = {
+    ("model", False): _model,
+    ("models", False): _retrieved,
+    ("models", True): _endpoints,
 }
 
 

@@ -64,6 +64,15 @@ async def test_openai_async_answers_and_streams(buyer, served):
     await asyncio.to_thread(settled_exactly, buyer, 2)
 
 
+def test_openai_finds_models(buyer, served):
+    with openai_client(buyer, served) as client:
+        model = client.models.retrieve(MODEL)
+        assert (model.id, model.object, model.owned_by) == (MODEL, "model", "openai")
+        assert MODEL in {each.id for each in client.models.list()}
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("nobody/nothing")
+
+
 def test_openai_reads_what_the_call_cost_from_the_headers(buyer, served):
     with openai_client(buyer, served) as client:
         raw = client.chat.completions.with_raw_response.create(model=MODEL, messages=QUESTION)
