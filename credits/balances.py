@@ -5,9 +5,10 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Sum
+from django.db.models import OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 
-from core.money import ZERO
+from core.money import ZERO, MoneyField
 from credits.errors import UnknownAccount
 from credits.models import CreditAccount, Hold, HoldPurpose, LedgerEntry, Lot
 
@@ -66,6 +67,13 @@ def _overdue_reservations(organization_id: UUID, at: datetime) -> tuple[Decimal,
         for part in hold.allocations:
             of_lot[part["lot"]] = of_lot.get(part["lot"], ZERO) + Decimal(part["amount"])
     return total, of_lot
+
+
+def pending_credit(account: str, at: datetime) -> Coalesce:
+    """What ``account`` (a field of the rows that are asked for) was granted but cannot spend yet at ``at``, USD."""
+    waiting = Lot.objects.filter(account_id=OuterRef(account), remaining__gt=0, effective_at__gt=at)
+    sums = waiting.order_by().values("account_id").annotate(total=Sum("remaining")).values("total")
+    return Coalesce(Subquery(sums), ZERO, output_field=MoneyField())
 
 
 def balance_at(organization_id: UUID, at: datetime) -> Decimal:

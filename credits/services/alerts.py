@@ -1,7 +1,7 @@
 """Telling owners and billing members that credit runs low, has run out or is about to expire: once each time.
 
-A shortage begins when the posted balance falls below the threshold and ends when it is back above it. What is only held
-by running calls is none yet.
+A shortage begins when the posted balance falls below the threshold and ends when it is back above it; credit that can
+only be spent later is not there yet. What is only held by running calls is no shortage yet.
 """
 
 from collections import defaultdict
@@ -19,6 +19,7 @@ from accounts.contacts import billing_contacts
 from accounts.models import Mode
 from core.letters import letter
 from core.money import MoneyField
+from credits.balances import pending_credit
 from credits.models import CreditAccount, Lot, LotKind
 from credits.notices import EXPIRING, LOW
 from credits.operations import AlertKind, CreditAlert
@@ -40,9 +41,9 @@ def detect_shortages(*, at: datetime, limit: int = 500) -> int:
     without a threshold of their own, thresholds that were raised.
     """
     told = CreditAlert.objects.filter(organization_id=OuterRef("pk"), closed_at__isnull=True)
-    exhausted = Q(balance__lte=0) & ~Exists(told.filter(kind=AlertKind.EXHAUSTED))
-    low = Q(balance__gt=0, balance__lt=F("threshold")) & ~Exists(told.filter(kind=AlertKind.LOW))
-    found = _watched().filter(exhausted | low)[:limit]
+    exhausted = Q(left__lte=0) & ~Exists(told.filter(kind=AlertKind.EXHAUSTED))
+    low = Q(left__gt=0, left__lt=F("threshold")) & ~Exists(told.filter(kind=AlertKind.LOW))
+    found = _watched(at).filter(exhausted | low)[:limit]
     for account in found:
         with apart("credits.alert_failed", account.pk), transaction.atomic():
             event = publish(
@@ -62,7 +63,7 @@ def announce_shortage(*, event: DomainEvent, at: datetime) -> int:
 
     The number of messages. Safe to call twice with one event.
     """
-    account = _watched().filter(pk=event.organization_id).first()
+    account = _watched(at).filter(pk=event.organization_id).first()
     kind = _shortage_of(account) if account else None
     if account is None or kind is None:
         return 0
@@ -75,10 +76,10 @@ def announce_shortage(*, event: DomainEvent, at: datetime) -> int:
 
 def close_shortages(*, at: datetime, organization_id: UUID | None = None) -> int:
     """End the shortages, of one wallet or of all, that are over; how many."""
-    wallets = _watched() if organization_id is None else _watched().filter(pk=organization_id)
+    wallets = _watched(at) if organization_id is None else _watched(at).filter(pk=organization_id)
     of = wallets.filter(pk=OuterRef("organization_id"))
-    low_is_over = Q(Exists(of.filter(balance__gte=F("threshold"), balance__gt=0)), kind=AlertKind.LOW)
-    all_is_not_gone = Q(Exists(of.filter(balance__gt=0)), kind=AlertKind.EXHAUSTED)
+    low_is_over = Q(Exists(of.filter(left__gte=F("threshold"), left__gt=0)), kind=AlertKind.LOW)
+    all_is_not_gone = Q(Exists(of.filter(left__gt=0)), kind=AlertKind.EXHAUSTED)
     return CreditAlert.objects.filter(low_is_over | all_is_not_gone, closed_at__isnull=True).update(closed_at=at)
 
 
@@ -128,21 +129,21 @@ def _announce_end(organization_id: UUID, lots: list[Lot], at: datetime) -> None:
         transaction.set_rollback(True)
 
 
-def _watched() -> QuerySet[Any]:
+def _watched(at: datetime) -> QuerySet[Any]:
     """Wallets whose people are told: live, not suspended, with something in their past; with their threshold."""
     default = Value(settings.CREDITS_LOW_BALANCE, output_field=MoneyField())
     return (
         CreditAccount.objects.filter(organization__mode=Mode.LIVE, organization__is_suspended=False, entry_count__gt=0)
         .select_related("organization")
-        .annotate(threshold=Coalesce("low_balance_at", default))
+        .annotate(threshold=Coalesce("low_balance_at", default), left=F("balance") - pending_credit("pk", at))
         .order_by("pk")
     )
 
 
 def _shortage_of(account: Any) -> AlertKind | None:
-    if account.balance <= 0:
+    if account.left <= 0:
         return AlertKind.EXHAUSTED
-    return AlertKind.LOW if account.balance < account.threshold else None
+    return AlertKind.LOW if account.left < account.threshold else None
 
 
 def _open(organization_id: UUID, kind: str, event_id: UUID, at: datetime, subject: str = "") -> bool:

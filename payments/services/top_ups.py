@@ -13,7 +13,7 @@ from accounts.services import lock_organization
 from core.errors import InvalidRequest
 from core.money import ZERO
 from core.periods import calendar_month
-from credits.balances import current_balance
+from credits.balances import current_balance, pending_credit
 from outbox.services import publish
 from outbox.taskruns import apart
 from payments.errors import NoAutoTopUp, NoPaymentMethod
@@ -63,7 +63,7 @@ def evaluate_top_ups(*, at: datetime, limit: int = 200) -> int:
     One that fails keeps no other from its turn.
     """
     asked = 0
-    for organization_id in _short():
+    for organization_id in _short(at):
         with apart("payments.top_up_failed", organization_id):
             asked += evaluate_top_up(organization_id=organization_id, at=at) is not None
         if asked >= limit:
@@ -71,10 +71,12 @@ def evaluate_top_ups(*, at: datetime, limit: int = 200) -> int:
     return asked
 
 
-def _short() -> QuerySet[AutoTopUp, UUID]:
+def _short(at: datetime) -> QuerySet[AutoTopUp, UUID]:
     """Organizations with less than their threshold and nothing on its way."""
     wallets = AutoTopUp.objects.filter(is_enabled=True, paused_at__isnull=True).annotate(
-        left=F("organization__credit_account__balance") - F("organization__credit_account__held")
+        left=F("organization__credit_account__balance")
+        - F("organization__credit_account__held")
+        - pending_credit("organization_id", at)
     )
     # Who is suspended can neither spend nor take the rule back.
     wallets = wallets.filter(organization__is_suspended=False)

@@ -70,6 +70,18 @@ def test_owners_and_billing_members_are_told_once_per_shortage(customer):
     assert letters() == LOW
 
 
+def test_credit_that_cannot_be_spent_yet_hides_no_shortage(customer):
+    grant(customer, "100", effective_at=timezone.now() + timedelta(days=30))
+    spend(customer, "6")
+    detect_shortages(at=timezone.now())
+    assert letters() == LOW
+    close_shortages(at=timezone.now())
+    spend(customer, "4")
+    detect_shortages(at=timezone.now())
+    assert letters() == sorted(LOW + EXHAUSTED)
+    assert close_shortages(at=timezone.now() + timedelta(days=31)) == 2  # it can be spent then
+
+
 def test_a_new_shortage_is_news_again(customer):
     spend(customer, "6")
     assert letters() == LOW

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from core.errors import InvalidRequest
-from credits.services import HoldRequest, deduct_credits, place_hold
+from credits.services import HoldRequest, deduct_credits, grant_credits, place_hold
 from outbox import taskruns
 from outbox.models import DomainEvent, TaskRun
 from outbox.services import dispatch_events
@@ -102,8 +102,10 @@ def test_the_cap_holds_for_the_calendar_month_of_the_organizations_zone():
     assert evaluate(datetime(2026, 4, 1, 4, tzinfo=UTC)) == 1
 
 
-def test_held_credit_counts_as_gone():
+def test_held_credit_counts_as_gone_and_later_credit_as_not_there():
     organization = short()
+    later = {"kind": "bonus", "reason": "later", "actor": "test", "effective_at": NOON + timedelta(days=30)}
+    grant_credits(organization_id=organization.pk, amount=usd("50"), at=NOON, **later)
     place_hold(HoldRequest(organization.pk, usd("6"), "h", NOON + timedelta(hours=1)), at=NOON)
     assert evaluate() == 1
 
