@@ -71,6 +71,7 @@ class UsageRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     metered: tuple[Hit, ...] = ()
     # what the ledger is told beside the event
     content_hash: UUID | None = None
+    exact_hash: UUID | None = None  # of the event as it was written, where that differs; hashes were made so once
     actor: str = ""
     limit_ids: tuple[UUID, ...] = ()
     limit_amount: Decimal | None = None

@@ -8,6 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from core.errors import DomainError, InvalidRequest
+from core.jsonio import with_whole_characters
 from metering.ingest.checks import InvalidEvent, check_event
 from metering.ingest.shapes import MOST_EVENTS, Batch, RawBatch, TrackedEvent
 
@@ -52,23 +53,32 @@ def decode_batch(body: bytes, at: datetime) -> list[Decoded]:
     has_nul = _NUL in body
     try:
         events = _batch.decode(body).events
-    except msgspec.ValidationError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # each on its own: the others may be good
         raw = _raw_events(body)
         _refuse_size(len(raw))
-        return [_read(bytes(event), at, has_nul=has_nul) for event in raw]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(error) from None
+        return [_read(event, at, has_nul=has_nul) for event in raw]
     _refuse_size(len(events))
     return [_checked(event, at, has_nul) for event in events]
 
 
-def _raw_events(body: bytes) -> list[msgspec.Raw]:
+def _raw_events(body: bytes) -> list[bytes]:
+    """The text of each event, as it was sent.
+
+    Halves of characters are no JSON to the decoder: it is shown others of the same length in their place.
+    """
+    readable = with_whole_characters(body)
     try:
-        return _raw_batch.decode(body).events
+        found = _raw_batch.decode(readable).events
     except msgspec.ValidationError as error:
         raise InvalidEvent([problem_of_message(str(error), {"": "events"})]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(error) from None
+    events, end = [], 0
+    for event in found:
+        start = readable.index(bytes(event), end)
+        end = start + len(bytes(event))
+        events.append(body[start:end])
+    return events
 
 
 def _refuse_size(count: int) -> None:

@@ -1,6 +1,6 @@
 """What a reported event costs: the caller's own figure or the price list's, plus the tier's markup."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from accounts.models import Membership
 from core.errors import InvalidRequest
-from core.money import ZERO, quantize
+from core.money import ZERO, quantize, to_wire
 from core.ttlcache import TtlCache
 from metering.derivation import derive
 from metering.errors import AmountTooLarge, ByokNotIncluded, UnknownModel, UnpricedUsage
@@ -55,6 +55,7 @@ def _plain_record(event: TrackedEvent, reporter: Reporter, at: datetime) -> Usag
     """The event as it was reported, before anything is known of its price."""
     if event.member_id is not None and event.member_id not in _members_of(reporter.organization_id):
         raise InvalidRequest("There is no such member in this organization.", member_id=event.member_id)
+    content_hash, exact_hash = (None, None) if event.external_id is None else _hashes(event)
     return UsageRecord(
         organization_id=reporter.organization_id,
         occurred_at=event.occurred_at or at,
@@ -63,7 +64,8 @@ def _plain_record(event: TrackedEvent, reporter: Reporter, at: datetime) -> Usag
         cost_source="none",
         name=event.name,
         external_id=event.external_id,
-        content_hash=None if event.external_id is None else hash_of(event),
+        content_hash=content_hash,
+        exact_hash=exact_hash,
         member_id=event.member_id or reporter.member_id,
         api_key_id=reporter.api_key_id,
         model=event.model,
@@ -87,6 +89,21 @@ def _plain_record(event: TrackedEvent, reporter: Reporter, at: datetime) -> Usag
         external_customer_id=event.external_customer_id,
         parent_id=event.parent_id,
     )
+
+
+def _hashes(event: TrackedEvent) -> tuple[UUID, UUID | None]:
+    """What the event is known by, and the hash of how it is written where that is another: 1 and 1.0 are one quantity,
+    and an instant is the same in every zone."""
+    plain: dict[str, Any] = {}
+    for name in ("cost", "quantity", "seconds"):
+        value = getattr(event, name)
+        if value is not None and str(value) != (text := to_wire(value)):
+            plain[name] = Decimal(text)
+    if event.occurred_at is not None and event.occurred_at.utcoffset():
+        plain["occurred_at"] = event.occurred_at.astimezone(UTC)
+    if not plain:
+        return hash_of(event), None
+    return hash_of(msgspec.structs.replace(event, **plain)), hash_of(event)
 
 
 def _quantity(event: TrackedEvent) -> Decimal:

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 from django.db import transaction
 
 from core.errors import DomainError
@@ -98,11 +99,26 @@ def record_reports(reports: Sequence[Report]) -> list[list[Ending]]:
 def _record(records: Sequence[UsageRecord], at: datetime) -> list[UsageOutcome]:
     """Record them, and in the same transaction tell who bills the customers that they name."""
     if not names_customers(records):
-        return record_usage(records, at=at)
+        return _record_once(records, at)
     with transaction.atomic():
-        outcomes = record_usage(records, at=at)
+        outcomes = _record_once(records, at)
         tell_of_usage(recorded(records, outcomes), at=at)
         return outcomes
+
+
+def _record_once(records: Sequence[UsageRecord], at: datetime) -> list[UsageOutcome]:
+    """Record them; an id whose first event was known by how it was written is asked for again by that."""
+    outcomes = record_usage(records, at=at)
+    doubtful = [
+        (place, record)
+        for place, (record, outcome) in enumerate(zip(records, outcomes, strict=True))
+        if outcome.status == "key_reused" and record.exact_hash is not None
+    ]
+    if doubtful:  # their ids are taken, so nothing can be recorded by asking
+        again = [msgspec.structs.replace(record, content_hash=record.exact_hash) for _, record in doubtful]
+        for (place, _), outcome in zip(doubtful, record_usage(again, at=at), strict=True):
+            outcomes[place] = outcome
+    return outcomes
 
 
 def _recorded_before(entries: Iterable[Priced]) -> dict[UUID, UsageOutcome]:

@@ -9,7 +9,9 @@ from django.utils import timezone
 from core.ids import uuid7
 from credits.models import Hold
 from credits.services import HoldRequest, place_hold
+from metering.ingest import pricing
 from metering.models import UsageEvent
+from metering.records import hash_of
 from tests.builders import make_customer, make_user, usd
 from tests.metering.reporting import Reporter, make_model, make_reporter
 from tests.metering.tracking import CHAT, balance, only_event, refused
@@ -175,6 +177,24 @@ def test_the_same_event_again_is_answered_with_the_first():
     status, again = reporter.track(dict(reversed(event.items())) | {"metadata": {"a": 2, "b": 1}})
     assert (status, again) == (200, {**first, "status": "duplicate", "available": None})
     assert (UsageEvent.objects.count(), balance(organization)) == (1, usd("8.9"))
+
+
+def test_the_same_event_in_another_form_is_the_same(monkeypatch):
+    """Also one that was recorded when ids stood for how an event was written."""
+    reporter = Reporter(make_reporter())
+    event = {"external_id": "a", "name": "x", "cost": "0.5", "quantity": 3, "occurred_at": "2026-01-01T00:30:00Z"}
+    forms = [
+        {**event, "cost": "0.50", "quantity": "3.000", "occurred_at": "2026-01-01T01:30:00+01:00"},
+        {**event, "cost": "5E-1", "occurred_at": "2025-12-31T23:30:00-01:00"},
+    ]
+    assert reporter.track(event)[0] == 201
+    assert [reporter.track(form)[0] for form in forms] == [200, 200]
+    with monkeypatch.context() as before:
+        before.setattr(pricing, "_hashes", lambda event: (hash_of(event), None))
+        assert reporter.track({**forms[0], "external_id": "old"})[0] == 201
+    assert reporter.track({**forms[0], "external_id": "old"})[0] == 200
+    assert reporter.track({**forms[0], "external_id": "old", "cost": "0.60"})[0] == 422
+    assert UsageEvent.objects.count() == 2
 
 
 def test_another_event_under_a_used_id_is_refused():

@@ -38,6 +38,22 @@ def test_a_batch_records_every_event_and_says_what_it_cost():
     assert balance(organization) == usd("9.9934")
 
 
+@pytest.mark.parametrize("half", [rb"\ud83d", rb"\uDC00", rb"\ud83d\ud83d\ude00"])
+def test_half_a_character_costs_no_other_event(half):
+    """Text that was cut anywhere has it, as JSON.stringify of a browser and json.dumps write it."""
+    reporter = Reporter(make_reporter())
+    bad = b'{"name": "cut ' + half + b'"}'
+    whole = rb'{"name": "\ud83d\ude00 \\ud83d \ufffd"}'
+    body = b'{"events": [' + b" , ".join([whole, bad, whole, rb'{"name": "\\"}', bad]) + b"]}"
+    answer = reporter.client.generic("POST", "/api/v1/metering/track/batch", body, content_type="application/json")
+    results = answer.json()["results"]
+    assert [one["error"]["code"] if "error" in one else one["status"] for one in results] == [
+        "recorded", "malformed_json", "recorded", "recorded", "malformed_json",
+    ]  # fmt: skip
+    names = sorted(UsageEvent.objects.values_list("name", flat=True))
+    assert names == ["\\", "\U0001f600 \\ud83d \ufffd", "\U0001f600 \\ud83d \ufffd"]
+
+
 def test_bad_events_do_not_stop_the_good_ones():
     organization = make_reporter("1")
     reporter = Reporter(organization)
