@@ -1,6 +1,6 @@
 """Reading the provider's figures back: one account on demand, a whole provider account regularly."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -26,12 +26,14 @@ from openrouter.services.figures import absorb_key, figures_of, lose_key
 from openrouter.services.lifecycle import marker_of
 from openrouter.services.provisioning import delete_orphans
 from openrouter.upstreams import Upstream
-from outbox.taskruns import apart
+from outbox.taskruns import apart, note_problem
 
 log = structlog.get_logger(__name__)
 
 # A key that was made this recently may still be on its way into our books.
 _ORPHAN_AGE = timedelta(minutes=30)
+# So many keys may be gone from the list whatever share of all of them that is: each is asked for.
+FEW = 10
 
 
 def sync_account(*, organization_id: UUID, at: datetime) -> ProviderAccount:
@@ -81,19 +83,29 @@ def sync_upstream(*, upstream: Upstream, at: datetime) -> int:
     """Read every sub-key of a provider account in one pass of its list; how many of ours were in it.
 
     Accounts whose key is missing there, or cannot be read, are asked for one by one; one that fails keeps no other
-    waiting. Keys with one of our markers that are in nobody's books are deleted. Raises ProviderError.
+    waiting. A list that lacks most of our keys is taken for another account's, or a broken one: then none is given up
+    for lost, for that forgets its secret. Keys with one of our markers that are in nobody's books are deleted. Raises
+    ProviderError.
     """
     listed = {key.hash: key for key in client_for(upstream).list_keys(leniently=True)}
     accounts = ProviderAccount.objects.in_modes(upstream.modes).exclude(hash="")
+    is_strange = _lacks_most(listed, accounts.values_list("hash", flat=True))
+    if is_strange:
+        note_problem(f"{upstream.name}: the list lacks most of our keys. Is the management key another account's?")
     seen = 0
     for account in accounts.iterator(chunk_size=500):
         with apart("openrouter.account_unread", account.pk):
             if key := listed.get(account.hash):
                 seen += _note_figures(account, key, at)
-            else:
+            elif not is_strange:
                 _look_again(account, at)
     _delete_unknown(upstream, listed.values(), at)
     return seen
+
+
+def _lacks_most(listed: Container[str], hashes: Collection[str]) -> bool:
+    missing = sum(hash not in listed for hash in hashes)
+    return missing > FEW and missing * 2 > len(hashes)
 
 
 def sync_balance(*, upstream: Upstream, at: datetime) -> ProviderBalance:

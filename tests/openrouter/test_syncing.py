@@ -16,6 +16,7 @@ from openrouter.services import (
     sync_account,
     sync_balance,
     sync_upstream,
+    syncing,
 )
 from openrouter.services.claims import claim_account
 from openrouter.upstreams import upstream_for
@@ -126,6 +127,19 @@ def test_the_list_tells_of_keys_that_somebody_disabled_or_deleted(provider):
     sync_upstream(upstream=upstream_for("live"), at=now())
     assert fresh(disabled).status == AccountStatus.DISABLED
     assert (fresh(deleted).status, fresh(deleted).owed) == ("failed", "create")
+
+
+def test_the_list_of_another_account_gives_no_key_up_for_lost(provider, monkeypatch):
+    """A management key that was mixed up says that it knows none of them, in its list and asked for each."""
+    accounts = [make_active(credit="1"), make_active(credit="1")]
+    for account in accounts:
+        manage(provider, "DELETE", f"/{account.hash}")
+    monkeypatch.setattr(syncing, "FEW", 1)
+    assert sync_upstream(upstream=upstream_for("live"), at=now()) == 0
+    assert [fresh(account).secret for account in accounts] == [account.secret for account in accounts]
+    monkeypatch.undo()
+    sync_upstream(upstream=upstream_for("live"), at=now())  # few enough to be asked for
+    assert {fresh(account).owed for account in accounts} == {"create"}
 
 
 def test_figures_that_no_account_has_keep_no_other_from_being_read(provider, monkeypatch):
