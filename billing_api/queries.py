@@ -79,10 +79,13 @@ Rows = TypeVar("Rows", bound=QuerySet[Any])
 
 
 def narrowed(rows: Rows, organization_id: UUID, query: PageQuery) -> Rows:
-    """The merchant's rows that fit what all lists have in common: the organization and the metadata asked for."""
-    if query.organization_id and organization_id not in query.organization_id:
-        return rows.none()
-    return with_metadata(rows, query.metadata)
+    """The merchant's rows that fit what lists have in common: the organization and the metadata asked for."""
+    return with_metadata(of_merchant(rows, organization_id, query), query.metadata)
+
+
+def of_merchant(rows: Rows, organization_id: UUID, query: PageQuery) -> Rows:
+    """The same of rows that have no metadata, where that is passed over like any key that is not known."""
+    return rows.none() if query.organization_id and organization_id not in query.organization_id else rows
 
 
 def with_metadata(rows: Rows, metadata: Metadata | UnsetType) -> Rows:

@@ -13,12 +13,12 @@ _PARAMETER = re.compile(r"\\{(\w+)\\}")
 
 
 def pattern_of(path: str) -> str:
-    """The regular expression of a path; an external id may contain slashes."""
+    """The regular expression of a path; an external id may contain slashes and ends of lines."""
     return "^" + _PARAMETER.sub(_group, re.escape(path)) + r"\Z"
 
 
 def _group(found: re.Match[str]) -> str:
-    return f"(?P<{found[1]}>{'.+' if found[1] == 'external_id' else '[^/]+'})"
+    return f"(?P<{found[1]}>{'(?s:.+)' if found[1] == 'external_id' else '[^/]+'})"
 
 
 def wire_urls(*, is_sandbox: bool) -> list[URLPattern]:

@@ -19,7 +19,7 @@ from billing_api.objects.webhooks import (
     delivery_object,
     endpoint_object,
 )
-from billing_api.queries import Page, PageQuery, narrowed, paginated, sorted_rows
+from billing_api.queries import Page, PageQuery, of_merchant, paginated, sorted_rows
 from billing_api.webhook_types import CLIENT_TYPES
 from outbox.models import WebhookDelivery as DeliveryRow
 from outbox.models import WebhookEndpoint as EndpointRow
@@ -119,7 +119,7 @@ def _change(call: Call, id: UUID) -> dict[str, Any]:
 @endpoint("GET", ENDPOINTS, scope=READ, query=PageQuery, answer=PageOf(WebhookEndpoint))
 def list_webhook_endpoints(call: Call, query: PageQuery) -> Page:
     """List webhook endpoints, the newest first."""
-    rows = narrowed(_endpoints(call), call.organization_id, query)
+    rows = of_merchant(_endpoints(call), call.organization_id, query)
     return paginated(sorted_rows(rows, query.sorting, _SORTED_BY, ["-created_at"]), query, _shown)
 
 
@@ -196,7 +196,7 @@ def reset_webhook_endpoint_secret(call: Call, id: UUID) -> WebhookEndpoint:
 def list_webhook_deliveries(call: Call, query: DeliveryQuery) -> Page:
     """List attempts of the last 30 days, the newest first."""
     rows = DeliveryRow.objects.of(call.organization_id).filter(event__type__in=CLIENT_TYPES)
-    found = _filtered(narrowed(rows, call.organization_id, query), query).select_related("message__event")
+    found = _filtered(of_merchant(rows, call.organization_id, query), query).select_related("message__event")
     return paginated(found.order_by("-created_at", "-id"), query, lambda page: list(map(delivery_object, page)))
 
 

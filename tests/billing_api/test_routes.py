@@ -1,5 +1,7 @@
 """What the clients' own tests leave out: every route by its id, from both sides of a merchant's wall."""
 
+from urllib.parse import quote
+
 import pytest
 from django.utils import timezone
 
@@ -73,6 +75,21 @@ def test_a_strangers_ids_lead_nowhere_and_ones_own_lead_somewhere(wire, sold):
     for each in listed:
         assert bool(stranger.get(each.path).json()["items"]) is (each.path in ours), each.path
     assert DomainEvent.objects.count() == before
+
+
+def test_every_list_passes_over_metadata_that_its_rows_have_not(wire):
+    read = [each.path for each in ENDPOINTS if each.method == "GET"]
+    lists = [path for path in read if path.endswith(("s/", "endpoints", "deliveries"))]
+    assert {"webhooks/endpoints", "webhooks/deliveries", "customers/"} <= set(lists)
+    assert {path: wire.get(f"{path}?metadata[plan]=pro").status_code for path in lists} == dict.fromkeys(lists, 200)
+
+
+def test_a_customer_is_found_by_any_external_id_that_he_can_have(wire):
+    for place, external_id in enumerate(["a/b", "a b", "a?b=c#d", "50%", "ends\nhere\n", "é"]):
+        body = {"email": f"odd{place}@example.com", "external_id": external_id}
+        assert wire.post("customers/", body).status_code == 201
+        found = wire.get(f"customers/external/{quote(external_id, safe='')}/state").json()
+        assert found["external_id"] == external_id
 
 
 def test_a_checkout_is_changed_by_the_merchant_and_by_the_buyer(wire, sold):
