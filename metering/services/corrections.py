@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
+from accounts.services import lock_organization
 from credits.errors import ExceedsCharge
 from credits.models import EntryKind
 from credits.services import refund_charge
@@ -76,7 +77,12 @@ def correct_event(
 
 
 def _lock(organization_id: UUID, event_id: UUID) -> UsageEvent:
-    """The event, which nobody else corrects meanwhile."""
+    """The event, which nobody else corrects meanwhile.
+
+    The organization comes first: what is posted below may have to close its period while the wallet is locked already,
+    and a close locks them in the other order.
+    """
+    lock_organization(organization_id)
     event = (
         UsageEvent.objects.select_for_update(no_key=True).filter(organization_id=organization_id, id=event_id).first()
     )

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.ids import uuid7
 from credits.errors import InsufficientCredits
@@ -186,6 +188,18 @@ def test_a_correction_may_spend_what_it_gives_back():
     outcome = recorded(organization, "8")
     correct(organization, outcome.event_id, "10")
     assert balance(organization) == 0
+
+
+def test_the_organization_is_locked_before_anything_else():
+    """A period that is over is closed under that lock, and takes the wallet's after it: the other way round, the two
+    would wait for each other."""
+    organization = make_funded("10")
+    first, second = recorded(organization, "4"), recorded(organization, "1")
+    for act in (lambda: void(organization, first.event_id), lambda: correct(organization, second.event_id, "2")):
+        with CaptureQueriesContext(connection) as asked:
+            act()
+        locks = [query["sql"] for query in asked if "FOR NO KEY UPDATE" in query["sql"] or "credits_" in query["sql"]]
+        assert 'FROM "accounts_organization"' in locks[0] and "FOR NO KEY UPDATE" in locks[0]
 
 
 def test_sums_made_anew_are_the_sums_of_the_live_events():
