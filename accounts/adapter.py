@@ -40,7 +40,7 @@ class SingleSignOnAdapter(DefaultSocialAccountAdapter):
         user = cast(User, super().populate_user(request, sociallogin, data))
         parts = (data.get("first_name"), data.get("last_name"))
         name = data.get("name") or " ".join(part for part in parts if part)
-        user.email, user.name = user.email.lower(), str(name or "")[:150]
+        user.email, user.name = user.email.lower(), " ".join(str(name or "").replace("\0", "").split())[:150]
         return user
 
 

@@ -99,6 +99,12 @@ def test_a_new_person_has_an_organization_and_a_name_from_the_issuer():
     assert client.get("/accounts/3rdparty/").status_code == 200
 
 
+def test_a_name_of_blanks_is_none():
+    Issuer.person = {**Issuer.person, "name": "  \u00a0 "}
+    come()
+    assert (User.objects.get().name, Organization.objects.live().get().name) == ("", "grace")
+
+
 def test_an_address_that_somebody_has_here_opens_nothing_by_itself():
     known = make_user(email="grace@example.com", password="x")
     EmailAddress.objects.create(user=known, email=known.email, verified=True, primary=True)
