@@ -70,7 +70,7 @@ _ANSWERS = {"nobody": "'{}'", "nothing": ""}
 def _books() -> dict[str, Any]:
     """Everything that a movement writes, without the ids that are new each time."""
     entries = LedgerEntry.objects.order_by("account", "number")
-    events = DomainEvent.objects.filter(actor_label="ledger").order_by("organization", "type")
+    events = DomainEvent.objects.filter(actor_label="ledger")
     names = [
         "kind",
         "amount",
@@ -91,7 +91,7 @@ def _books() -> dict[str, Any]:
         "entries": [
             *entries.values_list("account", "number", "reverses", "effective_at", "posted_at", *names),
         ],
-        "news": [*events.values_list("organization", "type", "data", "created_at")],
+        "news": sorted(events.values_list("organization", "type", "data", "created_at"), key=repr),
     }
 
 
