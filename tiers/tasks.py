@@ -6,7 +6,7 @@ from django.utils import timezone
 from tiers.close.paper import write_due_statements
 from tiers.close.services import close_due
 from tiers.close.waiting import finish_all_waiting
-from tiers.reminders import announce_ending_trials
+from tiers.services.reminders import announce_ending_trials
 
 WAITING = 500
 

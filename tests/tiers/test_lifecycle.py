@@ -17,7 +17,6 @@ from tests.tiers.plans import END, HALF, ME, START, THIRD, balance, make_plans, 
 from tiers.close.services import close_organization
 from tiers.errors import NothingToCancel, NothingToReactivate, NoTrial
 from tiers.models import Subscription, TierChange
-from tiers.reminders import SOON, announce_ending_trials
 from tiers.services import (
     begin_period,
     cancel_subscription,
@@ -27,6 +26,7 @@ from tiers.services import (
     start_trial,
     subscribe,
 )
+from tiers.services.reminders import SOON, announce_ending_trials
 
 pytestmark = pytest.mark.django_db
 NEXT = END.replace(month=6)
