@@ -89,7 +89,12 @@ class OverlapForm(forms.Form):
         return _OVERLAPS[self.cleaned_data["overlap"]]
 
 
+def reason_field() -> forms.CharField:
+    """Why an operator does something."""
+    return forms.CharField(max_length=200, help_text=_("For the audit trail and other operators."))
+
+
 class ReasonForm(forms.Form):
     """Why an operator does something that needs no other answer."""
 
-    reason = forms.CharField(max_length=200, help_text=_("For the audit trail and other operators."))
+    reason = reason_field()

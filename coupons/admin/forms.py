@@ -13,6 +13,7 @@ from accounts.models import Mode
 from accounts.principal import Actor
 from core.admin import MomentInput
 from core.errors import DomainError
+from core.forms import reason_field
 from core.ids import uuid7
 from core.money import USD_DIGITS, USD_PLACES, USD_STEP
 from coupons import services
@@ -78,7 +79,7 @@ class LimitsForm(GroupedForm):
     first_purchase_only = forms.BooleanField(
         required=False, label="Only for organizations that have bought nothing yet"
     )
-    reason = forms.CharField(max_length=200, label="Reason", help_text="For the audit trail and other operators.")
+    reason = reason_field()
     groups = [("Limits", _LIMITS), ("For operators", ("reason",))]
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -188,5 +189,5 @@ class NewBatchForm(NewCouponForm):
 class ReasonForm(GroupedForm):
     """Why."""
 
-    reason = forms.CharField(max_length=200, label="Reason", help_text="For the audit trail and other operators.")
+    reason = reason_field()
     groups = [("", ("reason",))]

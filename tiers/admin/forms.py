@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django import forms
 
 from accounts.principal import Actor
+from core.forms import reason_field
 from core.times import day_of
 from tiers import services
 from tiers.models import BYOK, MANAGED, Collection, Subscription, SubscriptionStatus, Tier
@@ -18,7 +19,7 @@ class NewSubscriptionForm(forms.ModelForm):
     """Puts an organization on a tier."""
 
     option = forms.ChoiceField(choices=_OPTIONS, required=False)
-    reason = forms.CharField(max_length=200, help_text="For the audit trail and other operators.")
+    reason = reason_field()
 
     class Meta:
         model = Subscription
@@ -37,7 +38,7 @@ class Act(forms.Form):
     explanation: ClassVar[str]
     has_preview: ClassVar[bool] = False
 
-    reason = forms.CharField(max_length=200, help_text="For the audit trail and other operators.")
+    reason = reason_field()
     field_order = ["tier", "option", "days", "collection", "when", "reason"]
 
     def __init__(self, *args: Any, subscription: Subscription, **kwargs: Any) -> None:
