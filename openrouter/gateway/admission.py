@@ -13,8 +13,9 @@ from accounts.principal import Principal
 from accounts.scopes import Scope
 from metering.call_request import candidates_of, require_input
 from metering.price_book import book, card_for_async
+from metering.sizing import Priced
 from openrouter.gateway.access import OWN, Access, Key, access
-from openrouter.gateway.call import Call, Candidate, Route
+from openrouter.gateway.call import Call, Route
 from openrouter.gateway.errors import NO_ACCESS, CallRefused, UnreadableKey
 from openrouter.gateway.fingerprint import fingerprint_of
 from openrouter.gateway.lookups import Lookups
@@ -68,7 +69,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
     keys = await _keys_of(principal, lookups)
     key = _choose_key(keys, terms)
     at = datetime.now(UTC)
-    candidates = [Candidate(name, await card_for_async(name, at)) for name in names]
+    candidates = [Priced(name, await card_for_async(name, at)) for name in names]
     for candidate in candidates:
         if candidate.price is None and key.kind != OWN:
             raise await _unknown(candidate.name)
@@ -108,7 +109,7 @@ async def admit(exchange: Exchange, principal: Principal, route: Route, lookups:
 
 
 async def _follow_rule(
-    body: RequestBody, candidates: list[Candidate], principal: Principal, terms: TierTerms, at: datetime
+    body: RequestBody, candidates: list[Priced], principal: Principal, terms: TierTerms, at: datetime
 ) -> dict[str, Any]:
     """Apply the routing rule to the request, and to ``candidates`` whom it adds; what the rule did."""
     first = candidates[0]
@@ -152,7 +153,7 @@ def _choose_key(keys: Access, terms: TierTerms) -> Key:
     return key
 
 
-def may_use(candidate: Candidate, principal: Principal, terms: TierTerms) -> bool:
+def may_use(candidate: Priced, principal: Principal, terms: TierTerms) -> bool:
     """Whether key and tier include the model."""
     try:
         _check_model(candidate, principal, terms)
@@ -161,7 +162,7 @@ def may_use(candidate: Candidate, principal: Principal, terms: TierTerms) -> boo
     return True
 
 
-def _check_model(candidate: Candidate, principal: Principal, terms: TierTerms) -> None:
+def _check_model(candidate: Priced, principal: Principal, terms: TierTerms) -> None:
     if not any(principal.may_use_model(name) for name in candidate.names):
         raise _not_allowed(candidate.name, "This API key may not use the model")
     if not any(terms.may_use_model(name, is_free=candidate.is_free) for name in candidate.names):

@@ -34,10 +34,6 @@ class Route:
     is_audio: bool = False
 
 
-# A model that may serve the call: the name asked for, and its price. Only with an own key may that be unknown.
-Candidate = Priced
-
-
 class Try(msgspec.Struct):
     """One request to the provider."""
 
@@ -65,7 +61,7 @@ class Call(msgspec.Struct):
     principal: Principal
     terms: TierTerms
     body: RequestBody
-    candidates: list[Candidate]  # the first is the model asked for; others are fallbacks
+    candidates: list[Priced]  # the first is the model asked for, others fallbacks; only with an own key without a price
     key: Key
     base_url: str
     began: float = msgspec.field(default_factory=time.monotonic)
@@ -127,7 +123,7 @@ class Call(msgspec.Struct):
         return self.budget_ids if own is None or self.uses_own_key else (own, *self.budget_ids)
 
     @property
-    def first(self) -> Candidate:
+    def first(self) -> Priced:
         """The model that was asked for."""
         return self.candidates[0]
 

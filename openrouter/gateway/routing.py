@@ -15,7 +15,7 @@ from uuid import UUID
 
 from metering.call_request import asked_output
 from metering.price_book import card_for_async
-from openrouter.gateway.call import Candidate
+from metering.sizing import Priced
 from openrouter.gateway.memo import Memo
 from openrouter.gateway.parse import RequestBody, provider_preferences
 from openrouter.models import RoutingRule
@@ -62,22 +62,22 @@ async def rule_for(models: Iterable[str], organization_id: UUID, tier: str) -> R
     return (await _memo.value(_ALL)).first(models, organization_id, tier)
 
 
-async def fallbacks_of(rule: RoutingRule, first: Candidate, at: datetime) -> list[Candidate]:
+async def fallbacks_of(rule: RoutingRule, first: Priced, at: datetime) -> list[Priced]:
     """The rule's fallbacks for a call of ``first`` that can be held for: their prices are certain, and none costs
     anything when ``first`` is free."""
-    found = [Candidate(name, await card_for_async(name, at)) for name in rule.fallbacks if name not in first.names]
+    found = [Priced(name, await card_for_async(name, at)) for name in rule.fallbacks if name not in first.names]
     return [each for each in found if can_fall_back(each, first)]
 
 
-async def replacement_of(rule: RoutingRule, first: Candidate, at: datetime) -> Candidate | None:
+async def replacement_of(rule: RoutingRule, first: Priced, at: datetime) -> Priced | None:
     """The model that answers in place of ``first``, if the rule names one that can be held for."""
     if not rule.replacement or rule.replacement in first.names:
         return None
-    found = Candidate(rule.replacement, await card_for_async(rule.replacement, at))
+    found = Priced(rule.replacement, await card_for_async(rule.replacement, at))
     return found if can_fall_back(found, first) else None
 
 
-def can_fall_back(candidate: Candidate, first: Candidate) -> bool:
+def can_fall_back(candidate: Priced, first: Priced) -> bool:
     """Whether a rule may add ``candidate`` to a call of ``first``."""
     if candidate.price is None or candidate.price.card.is_dynamic():
         return False
@@ -90,7 +90,7 @@ class Followed:
 
     replaces: str = ""  # the model asked for, in whose place another answers
     max_tokens: int | None = None
-    fallbacks: Sequence[Candidate] = ()
+    fallbacks: Sequence[Priced] = ()
     prefers: bool = False
 
 
@@ -113,7 +113,7 @@ def limit_of(body: RequestBody, rule: RoutingRule) -> int | None:
     return rule.max_tokens if rule.max_tokens is not None and asked_output(body.data) is None else None
 
 
-def name_candidates(body: RequestBody, candidates: Sequence[Candidate]) -> None:
+def name_candidates(body: RequestBody, candidates: Sequence[Priced]) -> None:
     """Name who may serve, the first choice first, in a request that names one model only."""
     first, *others = candidates
     body.set("model", first.name)
