@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from openrouter import recovery, services
 from openrouter.client import ProviderError
-from openrouter.errors import ByokKeyUnreadable
 from openrouter.models import ByokCredential, ProviderAccount
 from openrouter.reconciliation import reconcile
 from openrouter.recovery.totals import take_first_readings
@@ -102,13 +101,7 @@ def verify_own_keys() -> int:
     working = 0
     for credential in ByokCredential.objects.select_related("organization").iterator(chunk_size=200):
         with apart("openrouter.byok.unchecked", credential.organization_id):
-            try:
-                working += services.verify_byok(credential=credential, at=timezone.now())
-            except (ProviderError, ByokKeyUnreadable) as error:
-                log.warning(
-                    "openrouter.byok.unchecked", organization=str(credential.organization_id), reason=str(error)
-                )
-                note_problem(f"The key of {credential.organization_id} could not be checked: {error}")
+            working += services.verify_byok(credential=credential, at=timezone.now())
     return working
 
 
