@@ -85,6 +85,14 @@ GROUPINGS = {
     "prompt": _("Prompt"),
     "tag": _("Tag"),
 }
+BREAKDOWNS = {
+    "model": _("By model"),
+    "kind": _("By kind"),
+    "member": _("By member"),
+    "team": _("By team"),
+    "key": _("By API key"),
+    "prompt": _("By prompt"),
+}
 
 
 METRICS = ("spend", "calls", "tokens", "errors", "latency")

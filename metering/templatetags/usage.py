@@ -6,7 +6,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from core.templatetags.farebox import icon
-from metering.forms import KIND_LABELS, STATUS_LABELS
+from metering.forms import BREAKDOWNS, KIND_LABELS, STATUS_LABELS
 from metering.models import Kind, UsageEvent
 from tiers.querysets import name_of
 
@@ -60,6 +60,12 @@ def status_badge(event: UsageEvent) -> SafeString | str:
 def tier_name(slug: str) -> str:
     """What people call the tier."""
     return name_of(slug)
+
+
+@register.filter
+def breakdown(by: str) -> str:
+    """The heading of usage by a dimension."""
+    return str(BREAKDOWNS[by])
 
 
 @register.filter
