@@ -22,4 +22,4 @@ EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/health/', timeout=4)"]
 # Asked first, so that what is missing is said once and not by each process.
-CMD ["sh", "-ec", "python -m config.startup; exec granian --interface asgi --loop asyncio --no-ws --host 0.0.0.0 --port $PORT --workers $WEB_WORKERS --respawn-failed-workers config.asgi:application"]
+CMD ["sh", "-ec", "python -m config.startup; exec granian --interface asgi --loop uvloop --no-ws --host 0.0.0.0 --port $PORT --workers $WEB_WORKERS --respawn-failed-workers config.asgi:application"]

@@ -221,7 +221,7 @@ def granian(application: str, interface: str = "asgi") -> list[str]:
         "--interface",
         interface,
         "--loop",
-        "asyncio",
+        "uvloop",
         "--no-ws",
         "--workers",
         "1",

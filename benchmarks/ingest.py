@@ -206,7 +206,7 @@ def _server() -> Iterator[str]:
         "--interface",
         "asgi",
         "--loop",
-        "asyncio",
+        "uvloop",
         "--no-ws",
         "--workers",
         "1",

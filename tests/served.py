@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 
+import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -30,7 +31,7 @@ class Served:
             websockets=False,
             log_enabled=False,
         )
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="wire", daemon=True)
         self._thread.start()
         self._wait()

@@ -49,7 +49,7 @@ def sandbox(root: Path, settings: dict[str, str], data_dir: Path, port: int) -> 
 
 def web(root: Path, settings: dict[str, str], data_dir: Path, port: int) -> Service:
     """Pages, API and gateway on one port, by WEB_WORKERS processes."""
-    words = ["granian", "--interface", "asgi", "--loop", "asyncio", "--no-ws", "--respawn-failed-workers"]
+    words = ["granian", "--interface", "asgi", "--loop", "uvloop", "--no-ws", "--respawn-failed-workers"]
     words += ["--host", HOST, "--port", str(port), "--workers", settings.get("WEB_WORKERS", "1")]
     return Service(
         name="web",

@@ -8,6 +8,7 @@ import threading
 import time
 from decimal import Decimal
 
+import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -26,7 +27,7 @@ class Served:
         self._server = Server(
             self.app, address=HOST, port=self.port, interface=Interfaces.ASGINL, websockets=False, log_enabled=False
         )
-        self.loop = asyncio.new_event_loop()
+        self.loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="gateway", daemon=True)
         self._thread.start()
         self._wait()
