@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.amounts import readable
+from core.times import day_of, instant_of
 from outbox.notices.kinds import BAD, MANAGERS, WARN, Facts, Kind, Words, add_kind, news
 
 BUDGETS = "budget_reached"
@@ -50,13 +51,11 @@ def _percent(data: Facts) -> str:
 
 
 def _how(data: Facts) -> str:
-    facts = {
-        "spent": _amount(data.get("spent")),
-        "amount": _amount(data.get("amount")),
-        "day": str(data.get("resets_at") or "")[:10],
-    }
-    words = _("%(spent)s of %(amount)s.") % facts
-    return words if not facts["day"] else f"{words} " + _("It begins anew on %(day)s.") % facts
+    words = _("%(spent)s of %(amount)s.") % {"spent": _amount(data.get("spent")), "amount": _amount(data.get("amount"))}
+    if not data.get("resets_at"):
+        return words
+    day = day_of(instant_of(data["resets_at"]), data.get("zone", "UTC"))
+    return f"{words} " + _("It begins anew on %(day)s.") % {"day": day}
 
 
 def _amount(value: Any) -> str:

@@ -20,22 +20,29 @@ NEWS_FOR = timedelta(days=7)  # what is found out later is told on the page, and
 
 @transaction.atomic
 def keep_notice(event: DomainEvent) -> None:
-    """Tell the people of the organization, once, however often the fact is handed on."""
+    """Tell the people of the organization, once, however often the fact is handed on.
+
+    Days are told in the ``zone`` that the organization had then, unless the fact names another.
+    """
     source = source_of(event.type)
-    words = source.words(event.data) if source else None
-    if source is None or words is None or event.organization_id is None:
+    if source is None or event.organization_id is None:
+        return
+    organization = Organization.objects.get(pk=event.organization_id)
+    facts = {"zone": organization.time_zone} | event.data
+    words = source.words(facts)
+    if words is None:
         return
     _notice, is_new = Notice.objects.get_or_create(
         event_id=event.id,
         defaults={
             "organization_id": event.organization_id,
             "type": event.type,
-            "data": event.data,
+            "data": facts,
             "created_at": event.created_at,
         },
     )
     if is_new:
-        _write(kind_of(source.kind), words, event, Organization.objects.get(pk=event.organization_id))
+        _write(kind_of(source.kind), words, event, organization)
 
 
 def _write(kind: Kind, words: Words, event: DomainEvent, organization: Organization) -> None:

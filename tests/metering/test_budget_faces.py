@@ -1,5 +1,6 @@
 """Budgets through the API, the pages, the tiers, the notices, the back office's audit and the demo."""
 
+import re
 from datetime import timedelta
 from io import StringIO
 
@@ -165,7 +166,8 @@ def test_pages_show_make_change_and_delete_budgets(caller, owner):
     assert browser.post(f"/budgets/{budget.pk}/delete/").url == "/budgets/" and not SpendLimit.objects.exists()
 
 
-def test_owners_are_told_once_in_the_application_and_by_letter(caller, owner):
+def test_owners_are_told_once_in_the_application_and_by_letter_in_days_of_their_zone(caller, owner):
+    Organization.objects.filter(pk=caller.key.organization_id).update(time_zone="Pacific/Kiritimati")
     caller.ask("POST", "budgets", {"name": "All", "period": "monthly", "amount": "10", "enforcement": "block"})
     use(caller.key.organization, "9.5")
     use(caller.key.organization, "1")
@@ -179,6 +181,7 @@ def test_owners_are_told_once_in_the_application_and_by_letter(caller, owner):
     assert sorted(letter.subject.partition(": ")[2] for letter in letters) == [
         "90% of the budget “All” is used", "The budget “All” has refused a call", "The budget “All” is exceeded",
     ]  # fmt: skip
+    assert all(re.search(r"It begins anew on 1 [A-Z][a-z]+ 20\d\d\.", letter.body) for letter in letters)
     browser = sign_in(owner, caller.key.organization)
     assert "The budget “All” is exceeded" in browser.get("/notifications/").content.decode()
 
