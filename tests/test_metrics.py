@@ -1,16 +1,19 @@
 """Figures for Prometheus: only for whoever has the token, true to the books, and counted around every surface."""
 
 import asyncio
+import json
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
+from django.db import OperationalError
 from django.test import Client
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.metrics import http
+from config.metrics import books, http
 from config.metrics.store import prepare_store
 from credits.services import HoldRequest, grant_credits, place_hold
 from tests.builders import NOON, make_call, make_customer, make_funded, usd
@@ -59,6 +62,7 @@ def test_the_books_are_told_as_they_stand(settings):
     assert (known["farebox_holds_open", "api"], known["farebox_holds_open", "gateway"]) == (1, 0)
     assert known["farebox_hold_oldest_seconds", "api"] > 0
     assert known["farebox_reconciliation_differences",] == 0
+    assert known["farebox_database_up",] == 1
     assert {name[0] for name in known} >= {
         "farebox_usage_events_today",
         "farebox_outbox_waiting",
@@ -85,16 +89,17 @@ def test_surfaces_are_few(path, surface):
 
 
 def ask(path, app, method="POST"):
-    async def send(message):
-        pass
-
     scope = {"type": "http", "path": path, "method": method}
-    asyncio.run(http.measured("gateway", app, scope, None, send))
+    asyncio.run(http.measured("gateway", app, scope, None, ignored))
 
 
 def counted(status, method="POST"):
     labels = {"surface": "gateway", "method": method, "status": status}
     return REGISTRY.get_sample_value("farebox_http_requests_total", labels) or 0
+
+
+async def ignored(message):
+    pass
 
 
 async def answering(scope, receive, send):
@@ -106,10 +111,10 @@ async def failing(scope, receive, send):
     raise RuntimeError
 
 
-def in_a_process(code: str) -> str:
-    """Run in a process of its own: where counts are kept is decided once."""
+def in_a_process(code: str, **more: str) -> str:
+    """Run in a process of its own: where counts are kept, and the database, is decided once."""
     words = [sys.executable, "-c", f"import django; django.setup()\nfrom tests.test_metrics import *\n{code}"]
-    known = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "DEBUG": "1"}
+    known = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings", "DEBUG": "1", **more}
     done = subprocess.run(words, env=known, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -136,6 +141,45 @@ for family in registry.collect():
 """
     assert sorted(in_a_process(code).splitlines()) == ["POST 0 1.0", "POST 402 1.0", "other 402 1.0"]
     assert list(tmp_path.glob("*.db"))
+
+
+def test_with_the_database_away_both_answer_in_time_and_say_so(tmp_path, monkeypatch):
+    """A server that takes connections and says nothing: what takes the longest to find out."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    code = """
+import json, time
+from django.conf import settings
+settings.METRICS_TOKEN = TOKEN
+ask("/api/v1/chat/completions", answering)
+for path in ("/health/", "/metrics/"):
+    began = time.monotonic()
+    answer = Client(headers={"authorization": f"Bearer {TOKEN}"}).get(path)
+    print(json.dumps([answer.status_code, answer.content.decode(), time.monotonic() - began]))
+"""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        away = f"postgres://farebox@127.0.0.1:{silent.getsockname()[1]}/farebox"
+        health, told = map(json.loads, in_a_process(code, DATABASE_URL=away).splitlines())
+    assert (health[0], told[0]) == (503, 200)
+    assert max(health[2], told[2]) < 5  # two seconds, and what a busy machine adds to them
+    missing = "no answer in time"
+    assert json.loads(health[1])["checks"] == {"database": missing, "migrations": missing, "redis": "ok"}
+    known = figures(told[1])
+    assert known["farebox_database_up",] == 0
+    assert known["farebox_http_requests_total", "402", "POST", "gateway"] == 1
+    assert not {name[0] for name in known} & {"farebox_credit_balance_usd", "farebox_job_troubled"}
+
+
+@pytest.mark.django_db
+def test_books_that_fail_in_the_middle_are_left_out_whole(settings, monkeypatch):
+    def gone(at):
+        raise OperationalError("the connection is closed")
+
+    settings.METRICS_TOKEN = TOKEN
+    monkeypatch.setattr(books, "_jobs", gone)
+    answer = scrape(authorization=f"Bearer {TOKEN}")
+    known = figures(answer.content.decode())
+    assert (answer.status_code, known["farebox_database_up",]) == (200, 0)
+    assert ("farebox_credit_balance_usd",) not in known
 
 
 def test_counts_of_processes_that_are_gone_are_dropped(tmp_path, monkeypatch):

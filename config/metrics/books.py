@@ -38,6 +38,18 @@ class Books(Collector):
         yield _gauge("reconciliation_differences", "Open differences with the provider's books.", differences)
 
 
+class DatabaseUp(Collector):
+    """Whether the books could be read for this scrape."""
+
+    def __init__(self, is_up: bool) -> None:
+        self._is_up = is_up
+
+    def collect(self) -> Iterator[Metric]:
+        """The one figure that there is in any case."""
+        words = "1: the database answered; 0: it did not, and the figures of the books are left out."
+        yield _gauge("database_up", words, self._is_up)
+
+
 def _gauge(name: str, words: str, value: int | float | Decimal) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"farebox_{name}", words, value=float(value))
 
