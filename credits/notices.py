@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.amounts import readable
-from outbox.notices.kinds import BAD, BILLING, GOOD, INFO, WARN, Facts, Kind, Words, add_kind, news
+from outbox.notices.kinds import BAD, BILLING, GOOD, INFO, WARN, Facts, Kind, Words, add_kind, day_in, news
 
 LOW, EXPIRING, ADDED, STATEMENT = "credit_low", "credit_expiring", "credit_added", "statement_ready"
 
@@ -76,7 +76,7 @@ def exhausted(data: Facts) -> Words:
 def expiring(data: Facts) -> Words:
     """How much ends, and when the first of it."""
     lots = data.get("lots") or [{}]
-    facts = {"amount": _amount(data.get("total")), "day": str(lots[0].get("expires_at", ""))[:10]}
+    facts = {"amount": _amount(data.get("total")), "day": day_in(data, lots[0].get("expires_at"))}
     return Words(
         _("%(amount)s of credit expires from %(day)s on") % facts, _("It is spent first."), reverse("dashboard")
     )

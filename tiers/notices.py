@@ -7,8 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.amounts import readable
-from core.times import day_of, instant_of
-from outbox.notices.kinds import BAD, BILLING, INFO, WARN, Facts, Kind, Words, add_kind, news
+from outbox.notices.kinds import BAD, BILLING, INFO, WARN, Facts, Kind, Words, add_kind, day_in, news
 from tiers.models import Collection
 from tiers.querysets import name_of
 
@@ -38,7 +37,7 @@ add_kind(
 @news("tier.trial_ending", kind=TRIAL, level=WARN, icon="package")
 def trial_ending(data: Facts) -> Words:
     """When, and what follows."""
-    day = day_of(instant_of(data["trial_ends_at"]), data["zone"])
+    day = day_in(data, data["trial_ends_at"])
     title = _("The trial of “%(tier)s” ends on %(day)s") % {"tier": name_of(data["tier"]), "day": day}
     return Words(title, _what_follows(data), reverse("plan"))
 
@@ -73,7 +72,7 @@ def changed(data: Facts) -> Words | None:
 @news("subscription.change_scheduled", kind=PLAN, level=INFO, icon="package")
 def scheduled(data: Facts) -> Words:
     """What comes when."""
-    facts = {"tier": name_of(data.get("next_tier", "")), "day": str(data.get("effective_at", ""))[:10]}
+    facts = {"tier": name_of(data.get("next_tier", "")), "day": day_in(data, data.get("effective_at"))}
     return Words(_("You move to the plan “%(tier)s” on %(day)s") % facts, "", reverse("plan"))
 
 

@@ -8,8 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.amounts import readable
-from core.times import day_of, instant_of
-from outbox.notices.kinds import BAD, MANAGERS, WARN, Facts, Kind, Words, add_kind, news
+from outbox.notices.kinds import BAD, MANAGERS, WARN, Facts, Kind, Words, add_kind, day_in, news
 
 BUDGETS = "budget_reached"
 
@@ -54,8 +53,7 @@ def _how(data: Facts) -> str:
     words = _("%(spent)s of %(amount)s.") % {"spent": _amount(data.get("spent")), "amount": _amount(data.get("amount"))}
     if not data.get("resets_at"):
         return words
-    day = day_of(instant_of(data["resets_at"]), data.get("zone", "UTC"))
-    return f"{words} " + _("It begins anew on %(day)s.") % {"day": day}
+    return f"{words} " + _("It begins anew on %(day)s.") % {"day": day_in(data, data["resets_at"])}
 
 
 def _amount(value: Any) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from core.times import day_of, instant_of
 from outbox.registry import handles
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Source:
     level: str
     icon: str
     words: Callable[[Facts], Words | None]  # None: not worth telling
+
+
+def day_in(data: Facts, moment: Any) -> str:
+    """The day in which a moment of the facts (``2026-12-01T00:00:00Z``) lies in their ``zone``; empty for none."""
+    return day_of(instant_of(moment), data.get("zone", "UTC")) if moment else ""
 
 
 _kinds: dict[str, Kind] = {}

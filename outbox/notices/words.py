@@ -4,7 +4,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from outbox.notices.kinds import BAD, MANAGERS, WARN, Facts, Kind, Words, add_kind, news
+from outbox.notices.kinds import BAD, MANAGERS, WARN, Facts, Kind, Words, add_kind, day_in, news
 
 add_kind(
     Kind(
@@ -30,7 +30,7 @@ add_kind(
 @news("api_key.expiring", kind="key_expiring", level=WARN, icon="key-round")
 def key_expiring(data: Facts) -> Words:
     """Which key, when."""
-    names = {"name": data.get("name", ""), "day": str(data.get("expires_at", ""))[:10]}
+    names = {"name": data.get("name", ""), "day": day_in(data, data.get("expires_at"))}
     return Words(
         _("The API key “%(name)s” ends on %(day)s") % names,
         _("Rotate it before that: its successor has the same rights, and both work for a while."),

@@ -99,6 +99,22 @@ def test_every_kind_says_what_happened_and_leads_to_what_can_be_done(customer, o
     assert {each.source.kind for each in answer.context["news"]} == {kind.slug for kind in kinds()}
 
 
+def test_days_are_told_in_the_zone_that_the_organization_had_then(customer, owner):
+    berlin = "2026-11-30T23:00:00Z"  # midnight there
+    facts = {
+        "api_key.expiring": {"name": "k", "expires_at": berlin},
+        "credits.expiring": {"total": "5", "lots": [{"expires_at": berlin}]},
+        "subscription.change_scheduled": {"next_tier": "free", "effective_at": berlin},
+        "budget.exceeded": {"budget_id": "019aa000-0000-7000-8000-000000000000", "resets_at": berlin},
+    }
+    Organization.objects.filter(pk=customer.pk).update(time_zone="Europe/Berlin")
+    for type, data in facts.items():
+        tell(customer, type, **data)
+    Organization.objects.filter(pk=customer.pk).update(time_zone="America/New_York")
+    news = sign_in(owner).get("/notifications/").context["news"]
+    assert ["1 December 2026" in f"{each.words.title} {each.words.text}" for each in news] == [True] * 4
+
+
 def test_facts_without_news_in_them_are_kept_out(customer):
     tell(customer, "payment.succeeded", amount="0")
     tell(customer, "tier.changed", tier="free", before=None)
@@ -131,7 +147,7 @@ def test_letters_go_to_those_who_want_them(customer, owner):
     customer.memberships.create(user=admin, role=Role.ADMIN)
     choose_emails(user_id=owner.pk, by_email={"top_up": False, "key_expiring": True})
     tell(customer, "auto_top_up.paused")
-    tell(customer, "api_key.expiring", name="k", expires_at="2026-12-01")
+    tell(customer, "api_key.expiring", name="k", expires_at="2026-11-30T23:00:00Z")
     tell(customer, "credits.granted", amount="1")
     assert sorted(EmailDelivery.objects.values_list("recipient", flat=True)) == sorted(
         [accountant.email, owner.email, admin.email]
