@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import ApiKey, Membership, Organization, Team
 from accounts.scopes import ALL_SCOPES, Scope
 from accounts.services import KeyTerms
-from core.forms import OverlapForm, RefusableForm
+from core.forms import OverlapForm, PlainDecimalField, RefusableForm
 from core.money import to_wire
 
 _LIFETIMES = {
@@ -41,7 +41,7 @@ class KeyForm(RefusableForm):
             ("365", _("In a year")),
         ],
     )
-    spend_limit = forms.DecimalField(
+    spend_limit = PlainDecimalField(
         required=False,
         min_value=0,
         max_digits=24,

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from billing_api.errors import Place, Problem, RequestInvalid, invalid
-from core.jsonio import has_nul
+from core.jsonio import exact_number, has_nul
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _STEP = re.compile(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]")
@@ -41,7 +41,7 @@ def plain(value: Decimal) -> str:
 @cache
 def decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     """The decoder of a request's shape; numbers with a point become exact Decimals."""
-    return msgspec.json.Decoder(shape, float_hook=_decimal)
+    return msgspec.json.Decoder(shape, float_hook=exact_number)
 
 
 def decode(body: bytes, shape: Any) -> Any:
@@ -55,13 +55,6 @@ def decode(body: bytes, shape: Any) -> Any:
         raise not_json(error) from None
     check_moments(made, "body")
     return made
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError("The number is too large.") from None
 
 
 def decimal_of(given: Any) -> Decimal | None:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.errors import DomainError
 from core.jsonio import has_nul
+from core.money import InvalidAmount, read_decimal
 from core.times import FIRST_DAY, LAST_DAY
 
 if TYPE_CHECKING:
@@ -27,6 +28,20 @@ class DayField(forms.DateField):
         kwargs.setdefault("required", False)
         kwargs.setdefault("widget", forms.DateInput(attrs={"type": "date"}))
         super().__init__(validators=[MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)], **kwargs)
+
+
+class PlainDecimalField(forms.DecimalField):
+    """A number as our API takes it as text; blanks around it do not count for people."""
+
+    def to_python(self, value: Any) -> Any:
+        """The exact number; None where nothing was given."""
+        text = str(value).strip()
+        if value in self.empty_values or not text:
+            return None
+        try:
+            return read_decimal(text)
+        except InvalidAmount:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
 
 
 class JsonField(forms.JSONField):

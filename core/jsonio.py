@@ -30,6 +30,17 @@ def _exact(text: str) -> Decimal:
     return number
 
 
+def exact_number(text: str) -> Decimal:
+    """For decoders of shapes, which bound each field themselves: a number with a point or an exponent.
+
+    Raises ValueError for an exponent that no Decimal has.
+    """
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("The number is too large.") from None
+
+
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 

@@ -44,6 +44,21 @@ def to_wire(amount: Decimal) -> str:
     return "0" if text in ("-0", "") else text
 
 
+def read_decimal(text: str) -> Decimal:
+    """The number that ``text`` writes: the one rule for numbers that come as text.
+
+    NaN and the infinities are read too, for whoever refuses them by name. Raises InvalidAmount for everything else
+    that is no plain decimal: blanks, separators, digits of other scripts, exponents beyond all.
+    """
+    if not _NUMBER.fullmatch(text):
+        raise InvalidAmount("This is not a decimal number.")
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # an exponent of twenty digits
+        raise InvalidAmount("This is not a decimal number.") from None
+    return number or ZERO  # a zero may have an exponent that no database takes
+
+
 def parse_money(value: Any) -> Decimal:
     """An exact USD amount from JSON text, an integer or a Decimal.
 
@@ -51,14 +66,9 @@ def parse_money(value: Any) -> Decimal:
     """
     if isinstance(value, float | bool) or not isinstance(value, str | int | Decimal):
         raise InvalidAmount('Send the amount as a decimal string, for example "10.00".')
-    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
-        raise InvalidAmount("This is not a decimal number.")
-    try:
-        amount = Decimal(value)
-    except InvalidOperation:  # an exponent of twenty digits
-        raise InvalidAmount("This is not a decimal number.") from None
+    amount = read_decimal(value) if isinstance(value, str) else Decimal(value) or ZERO
     _refuse_unstorable(amount)
-    return amount or ZERO  # a zero may have an exponent that no database takes
+    return amount
 
 
 def _refuse_unstorable(amount: Decimal) -> None:

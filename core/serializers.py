@@ -7,7 +7,7 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from core.money import InvalidAmount, parse_money, to_wire
+from core.money import InvalidAmount, parse_money, read_decimal, to_wire
 
 
 @extend_schema_field({"type": "string", "format": "decimal", "examples": ["10.00"]})
@@ -33,6 +33,19 @@ class AmountField(serializers.Field):
     def to_representation(self, value: Decimal) -> str:
         """Plain decimal text."""
         return to_wire(value)
+
+
+class PlainDecimalField(serializers.DecimalField):
+    """A number, as one or as plain text."""
+
+    def to_internal_value(self, data: Any) -> Decimal:
+        """Exact Decimal, or a field error."""
+        if isinstance(data, str):
+            try:
+                data = read_decimal(data)
+            except InvalidAmount:
+                self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class IdField(serializers.UUIDField):

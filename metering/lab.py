@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from core import jsonio
+from core.money import InvalidAmount, read_decimal
 from metering.estimates.estimating import Estimate
 from metering.models import UsageEvent
 from metering.price_book import BookPrice, card_for, listed_models
@@ -141,7 +142,7 @@ def _place(choice: Choice) -> tuple[str, str]:
 
 def _amount(text: str | None) -> Decimal | None:
     try:
-        amount = Decimal(text or "")
-    except InvalidOperation:
+        amount = read_decimal((text or "").strip())
+    except InvalidAmount:
         return None
     return amount if amount.is_finite() and 0 <= amount < 1_000_000 else None

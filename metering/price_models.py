@@ -8,11 +8,11 @@ text.
 """
 
 from collections.abc import Iterator, Mapping
-from decimal import ROUND_CEILING, Decimal, InvalidOperation
+from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
 from core.errors import InvalidRequest
-from core.money import EXACT, USD_LIMIT, USD_STEP, ZERO, quantize, to_wire
+from core.money import EXACT, USD_LIMIT, USD_STEP, ZERO, InvalidAmount, quantize, read_decimal, to_wire
 
 MODELS = ("per_unit", "package", "graduated", "volume")
 MOST_STEPS = 50
@@ -156,8 +156,8 @@ def _amount(value: Any) -> Decimal | None:
     if isinstance(value, bool | float) or not isinstance(value, str | int | Decimal):
         return None
     try:
-        number = Decimal(value)
-    except InvalidOperation:
+        number = read_decimal(value) if isinstance(value, str) else Decimal(value)
+    except InvalidAmount:
         return None
     fits = number.is_finite() and 0 <= number < USD_LIMIT and number == number.quantize(USD_STEP, context=EXACT)
     return number if fits else None

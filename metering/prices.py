@@ -6,10 +6,10 @@ Prices are USD per unit. ``-1`` means "depends on the route": such a list is dyn
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Self
 
-from core.money import to_wire
+from core.money import InvalidAmount, read_decimal, to_wire
 from metering.errors import InvalidPrice, UnpriceableCall
 
 DYNAMIC = Decimal(-1)
@@ -209,11 +209,9 @@ def _number(key: str, value: Any) -> Decimal:
     """An exact, finite number; text must be plain, for "1_000" and " 1" are typing errors, not prices."""
     if isinstance(value, bool | float) or not isinstance(value, str | int | Decimal):
         raise InvalidPrice(f"{key} must be a decimal string.", key=key)
-    if isinstance(value, str) and ("_" in value or value != value.strip() or not value.isascii()):
-        raise InvalidPrice(f"{key} is not a number: {value!r}", key=key)
     try:
-        number = Decimal(value)
-    except InvalidOperation:
+        number = read_decimal(value) if isinstance(value, str) else Decimal(value)
+    except InvalidAmount:
         raise InvalidPrice(f"{key} is not a number: {value!r}", key=key) from None
     if not number.is_finite():
         raise InvalidPrice(f"{key} must be finite.", key=key)

@@ -6,15 +6,16 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from core.forms import PlainDecimalField
 from payments.services.purchases import LARGEST, SMALLEST
 
 SUGGESTED = ("10", "25", "50", "100")
 
 
-def _dollars(label: Any, **options: Any) -> forms.DecimalField:
+def _dollars(label: Any, **options: Any) -> PlainDecimalField:
     options.setdefault("min_value", SMALLEST)
     options.setdefault("max_value", LARGEST)
-    return forms.DecimalField(
+    return PlainDecimalField(
         label=label,
         decimal_places=2,
         widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),

@@ -1,11 +1,12 @@
 """One HTTP exchange: reading the request, answering in JSON, and the two ways in which a call is refused."""
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
+
+from core.jsonio import exact_number
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -19,7 +20,7 @@ ACCOUNT_ID = "user_2sandbox0000000000000000"
 JSON_TYPE: Header = (b"content-type", b"application/json")
 
 encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_decode = msgspec.json.Decoder(float_hook=exact_number).decode
 
 
 class Refusal(Exception):

@@ -11,7 +11,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from advice.what_if.change import MONTHLY, Change
-from core.forms import DayField
+from core.forms import DayField, PlainDecimalField
 from tiers.models import Tier
 from tiers.options import DEFAULT, options_of
 
@@ -42,7 +42,7 @@ class WhatIfForm(forms.Form):
         widget=forms.TextInput(attrs={"list": "all-models", "autocomplete": "off", "spellcheck": "false"}),
     )
     tier = forms.ChoiceField(required=False, label=_("Another plan"))
-    markup_percent = forms.DecimalField(
+    markup_percent = PlainDecimalField(
         required=False,
         label=_("Another markup, %"),
         min_value=Decimal(0),
@@ -52,7 +52,7 @@ class WhatIfForm(forms.Form):
     )
     paid_by = forms.ChoiceField(required=False, label=_("Paid by"), choices=_KEYS)
     prices_on = DayField(label=_("Prices of"), help_text=_("The price list as of that day; empty: of each call’s day."))
-    cap = forms.DecimalField(
+    cap = PlainDecimalField(
         required=False,
         label=_("A budget that blocks, USD"),
         min_value=Decimal(0),

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from advice.models import RunStatus, WhatIfRun
 from advice.what_if.change import MONTHLY, WINDOWS, Change
-from core.serializers import AmountField, StrictSerializer
+from core.serializers import AmountField, PlainDecimalField, StrictSerializer
 from metering.ranges import RangeSerializer
 
 _MOST_PERCENT = Decimal(1_000)
@@ -27,7 +27,7 @@ class ChangeSerializer(StrictSerializer):
 
     tier = serializers.CharField(required=False, max_length=40, help_text="A tier's slug: its markup and its models.")
     option = serializers.CharField(required=False, max_length=20, help_text="Of the tier: `managed` or `byok`.")
-    markup_percent = serializers.DecimalField(
+    markup_percent = PlainDecimalField(
         required=False,
         max_digits=10,
         decimal_places=4,

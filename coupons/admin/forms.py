@@ -13,7 +13,7 @@ from accounts.models import Mode
 from accounts.principal import Actor
 from core.admin import MomentInput
 from core.errors import DomainError
-from core.forms import reason_field
+from core.forms import PlainDecimalField, reason_field
 from core.ids import uuid7
 from core.money import USD_DIGITS, USD_PLACES, USD_STEP
 from coupons import services
@@ -102,11 +102,11 @@ class NewCouponForm(LimitsForm):
     """A coupon of one type: only the fields that it has."""
 
     code = forms.CharField(required=False, max_length=40, help_text="Empty: an unguessable one is drawn.")
-    amount = forms.DecimalField(
+    amount = PlainDecimalField(
         min_value=USD_STEP, max_digits=USD_DIGITS, decimal_places=USD_PLACES, label="Credit in USD"
     )
     credit_days = _count("Days until the credit expires", "Empty: it does not.")
-    percent = forms.DecimalField(
+    percent = PlainDecimalField(
         min_value=Decimal("0.01"), max_value=100, max_digits=5, decimal_places=2, label="Per cent off"
     )
     applies_to = forms.ChoiceField(choices=AppliesTo, initial=AppliesTo.ANY, label="Off what")

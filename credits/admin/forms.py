@@ -9,6 +9,7 @@ from uuid import UUID
 from django import forms
 
 from core.admin import MomentInput
+from core.forms import PlainDecimalField
 from core.ids import uuid7
 from core.money import USD_DIGITS, USD_PLACES, USD_STEP
 from credits import services
@@ -19,8 +20,8 @@ from credits.services import Posting
 _GRANTABLE = [(kind.value, kind.label) for kind in (LotKind.BONUS, LotKind.PURCHASED, LotKind.ALLOCATED)]
 
 
-def _amount(**options: Any) -> forms.DecimalField:
-    return forms.DecimalField(
+def _amount(**options: Any) -> PlainDecimalField:
+    return PlainDecimalField(
         label="Amount in USD", min_value=USD_STEP, max_digits=USD_DIGITS, decimal_places=USD_PLACES, **options
     )
 
@@ -73,7 +74,7 @@ class AdjustForm(MovementForm):
 
     title = "Adjust the balance"
     field_order = ["amount", "reason"]
-    amount = forms.DecimalField(
+    amount = PlainDecimalField(
         label="Amount in USD",
         max_digits=USD_DIGITS,
         decimal_places=USD_PLACES,

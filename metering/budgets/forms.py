@@ -1,6 +1,6 @@
 """Forms of budgets."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import ApiKey, Membership, Organization, Team
 from core.errors import DomainError
-from core.forms import RefusableForm
+from core.forms import PlainDecimalField, RefusableForm
+from core.money import InvalidAmount, read_decimal
 from metering.budgets.models import Budget, Enforcement, Period, Scope
 from metering.price_book import listed_models
 from metering.services.budgets import DEFAULT_THRESHOLDS, checked_thresholds
@@ -39,7 +40,7 @@ class BudgetChangeForm(RefusableForm):
         max_length=80, label=gettext_lazy("Name"), widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
     period = forms.ChoiceField(label=gettext_lazy("How often it begins anew"))
-    amount = forms.DecimalField(
+    amount = PlainDecimalField(
         min_value=Decimal("1e-12"),
         max_digits=24,
         decimal_places=12,
@@ -80,8 +81,8 @@ class BudgetChangeForm(RefusableForm):
         """Numbers."""
         parts = self.cleaned_data["thresholds"].replace("%", " ").replace(";", ",").split(",")
         try:
-            return checked_thresholds(Decimal(part.strip()) for part in parts if part.strip())
-        except InvalidOperation:
+            return checked_thresholds(read_decimal(part.strip()) for part in parts if part.strip())
+        except InvalidAmount:
             raise forms.ValidationError(_("Write numbers separated by commas, such as 75, 90, 100.")) from None
         except DomainError as refusal:
             raise forms.ValidationError(refusal.detail) from None

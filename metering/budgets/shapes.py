@@ -6,7 +6,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from core.serializers import AmountField, StrictSerializer
+from core.serializers import AmountField, PlainDecimalField, StrictSerializer
 from metering.budgets.models import Enforcement, Period, Scope
 from metering.budgets.state import EXCEEDED, OK, PENDING, WARNING, BudgetState
 from metering.budgets.subjects import text_of
@@ -20,7 +20,7 @@ _MAX_PROMPT = "Calls through the gateway with a longer prompt are refused, whate
 _THRESHOLDS = f"Per cent of the amount at which people are told, once in each window; up to {MOST_THRESHOLDS}."
 
 
-class ThresholdField(serializers.DecimalField):
+class ThresholdField(PlainDecimalField):
     """Per cent, as a decimal string."""
 
     def __init__(self, **kwargs: Any) -> None:

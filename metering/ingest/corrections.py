@@ -1,13 +1,12 @@
 """An event as it should have been reported: the same shape, priced the same way."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 
 from metering.ingest.checks import InvalidEvent, check_event
-from metering.ingest.decode import EVENT_FIELDS, malformed, problem_of_message
+from metering.ingest.decode import EVENT_FIELDS, decoder_of, malformed, problem_of_message
 from metering.ingest.pricing import record_of
 from metering.ingest.reporter import Reporter
 from metering.ingest.shapes import TrackedEvent
@@ -25,7 +24,7 @@ class CorrectionRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _KNOWN = {"": "reason, event", "event": EVENT_FIELDS}
-_decode = msgspec.json.Decoder(CorrectionRequest, float_hook=Decimal).decode
+_decode = decoder_of(CorrectionRequest).decode
 
 
 def decode_correction(body: bytes, at: datetime) -> CorrectionRequest:

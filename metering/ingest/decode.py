@@ -3,17 +3,25 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
+from typing import TypeVar
 
 import msgspec
 
 from core.errors import DomainError, InvalidRequest
-from core.jsonio import with_whole_characters
+from core.jsonio import exact_number, with_whole_characters
 from metering.ingest.checks import InvalidEvent, check_event
-from metering.ingest.shapes import MOST_EVENTS, Batch, RawBatch, TrackedEvent
+from metering.ingest.shapes import MOST_EVENTS, Batch, RawBatch, TrackedEvent, plain_decimal
 
-_event = msgspec.json.Decoder(TrackedEvent, float_hook=Decimal)
-_batch = msgspec.json.Decoder(Batch, float_hook=Decimal)
+T = TypeVar("T")
+
+
+def decoder_of(shape: type[T]) -> msgspec.json.Decoder[T]:
+    """The decoder of a shape that has events; every number is exact."""
+    return msgspec.json.Decoder(shape, float_hook=exact_number, dec_hook=plain_decimal)
+
+
+_event = decoder_of(TrackedEvent)
+_batch = decoder_of(Batch)
 _raw_batch = msgspec.json.Decoder(RawBatch)
 EVENT_FIELDS = ", ".join(name for name in TrackedEvent.__struct_fields__ if name != "id")
 _UNKNOWN = re.compile(r"^Object contains unknown field `(.*)`$")

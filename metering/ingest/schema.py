@@ -27,12 +27,13 @@ _NOTES = {
     "available": "What the wallet can still spend, USD; null when it was not touched.",
 }
 _MONEY = {"type": "string", "format": "decimal"}
+_DECIMAL = {"type": ["string", "number"], "format": "decimal"}
 _DECIMALS = {"seconds", "quantity", "cost"}
 
 
 def _schema_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
     """The shape as one JSON schema without references."""
-    _, components = msgspec.json.schema_components([shape])
+    _, components = msgspec.json.schema_components([shape], schema_hook=lambda _: _DECIMAL)
     schema = dict(components[shape.__name__])
     schema["properties"] = {name: _property(name, one) for name, one in schema["properties"].items()}
     return schema
@@ -40,7 +41,7 @@ def _schema_of(shape: type[msgspec.Struct]) -> dict[str, Any]:
 
 def _property(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     if name in _DECIMALS:
-        schema = {"type": ["string", "number"], "format": "decimal"}
+        schema = dict(_DECIMAL)
     elif name in ("charge", "markup"):
         schema = dict(_MONEY)
     elif "$ref" in schema or name in ("results", "events"):

@@ -2,13 +2,13 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from core.money import ZERO
+from core.money import ZERO, InvalidAmount, read_decimal
 
 MOST_EVENTS = 10_000
 MOST_TAGS = 20
@@ -21,6 +21,33 @@ Text80 = Annotated[str, Meta(max_length=80)]
 Text128 = Annotated[str, Meta(max_length=128)]
 Text160 = Annotated[str, Meta(max_length=160)]
 Text200 = Annotated[str, Meta(max_length=200)]
+_NAMES = {bool: "bool", list: "array", dict: "object"}
+
+
+if TYPE_CHECKING:
+    PlainDecimal = Decimal
+else:
+
+    class _Decimals(type):
+        def __instancecheck__(cls, value: Any) -> bool:
+            return isinstance(value, Decimal)
+
+    class PlainDecimal(metaclass=_Decimals):
+        """A Decimal whose text ``plain_decimal`` reads: the decoder's own reading takes ``1_0`` and ``１２`` too."""
+
+
+def plain_decimal(kind: type, given: Any) -> Decimal:
+    """For decoders of shapes with a PlainDecimal. Raises ValueError, in the decoder's words."""
+    if kind is not PlainDecimal:
+        raise NotImplementedError
+    if isinstance(given, str):
+        try:
+            return read_decimal(given)
+        except InvalidAmount:
+            raise ValueError("Invalid decimal string") from None
+    if isinstance(given, bool) or not isinstance(given, int | Decimal):
+        raise ValueError(f"Expected `decimal`, got `{_NAMES.get(type(given), 'null')}`")
+    return Decimal(given) or ZERO
 
 
 class TrackedEvent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -46,9 +73,9 @@ class TrackedEvent(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omi
     characters: Count = 0
     images: Count = 0
     searches: Count = 0
-    seconds: Decimal = ZERO
-    quantity: Decimal | None = None
-    cost: Decimal | None = None
+    seconds: PlainDecimal = ZERO
+    quantity: PlainDecimal | None = None
+    cost: PlainDecimal | None = None
     is_byok: bool = False
     hold_id: UUID | None = None
     member_id: UUID | None = None

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django import forms
 
+from core.forms import PlainDecimalField
 from payments import services
 from payments.models import Payment
 from payments.money import CENT
@@ -47,7 +48,7 @@ class RefundForm(PaymentForm):
         label="I send the money myself",
         help_text="By bank transfer, for example after a refund to the card has failed. The provider is not asked.",
     )
-    amount = forms.DecimalField(
+    amount = PlainDecimalField(
         label="Amount in USD",
         required=False,
         min_value=CENT,

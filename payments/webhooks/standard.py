@@ -148,7 +148,7 @@ def _credits(data: Data) -> Decimal | None:
     if not text:
         return None
     try:
-        credits = parse_money(text)
+        credits = parse_money(text.strip())  # people type it at the provider's
     except InvalidAmount as error:
         raise InvalidPaymentAmount(f"metadata.credits: {error}") from None
     if credits <= 0:

@@ -1,8 +1,12 @@
 from decimal import Decimal
 
 import pytest
+from django.core.exceptions import ValidationError
+from rest_framework.exceptions import ValidationError as RefusedField
 
+from core import serializers
 from core.amounts import full, is_exact, readable, signed, split
+from core.forms import PlainDecimalField
 from core.money import InvalidAmount, parse_money, to_wire
 
 
@@ -28,12 +32,25 @@ def test_an_amount_is_readable_at_every_size(amount, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["1_000", "１２", "٣", "1e999999999", "1e-999999999", "1e99999999999999999999", "", "0x1"]
+    "text", ["1_000", "１２", "٣", "1e999999999", "1e-999999999", "1e99999999999999999999", "", "0x1", " 1", "1\n"]
 )
 def test_an_amount_is_written_in_plain_digits_and_fits(text):
     with pytest.raises(InvalidAmount):
         parse_money(text)
-    assert (to_wire(parse_money(" +1.5e2 ")), to_wire(parse_money("0e-999999999"))) == ("150", "0")
+    assert (to_wire(parse_money("+1.5e2")), to_wire(parse_money("0e-999999999"))) == ("150", "0")
+
+
+def test_forms_and_serializers_read_numbers_as_amounts_are_read():
+    form, wire = PlainDecimalField(), serializers.PlainDecimalField(max_digits=6, decimal_places=2)
+    for odd in ("1_0", "１２", "1 0", "NaN", "Infinity", "1e99999999999999999999"):
+        with pytest.raises(ValidationError):
+            form.clean(odd)
+        with pytest.raises(RefusedField):
+            wire.run_validation(odd)
+    with pytest.raises(RefusedField):
+        wire.run_validation(" 1")
+    assert (form.clean(" +1.5e2 "), wire.run_validation("+1.5"), wire.run_validation(2)) == (150, Decimal("1.5"), 2)
+    assert PlainDecimalField(required=False).clean("  ") is None
 
 
 def test_the_full_amount_keeps_every_stored_digit():

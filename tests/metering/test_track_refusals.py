@@ -1,11 +1,14 @@
 """What cannot be an event is refused by field, and what looks odd and is sound is kept to the last digit."""
 
+import json
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 import time_machine
 from django.utils import timezone
 
+from credits.models import LedgerEntry
 from metering.models import UsageEvent
 from tests.metering.reporting import Reporter, make_model, make_reporter
 from tests.metering.tracking import CHAT, only_event, refused
@@ -91,6 +94,26 @@ def test_what_is_not_json_is_refused(text):
     reporter = Reporter(make_reporter())
     response = reporter.client.generic("POST", "/api/v1/metering/track", text, content_type="application/json")
     refused((response.status_code, response.json()), 400, "malformed_json")
+
+
+def test_numbers_as_text_are_plain_decimals_and_the_odd_ones_record_nothing():
+    odd = ["1_0", "１２", "\u0661", " 1", "1\n", "1,5", "0x1", "", ".", "--1", "1e99999999999999999999", "sNaN", [], {}]
+    places = [(field, text) for field in ("cost", "quantity", "seconds") for text in odd]
+    sent = [{"name": "x", field: text} for field, text in places]
+    sent += [{"name": "good", "cost": "+1.5e1", "quantity": ".5", "seconds": "0e999999"}, {"name": "good", "cost": 2}]
+    sent = json.dumps({"events": sent})[:-2] + ', {"name": "x", "metadata": {"a": 1e99999999999999999999}}]}'
+    reporter = Reporter(make_reporter("100"))
+    response = reporter.client.generic("POST", "/api/v1/metering/track/batch", sent, content_type="application/json")
+    body = response.json()
+    assert (response.status_code, body["recorded"], body["refused"]) == (207, 2, len(places) + 1)
+    for (field, text), result in zip(places, body["results"], strict=False):
+        [error] = result["error"]["errors"]
+        code = "invalid_type" if isinstance(text, list | dict) else "invalid"
+        assert (error["field"], error["code"]) == (field, code), (field, text)
+    assert body["results"][-1]["error"]["code"] == "invalid_request"
+    kept = UsageEvent.objects.order_by("provider_cost").values_list("name", "provider_cost", "quantity")
+    assert list(kept) == [("good", 2, 0), ("good", 15, Decimal("0.5"))]
+    assert LedgerEntry.objects.filter(kind="charge").count() == 2
 
 
 @pytest.mark.parametrize("depth", [9, 100, *range(880, 1000, 7)])
