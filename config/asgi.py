@@ -20,6 +20,7 @@ from a2wsgi import WSGIMiddleware  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
+from config.metrics.gathering import flush_all  # noqa: E402
 from config.metrics.http import measured, surface_of  # noqa: E402
 from metering.ingest.asgi import Ingest  # noqa: E402
 from openrouter.gateway.app import GatewayApp  # noqa: E402
@@ -74,6 +75,7 @@ async def _live(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.shutdown":
             for app in _hot.values():
                 await app.close()
+            flush_all()
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return

@@ -10,10 +10,9 @@ import sys
 import pytest
 from django.db import OperationalError
 from django.test import Client
-from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.metrics import books, http
+from config.metrics import books, gathering, http
 from config.metrics.store import prepare_store
 from credits.services import HoldRequest, grant_credits, place_hold
 from tests.builders import NOON, make_call, make_customer, make_funded, usd
@@ -93,9 +92,11 @@ def ask(path, app, method="POST"):
     asyncio.run(http.measured("gateway", app, scope, None, ignored))
 
 
-def counted(status, method="POST"):
-    labels = {"surface": "gateway", "method": method, "status": status}
-    return REGISTRY.get_sample_value("farebox_http_requests_total", labels) or 0
+def end_of_the_server():
+    """What a server tells the application when it stops."""
+    from config import asgi
+
+    asyncio.run(asgi._live(lambda: asyncio.sleep(0, {"type": "lifespan.shutdown"}), ignored))
 
 
 async def ignored(message):
@@ -120,7 +121,7 @@ def in_a_process(code: str, **more: str) -> str:
     return done.stdout.strip()
 
 
-def test_every_request_is_counted_once_and_health_checks_are_not(tmp_path, monkeypatch):
+def test_every_request_is_counted_once_by_the_end_of_the_server_and_health_checks_are_not(tmp_path, monkeypatch):
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     code = """
 from prometheus_client import CollectorRegistry
@@ -132,6 +133,7 @@ try:
     ask("/api/v1/chat/completions", failing)
 except RuntimeError:
     pass
+end_of_the_server()
 registry = CollectorRegistry()
 MultiProcessCollector(registry)
 for family in registry.collect():
@@ -141,6 +143,45 @@ for family in registry.collect():
 """
     assert sorted(in_a_process(code).splitlines()) == ["POST 0 1.0", "POST 402 1.0", "other 402 1.0"]
     assert list(tmp_path.glob("*.db"))
+
+
+def test_what_was_noted_is_written_within_a_second_and_nothing_twice(monkeypatch):
+    monkeypatch.setattr(gathering, "FLUSH_SECONDS", 0.01)
+    monkeypatch.setattr(gathering, "_all", [])
+    written = []
+    gathered = gathering.Gathering(written.append)
+
+    async def note():
+        gathered.note("first")
+        gathered.note("second")
+        assert written == []
+        await asyncio.sleep(0.1)
+        gathered.note("third")
+        gathering.flush_all()
+
+    asyncio.run(note())
+    gathering.flush_all()
+    assert [what for batch in written for what in batch] == ["first", "second", "third"]
+    assert written[0] == ["first", "second"]
+
+
+def test_many_observations_at_once_fall_into_the_same_buckets_as_one_by_one():
+    amounts = [0.0, 0.001, 0.01, 0.0100001, 0.5, 2.0, 1000.0]
+    one_by_one, at_once = (
+        type(http.SECONDS)(name, "Seconds.", registry=None, buckets=http._BUCKETS) for name in ("one", "all")
+    )
+    for amount in amounts:
+        one_by_one.observe(amount)
+    at_once.observe_all(amounts)
+    figures_of = [
+        {(sample.name.partition("_")[2], *sample.labels.values()): sample.value for sample in family.samples}
+        for clock in (one_by_one, at_once)
+        for family in clock.collect()
+    ]
+    for known in figures_of:
+        known.pop(("created",), None)
+    assert figures_of[0] == figures_of[1]
+    assert figures_of[0]["bucket", "0.01"] == 3
 
 
 def test_with_the_database_away_both_answer_in_time_and_say_so(tmp_path, monkeypatch):

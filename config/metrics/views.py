@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from config.health import PATIENCE_SECONDS
 from config.metrics.books import Books, DatabaseUp
+from config.metrics.gathering import flush_all
 from config.probes import DATABASE
 
 
@@ -30,6 +31,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     given = request.headers.get("Authorization", "")
     if not compare_digest(given.encode(), f"Bearer {settings.METRICS_TOKEN}".encode()):
         return HttpResponse("METRICS_TOKEN is asked for as a bearer token.\n", status=401, content_type="text/plain")
+    flush_all()
     text = generate_latest(_processes()) + _books()
     return HttpResponse(text, content_type=CONTENT_TYPE_LATEST)
 
