@@ -16,12 +16,12 @@ import django  # noqa: E402  (after the environment is complete)
 
 django.setup()
 
-from a2wsgi import WSGIMiddleware  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
 from config.metrics.gathering import flush_all  # noqa: E402
 from config.metrics.http import measured, surface_of  # noqa: E402
+from core.bridge import ThreadedWSGI  # noqa: E402
 from metering.ingest.asgi import Ingest  # noqa: E402
 from openrouter.gateway.app import GatewayApp  # noqa: E402
 
@@ -31,16 +31,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 # Each has ``serves(path)``, is called like any ASGI application, and has ``close()`` for the end.
 _handler: Any = get_wsgi_application()
-_wsgi: Any = WSGIMiddleware(_handler, workers=settings.WEB_THREADS)
-
-
-async def _django(scope: Message, receive: Receive, send: Send) -> None:
-    """Django in a thread. The bridge takes coroutines only; a server may answer with any awaitable."""
-
-    async def receive_coroutine() -> Message:
-        return await receive()
-
-    await _wsgi(scope, receive_coroutine, send)
+_django = ThreadedWSGI(_handler, workers=settings.WEB_THREADS, largest=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 
 def hot_apps() -> dict[str, Any]:
