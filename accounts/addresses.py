@@ -1,7 +1,8 @@
 """The caller's address, told by the connection or by the proxies in front."""
 
-from django.conf import settings
 from django.http import HttpRequest
+
+from core.plainsettings import settings
 
 
 def client_address(peer: str | None, forwarded_for: str | None) -> str | None:

@@ -4,12 +4,12 @@ from collections.abc import Awaitable
 from functools import partial
 
 import structlog
-from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from accounts.principal import Principal
 from core.errors import DomainError
 from core.groupcommit import BooksUnavailable
+from core.plainsettings import settings
 from openrouter.gateway.admission import admit, authenticate
 from openrouter.gateway.budgets import look_at_budgets
 from openrouter.gateway.call import Route

@@ -3,9 +3,9 @@
 import asyncio
 
 import aiohttp
-from django.conf import settings
 
 from accounts.ratelimits import Decision
+from core.plainsettings import settings
 from openrouter.gateway.answers import Answer, read_answer
 from openrouter.gateway.call import Call
 from openrouter.gateway.ending import settle_answer, settle_failure

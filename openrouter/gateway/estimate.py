@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from msgspec.structs import replace
 
 from core.errors import DomainError, InvalidRequest
+from core.plainsettings import settings
 from metering.bounds import Bound, CallFacts
 from metering.call_request import asked_output
 from metering.sizing import (

@@ -4,7 +4,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from uuid import UUID
 
-from django.conf import settings
+from core.plainsettings import settings
 
 _SIZE = 16  # bytes
 

@@ -7,8 +7,7 @@ import math
 import time
 from collections.abc import Callable
 
-from django.conf import settings
-
+from core.plainsettings import settings
 from metering.bounds import CallFacts
 from metering.estimates.learning import Sized
 from metering.estimates.makeup import Prompt

@@ -10,11 +10,11 @@ from uuid import UUID
 
 import structlog
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import connection
 
 from core.deadlines import Deadline, Deadlines
 from core.loopcommit import LoopCommit
+from core.plainsettings import settings
 from credits.services import HoldOutcome, HoldRequest
 from metering.estimates.learning import SIZED
 from metering.records import UsageOutcome

@@ -11,10 +11,10 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from django.conf import settings
 
 from accounts.ratelimits import Decision
 from core.money import to_wire
+from core.plainsettings import settings
 from openrouter.gateway.answers import read_answer
 from openrouter.gateway.call import Call
 from openrouter.gateway.calls import answer_whole, read_whole

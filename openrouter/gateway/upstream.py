@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 import aiohttp
-from django.conf import settings
 
+from core.plainsettings import settings
 from openrouter.gateway.call import Call, Try
 from openrouter.gateway.posting import READ_AT_ONCE, Posted, Poster
 from openrouter.gateway.verdicts import Verdict, judge, never_connected, no_answer
