@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo, available_timezones
 
+from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
@@ -66,6 +67,14 @@ def part_of(page: str) -> Callable[[View], View]:
     return decorate
 
 
+def _belongs_nowhere(request: HttpRequest) -> HttpResponse:
+    """Say so; operators, who need no organization, are led from where signing in leads to the back office."""
+    match = request.resolver_match
+    if getattr(request.user, "is_staff", False) and match and match.url_name == settings.LOGIN_REDIRECT_URL:
+        return redirect("admin:index")
+    return render(request, "accounts/no_organization.html", status=403)
+
+
 def organization_page(scope: str) -> Callable[[View], View]:
     """Let members whose role has ``scope`` in; ``request.organization`` and ``request.principal`` are set for the view.
 
@@ -81,7 +90,7 @@ def organization_page(scope: str) -> Callable[[View], View]:
                 return HttpResponse(status=401) if request.htmx else redirect_to_login(request.get_full_path())
             place = place_of(request)
             if place is None:
-                return render(request, "accounts/no_organization.html", status=403)
+                return _belongs_nowhere(request)
             request.organization = place[0]
             request.principal = principal_of_member(*place)
             if not request.principal.has_scope(scope):

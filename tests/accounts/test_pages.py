@@ -58,6 +58,12 @@ def test_people_without_an_organization_are_told_so(path):
     assert answer.status_code == 403 and "You belong to no organization yet" in answer.content.decode()
 
 
+def test_operators_without_an_organization_are_led_to_the_back_office():
+    operator = sign_in(make_user(is_staff=True))
+    assert operator.get("/dashboard/")["Location"] == "/admin/"
+    assert operator.get("/keys/").status_code == 403
+
+
 def test_nothing_can_be_changed_in_a_suspended_organization(customer, owner):
     key, _ = make_key(customer)
     set_suspended(organization_id=customer.id, suspended=True, reason="x", actor=ME, at=timezone.now())
