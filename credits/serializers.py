@@ -118,7 +118,10 @@ class PlaceHoldSerializer(StrictSerializer):
 
     amount = AmountField()
     key = serializers.CharField(
-        max_length=200, help_text="Unique per organization; sent again it returns the first hold."
+        max_length=200,
+        required=False,
+        help_text="Unique per organization; sent again it returns the first hold. Without one the Idempotency-Key "
+        "header does the same; without either every request places a hold of its own.",
     )
     expires_in = serializers.IntegerField(default=900, min_value=1, max_value=86_400, help_text="Seconds.")
     model = serializers.CharField(

@@ -1,5 +1,6 @@
 """REST API of the ledger: parse, call one service, answer."""
 
+import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -20,11 +21,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.entitlements import EXPORTS, NotInTier, require
-from accounts.idempotency import idempotent
+from accounts.idempotency import HEADER, idempotency_key, idempotent
 from accounts.requests import ApiRequest
 from accounts.scopes import Scope
 from core.csvlines import csv_lines
 from core.errors import InvalidRequest, KeyReused
+from core.ids import uuid7
 from core.money import ZERO
 from core.pagination import TimePagination
 from core.refusals import refuses
@@ -227,6 +229,13 @@ class RefundView(MovementView):
         return Response(shapes.PostingSerializer(posting).data, status=201)
 
 
+def _own_hold_key(request: ApiRequest) -> str:
+    """The key of a hold whose caller named none: of the request, so that one repeated after a crash finds the hold."""
+    if header := idempotency_key(request.headers.get(HEADER)):
+        return f"request:{hashlib.sha256(header.encode()).hexdigest()[:32]}"
+    return f"request:{uuid7()}"
+
+
 class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet):
     """Credit set aside for a call, settled to what it cost."""
 
@@ -262,7 +271,7 @@ class HoldViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
             services.HoldRequest(
                 organization_id=request.auth.organization_id,
                 amount=body.validated_data["amount"],
-                key=api_hold_key(body.validated_data["key"]),
+                key=api_hold_key(body.validated_data.get("key") or _own_hold_key(request)),
                 expires_at=now + timedelta(seconds=body.validated_data["expires_in"]),
                 context={"actor": request.auth.actor},
                 limit_ids=ceilings_of(request.auth, purpose, now),

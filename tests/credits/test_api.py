@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 
+from accounts.models import IdempotencyRecord
 from accounts.principal import Actor
 from accounts.scopes import ALL_SCOPES
 from accounts.services.keys import KeyTerms, create_api_key
@@ -178,6 +179,14 @@ def test_a_released_hold_costs_nothing(caller):
     assert (released["status"], released["entry_id"], released["charged"]) == ("released", None, "0")
     assert (released["balance"], released["held"], released["available"]) == ("10", "0", "10")
     assert caller.get("balance")[1]["balance"] == "10"
+
+
+def test_a_hold_without_a_key_is_placed_once_for_each_idempotency_key(caller):
+    first = caller.post("holds", {"amount": "1"}, key="call-1")[1]
+    IdempotencyRecord.objects.all().delete()  # its answer is forgotten, or was never stored
+    assert caller.post("holds", {"amount": "1"}, key="call-1")[1]["id"] == first["id"]
+    assert {caller.post("holds", {"amount": "1"})[0] for _ in range(2)} == {201}
+    assert caller.get("balance")[1]["held"] == "3"
 
 
 def test_the_same_idempotency_key_and_body_get_the_same_answer_and_move_once(caller):
