@@ -19,6 +19,8 @@ _REFUSALS = [
     (400, "unpriceable_call", "No price is known for openai/gpt-5-mini."),
     (401, "invalid_api_key", "This API key is not valid."),
     (402, "insufficient_credits", "This call may cost up to 0.0042 USD; 0.001 USD is available."),
+    (402, "spend_limit_reached", "The spend limit of this API key is reached."),
+    (402, "budget_exceeded", "A budget has no room for this."),
     (403, "model_not_allowed", "Your tier does not include openai/gpt-5-mini."),
     (403, "insufficient_scope", 'This needs the scope "gateway".'),
     (404, "model_not_found", "There is no model openai/gpt-5-mini."),
@@ -26,6 +28,20 @@ _REFUSALS = [
     (429, "rate_limited", "Try again in 12 s."),
     (502, "upstream_unreachable", "The model provider cannot be reached at the moment."),
     (503, "unavailable", "Try again in a moment."),
+]
+# What the provider's own failures come to for the caller of a model (docs/gateway.md).
+_FAILURES = [
+    (403, "permission_denied", "Input was flagged by moderation."),
+    (408, "upstream_timeout", "Request timed out."),
+    (429, "rate_limited_upstream", "Provider returned error"),
+    (500, "upstream_error", "Internal Server Error"),
+    (502, "upstream_no_answer", "The model provider broke off the connection."),
+    (503, "upstream_overloaded", "No available provider."),
+    (503, "provider_account_unavailable", "The model provider's account is not available at the moment."),
+    (503, "books_unavailable", "The service cannot record calls at the moment. Try again shortly."),
+    (504, "upstream_timeout", "The model provider did not answer in time."),
+    (524, "upstream_timeout", "Provider timed out."),
+    (529, "upstream_overloaded", "Provider is overloaded."),
 ]
 _ONCE = [
     (409, "idempotency_key_in_use", "A request with this idempotency key is still running."),
@@ -73,7 +89,7 @@ _CALLS: dict[str, Schema] = {
         "answer": {
             "object": "list",
             "model": "openai/text-embedding-3-small",
-            "data": [{"object": "embedding", "index": 0, "embedding": ["…"]}],
+            "data": [{"object": "embedding", "index": 0, "embedding": [0.0123, -0.0456, 0.0789]}],
             "usage": {"prompt_tokens": 1, "total_tokens": 1},
         },
     },
@@ -188,7 +204,12 @@ _CALL_HEADERS = {
     "x-farebox-hold": "USD set aside before the call.",
     "x-farebox-charge": "USD charged; `pending` while the provider's record is awaited (absent on streams).",
     "x-farebox-balance": "USD left after the charge (absent on streams).",
+    "x-farebox-available": "USD that a new call may claim (absent on streams).",
+    "x-farebox-budget-remaining": "USD that blocking budgets and the key's own limit leave; only where there are any.",
     "x-generation-id": "The provider's id of the call.",
+    "RateLimit": "Room left in each window, with the seconds until it is whole again.",
+    "RateLimit-Policy": "The windows: requests and tokens a minute.",
+    "Idempotent-Replayed": "`true` where the answer is that of an earlier request with the same key.",
 }
 
 
@@ -226,7 +247,7 @@ def _call(call: Schema) -> Schema:
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {
             "200": {"description": "The provider's answer.", "headers": headers, "content": media},
-            **_refusals([*_REFUSALS, *_ONCE]),
+            **_refusals([*_REFUSALS, *_ONCE, *_FAILURES]),
         },
     }
 

@@ -181,6 +181,10 @@ _HOOKS = {
 # Members of an object, by the name of its schema.
 BY_SCHEMA: dict[str, dict[str, Any]] = {
     "Hold": _OPEN_HOLD,
+    # Keys of the ledger are unique for ever: one example after the other must not meet an earlier one's.
+    "AllocateRequest": {"key": "goodwill-1042"},
+    "DeductRequest": {"key": "report-1042"},
+    "RefundRequest": {"key": "refund-1042"},
     "PlacedHold": {**_OPEN_HOLD, "balance": "10", "held": "4", "available": "6"},
     "EndedHold": {
         **_HOLD,
