@@ -7,9 +7,10 @@ How it holds when things go wrong:
 * The work and its stored answer are committed together. A crash before that commit leaves nothing; after it, the answer
   is there to be replayed.
 * A claim without an answer is given up after ``CLAIM_LASTS``: a crashed first request never blocks its key for ever.
-Should the first one still be running then, it finds its claim gone when it wants to store its answer, and everything it
-did is rolled back. * Work that cannot be rolled back (a call to a provider) uses ``atomic=False`` and must be safe to
-repeat by itself. Ledger movements are: their own unique key stays for ever, after the stored answer is cleaned away.
+  Should the first one still be running then, it finds its claim gone when it wants to store its answer, and everything
+  it did is rolled back.
+* Work that cannot be rolled back (a call to a provider) uses ``atomic=False`` and must be safe to repeat by itself.
+  Ledger movements are: their own unique key stays for ever, after the stored answer is cleaned away.
 """
 
 import hashlib

@@ -15,8 +15,8 @@ def words_of(event: UsageEvent, receipt: Receipt) -> list[str]:
 
 
 def _sentences(event: UsageEvent, receipt: Receipt) -> Iterator[str]:
-    what = event.model or event.name or event.kind
-    yield f"{event.kind.capitalize()} “{what}” on {event.occurred_at.astimezone(UTC):%Y-%m-%d at %H:%M:%S} UTC."
+    what = f" “{event.model or event.name}”" if event.model or event.name else ""
+    yield f"{event.kind.capitalize()}{what} on {event.occurred_at.astimezone(UTC):%Y-%m-%d at %H:%M:%S} UTC."
     if receipt.price is not None:
         since, until = receipt.price.effective_from.astimezone(UTC), receipt.price.effective_to
         ended = f" until {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if until else ""
