@@ -14,7 +14,7 @@ import msgspec
 from core.money import USD_STEP, ZERO
 from metering.errors import InvalidPrice, UnpriceableCall
 from metering.prices import DYNAMIC, ONE, PriceCard, read_price
-from metering.rating import Line, charge_lines, exact, total
+from metering.rating import Line, exact, most_charged, total
 
 # A price by the clock is charged as of the request; it may reach the provider a little after the hold.
 WINDOW = timedelta(hours=1)
@@ -164,30 +164,47 @@ def _bound_of(
     factor = max(card.tier_factor(facts.service_tier), ONE)
     if headroom != ONE:
         factor = exact.multiply(factor, headroom)
-    limits = _Limits(facts, card.dearest(facts.prompt_tokens, at, at + WINDOW), factor)
+    limits = _Limits(facts, card, at, factor)
     lines = tuple(limits.lines())
     cost = total(lines)
-    tokens = sum(limits.room)
     # What the call turns out to be is known afterwards: a paid model may answer for nothing.
-    charges = [
-        total(charge_lines(cost, tokens, facts.requests, components, is_free=is_free, is_byok=is_byok))
-        for is_free in (False, True)
-    ]
-    amount = max(charges).quantize(USD_STEP, context=_UP)
-    return Bound(amount, cost, lines, limits.max_price())
+    charge = ZERO if is_byok else most_charged(cost, sum(limits.room), facts.requests, components)
+    return Bound(charge.quantize(USD_STEP, context=_UP), cost, lines, dict(limits.ceiling.max_price))
+
+
+class _Ceiling(msgspec.Struct, frozen=True):
+    """The dearest price of a token of any prompt and of any answer, and what goes upstream as ``provider.max_price``:
+    per million tokens, per request, per image."""
+
+    text: Decimal
+    answer: Decimal
+    max_price: Mapping[str, Decimal]
 
 
 class _Limits:
     """The dearest price of each class that one request can meet at one price list."""
 
-    def __init__(self, facts: CallFacts, prices: Mapping[str, Decimal], factor: Decimal) -> None:
+    def __init__(self, facts: CallFacts, card: PriceCard, at: datetime, factor: Decimal) -> None:
         self.facts = facts
-        self.prices = prices
+        self.prices = card.dearest(facts.prompt_tokens, at, at + WINDOW)
         self.factor = factor
         self.caps = facts.max_price or {}
-        self.text = self._text_price()
-        self.answer = self._answer_price()
+        self.ceiling = self._ceiling_of(card)
+        self.text, self.answer = self.ceiling.text, self.ceiling.answer
         self.room = self._shared_room()
+
+    def _ceiling_of(self, card: PriceCard) -> _Ceiling:
+        """Worked out once where the price list alone decides: without conditions, and limits of the request's own."""
+        if card.overrides or self.caps or self.factor is not ONE:
+            return self._find_ceiling()
+        kind = self.facts.cache_write_1h, self.facts.audio_output
+        found: _Ceiling | None = card.ceilings.get(kind)
+        if found is None:
+            found = card.ceilings[kind] = self._find_ceiling()
+        return found
+
+    def _find_ceiling(self) -> _Ceiling:
+        return _Ceiling(self._text_price(), self._answer_price(), self._max_price())
 
     def lines(self) -> list[Line]:
         """One line per class; inputs of all kinds are one class at the dearest of their prices."""
@@ -211,8 +228,7 @@ class _Limits:
             lines.append(_line("fees", 1, facts.fees))
         return lines
 
-    def max_price(self) -> dict[str, Decimal]:
-        """The prices as ``provider.max_price`` states them: per million tokens, per request, per image."""
+    def _max_price(self) -> dict[str, Decimal]:
         return {
             "prompt": self._price("prompt").scaleb(_MILLION, exact),
             "completion": self._price("completion").scaleb(_MILLION, exact),

@@ -107,6 +107,8 @@ class PriceCard:
     discount: Decimal = Decimal(0)  # the price is multiplied by (1 - discount)
     overrides: tuple[Override, ...] = ()
     service_tiers: Mapping[str, Decimal] = field(default_factory=lambda: SERVICE_TIERS)
+    # What follows from these alone, worked out once: see metering.bounds.
+    ceilings: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def from_openrouter(cls, pricing: Mapping[str, Any]) -> Self:
@@ -166,14 +168,14 @@ class PriceCard:
             prices.update(self.overrides[index].prices)
         return prices, applied
 
-    def dearest(self, prompt_tokens: int, start: datetime, end: datetime) -> dict[str, Decimal]:
+    def dearest(self, prompt_tokens: int, start: datetime, end: datetime) -> Mapping[str, Decimal]:
         """The highest price of each class for any request of at most ``prompt_tokens`` in ``[start, end]``.
 
         A class that is dynamic under any condition is dynamic here.
         """
-        prices = dict(self.prices)
         if not self.overrides:
-            return prices
+            return self.prices
+        prices = dict(self.prices)
         start, end = start.astimezone(UTC), end.astimezone(UTC)
         for entry in self.overrides:
             if entry.may_apply(prompt_tokens, start, end):

@@ -233,6 +233,19 @@ def charge_lines(
     ]
 
 
+def most_charged(cost: Decimal, tokens: int, requests: int, components: Sequence[Mapping[str, Any]]) -> Decimal:
+    """The larger of what a paid and a free call are charged for the same use, USD, exact."""
+    paid = free = cost
+    for component in components:
+        amount = _component_line(component, cost, tokens, requests).amount
+        applies_to = component.get("applies_to", "all")
+        if applies_to in ("paid", "all"):
+            paid = exact.add(paid, amount)
+        if applies_to in ("free", "all"):
+            free = exact.add(free, amount)
+    return max(paid, free)
+
+
 def _usable(cost: Decimal) -> Decimal:
     """A finite cost, without the dust that floating point leaves far below any price."""
     if not cost.is_finite() or cost < 0:

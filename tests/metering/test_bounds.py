@@ -137,6 +137,26 @@ def test_the_bound_is_rounded_up():
     assert bound(CallFacts(prompt_tokens=1), tiny) == Decimal("1e-12")
 
 
+def test_what_a_price_list_remembers_of_one_request_never_stands_in_for_another():
+    listed = {"input_cache_write_1h": "0.00001", "audio_output": "0.0001"}
+    kept = card(**listed)
+    requests = [
+        CallFacts(prompt_tokens=100, completion_tokens=100, cache_write_1h=hours, audio_output=spoken, max_price=limits)
+        for limits in (None, {"prompt": Decimal(1)})
+        for hours in (True, False)
+        for spoken in (True, False)
+    ]
+    factors = (Decimal(1), Decimal(2))
+    for facts in [*requests, *reversed(requests)]:
+        for headroom in factors:
+            known, anew = (upper_bound(facts, [each], (), NOON, headroom=headroom) for each in (kept, card(**listed)))
+            assert known == anew
+    assert len({bound(facts, kept) for facts in requests}) == 4
+    upper_bound(requests[0], [kept], (), NOON).max_price.clear()
+    assert upper_bound(requests[0], [kept], (), NOON) == upper_bound(requests[0], [card(**listed)], (), NOON)
+    assert kept == card(**listed)
+
+
 def test_headroom_multiplies_the_listed_prices():
     assert bound(CALL, headroom=Decimal("1.5")) == Decimal("0.009")
 
