@@ -8,6 +8,7 @@ from uuid import UUID
 
 from accounts.principal import Principal
 from core.errors import DomainError
+from core.money import ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,9 @@ class Purpose:
 Finder = Callable[[Principal, Purpose, datetime], Sequence[UUID]]
 Explainer = Callable[[Sequence[UUID], Decimal, datetime], DomainError | None]
 
+Counter = Callable[[UUID, Sequence[UUID]], Decimal]
+
+_counters: list[Counter] = []
 _finders: list[Finder] = []
 _explainers: list[Explainer] = []
 
@@ -32,6 +36,19 @@ def ceilings_by(*, find: Finder, explain: Explainer) -> None:
     of a hold of an amount (USD) by one of them, None if it was none of its own.
     """
     _finders[:], _explainers[:] = [find], [explain]
+
+
+def spending_by(count: Counter) -> None:
+    """Ask this what API keys have spent; registered once, while the apps start.
+
+    ``count`` answers for an organization and keys of its own what their usage has cost in credit, USD.
+    """
+    _counters[:] = [count]
+
+
+def spent_by_keys(organization_id: UUID, keys: Sequence[UUID]) -> Decimal:
+    """What these API keys of the organization have spent on usage since they were made, USD."""
+    return sum((count(organization_id, keys) for count in _counters), ZERO)
 
 
 def ceilings_of(principal: Principal, purpose: Purpose, at: datetime) -> list[UUID]:

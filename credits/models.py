@@ -238,6 +238,8 @@ class Hold(models.Model):
             models.Index(
                 fields=["account", "expires_at"], condition=Q(purpose="api", status="open"), name="hold_api_deadline"
             ),
+            # what a key has spent without usage events; calls of the gateway never stand in it
+            models.Index(fields=["account"], condition=Q(purpose="api", status="settled"), name="hold_api_settled"),
         ]
 
     def __str__(self) -> str:

@@ -2,10 +2,8 @@
 
 from credits.services.accounts import (
     open_account,
-    remove_spend_limit,
     set_low_balance_alert,
     set_overage_limit,
-    set_spend_limit,
 )
 from credits.services.expiry import expire_holds, expire_lots
 from credits.services.holds import (
@@ -23,6 +21,7 @@ from credits.services.holds import (
     settle_hold,
     settle_holds,
 )
+from credits.services.limits import remove_spend_limit, set_spend_limit
 from credits.services.postings import (
     Posting,
     adjust_balance,

@@ -4,7 +4,11 @@ import re
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
+from accounts.models import ApiKey
+from accounts.principal import Actor
+from accounts.services import KeyTerms, update_api_key
 from metering.models import LanguageModel
 from openrouter.gateway.reads.models import catalogue
 from openrouter.services.catalogue import LIVE_SOURCE, TEST_SOURCE
@@ -87,6 +91,15 @@ def test_a_key_sees_what_binds_it_the_wallet_or_its_own_limit(customer):
     assert (document["limit"], document["limit_remaining"]) == (None, unlimited.account.available)
     assert document["usage"] == document["usage_daily"] == unlimited.event.charge
     assert document["farebox"]["binding"] == "wallet"
+    key, terms = ApiKey.objects.get(organization=unlimited.organization), {"organization_id": unlimited.organization.pk}
+    for limit in ("0.25", None, "0.5"):  # what was used without a limit counts for the next one
+        amount = None if limit is None else Decimal(limit)
+        changed = KeyTerms(scopes=tuple(key.scopes), spend_limit=amount)
+        update_api_key(key_id=key.pk, name="x", terms=changed, actor=Actor("t"), at=timezone.now(), **terms)
+        unlimited.chat()
+    document = unlimited.get("/key").json["data"]
+    assert document["usage"] == sum(event.charge for event in unlimited.events)
+    assert document["limit_remaining"] == document["limit"] - document["usage"]
     limited = customer(credit="3", spend_limit=Decimal("0.5"))
     limited.chat()
     document = limited.get("/key").json["data"]
