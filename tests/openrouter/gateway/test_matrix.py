@@ -1,11 +1,14 @@
 """Every kind of answer, every shape of usage, every way to leave and every fault, streamed and not.
 
 All cells run at once against one gateway; then each is held to the same rules: charged = billed by the provider × (1 +
-markup), nothing held, one settlement, the right status.
+markup), nothing held, one settlement, the right status. ``WHOLE_MATRIX=1`` runs every combination instead of every pair.
 """
 
 import contextlib
 import http.client
+import itertools
+import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -44,8 +47,33 @@ SHAPES: dict[str, tuple[str, str, dict]] = {
     "picture made": ("sandbox/image-out", "tokens=4 images=1", {"modalities": ["image", "text"]}),
     "service tier": ("openai/gpt-5", "tokens=24 reasoning=8", {"service_tier": "flex", "max_tokens": 64}),
 }
-USAGE = ("", "cost-absent", "cost-null", "usage-absent", "usage-twice", "usage-null", "usage-zero", "usage-openai")
+USAGE = ("", "cost-absent", "usage-absent", "usage-twice", "usage-null", "usage-zero", "cost-null", "usage-openai")
+# The same shapes where the provider stops, and stops billing, when its connection is closed, and where it does not.
+CANCELLABLE: dict[str, tuple[str, str]] = {
+    "normal": ("openai/gpt-4o-mini", "tokens=24"),
+    "length": ("openai/gpt-4o-mini", "tokens=90"),
+    "tool call": ("openai/gpt-4o-mini", "tool tokens=10"),
+    "reasoning": ("openai/gpt-5-mini", "tokens=12 reasoning=12"),
+    "cached": ("anthropic/claude-haiku-4.5", "prompt=1000 cached=600 written=100 tokens=40"),
+    "per request": ("sandbox/per-request", "tokens=24"),
+    "free": ("sandbox/chat:free", "tokens=24"),
+    "zero-priced": ("sandbox/zero-priced", "tokens=24"),
+    "auto router": ("openrouter/auto", "tokens=24"),
+}
+HEARD_OUT: dict[str, tuple[str, str]] = {
+    "normal": ("mistralai/mistral-large-2512", "tokens=24"),
+    "length": ("mistralai/mistral-large-2512", "tokens=90"),
+    "tool call": ("mistralai/mistral-large-2512", "tool tokens=10"),
+    "reasoning": ("perplexity/sonar-reasoning-pro", "tokens=12 reasoning=12"),
+    "cached": ("anthropic/claude-haiku-4.5", "prompt=1000 cached=600 written=100 tokens=40 endpoint=1"),
+    "per request": ("perplexity/sonar", "tokens=24"),
+    "free": ("openai/gpt-oss-20b:free", "tokens=24"),
+    "zero-priced": ("openrouter/sherlock-dash-alpha", "tokens=24"),
+}
+PROVIDERS = {"cancellable": CANCELLABLE, "heard out": HEARD_OUT}
 LEAVING = ("before the first byte", "in the middle", "at the end")
+# Every shape with every answer and every way to leave takes some minutes; without, every two of them meet somewhere.
+EVERYTHING = bool(os.environ.get("WHOLE_MATRIX"))
 
 # Status for the client of a call that is not streamed; "cut" when the answer breaks off.
 REFUSED: dict[str, int] = {
@@ -107,6 +135,9 @@ SPOILED: dict[str, tuple[int, int, bool]] = {
 }
 
 
+FAULTS = (*REFUSED, *SPOILED)
+
+
 @dataclass
 class Cell:
     name: str
@@ -123,60 +154,65 @@ class Cell:
     answer: Answer | None = None
 
 
-def _cells() -> list[Cell]:
-    cells = []
-    for streamed in (False, True):
-        how = "stream" if streamed else "json"
-        for shape, (model, wishes, fields) in SHAPES.items():
-            for usage in USAGE:
-                if usage and shape in ("long context", "search", "picture made", "service tier"):
-                    continue
-                fault = f" fault={usage}" if usage else ""
-                cells.append(
-                    Cell(f"{how}, {shape}, {usage or 'usage'}", model, f"[[{wishes}{fault}]]", streamed, 200, fields)
-                )
-            for leaving in LEAVING if shape in ("normal", "reasoning", "cached", "free", "tool call") else ():
-                cells += [_leaver(how, shape, leaving, provider) for provider in ("cancellable", "heard out")]
-        for fault, status in REFUSED.items():
-            cells.append(
-                Cell(
-                    f"{how}, refused, {fault}",
-                    f"sandbox/fault-{fault}",
-                    "[[tokens=30]]",
-                    streamed,
-                    status,
-                    {"max_tokens": 100},
-                )
-            )
-        for fault, (plain, in_stream, shows_error) in SPOILED.items():
-            cells.append(
-                Cell(
-                    f"{how}, spoiled, {fault}",
-                    f"sandbox/fault-{fault}",
-                    "[[tokens=30]]",
-                    streamed,
-                    in_stream if streamed else plain,
-                    {"max_tokens": 100},
-                    shows_error=streamed and shows_error,
-                    sees_end=fault != "no-done",
-                )
-            )
-    return cells
+def _cells() -> Iterator[Cell]:
+    for how in ("json", "stream"):
+        for shape in SHAPES:
+            for usage in USAGE if shape in CANCELLABLE else ("",):
+                yield _cell(how, shape, usage)
+        for turn, (shape, fault) in _turns(FAULTS):
+            if EVERYTHING or turn % len(CANCELLABLE) == (4 if how == "stream" else 0):
+                yield _cell(how, shape, fault)
+        for turn, (shape, answer) in _turns((*USAGE, *FAULTS) if EVERYTHING else USAGE[:6]):
+            ways = [(leaving, who) for leaving in LEAVING for who in PROVIDERS if shape in PROVIDERS[who]]
+            for leaving, who in ways if EVERYTHING else [ways[turn % len(ways)]]:
+                yield _leaver(how, shape, leaving, who, answer)
 
 
-def _leaver(how: str, shape: str, leaving: str, provider: str) -> Cell:
-    _, wishes, fields = SHAPES[shape]
-    model = {"cancellable": "sandbox/slow-cancellable", "heard out": "sandbox/slow-uncancellable"}[provider]
+def _turns(answers: tuple[str, ...]) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Shapes with answers, and whose turn it is: along each row and each column every turn comes."""
+    for (row, shape), (column, answer) in itertools.product(enumerate(CANCELLABLE), enumerate(answers)):
+        yield row + column, (shape, answer)
+
+
+def _cell(how: str, shape: str, answer: str) -> Cell:
+    """A call whose client stays."""
+    model, wishes, fields = SHAPES[shape]
+    streamed = how == "stream"
+    status, shows_error = 200, False
+    if answer in REFUSED:
+        status = REFUSED[answer]
+    elif answer in SPOILED:
+        plain, in_stream, shows_error = SPOILED[answer]
+        status = in_stream if streamed else plain
+    return Cell(
+        f"{how}, {shape}, {answer or 'usage'}",
+        model,
+        _asking(wishes, answer),
+        streamed,
+        status,
+        fields if answer in USAGE else {"max_tokens": 250, **fields},
+        shows_error=streamed and shows_error,
+        sees_end=answer != "no-done",
+    )
+
+
+def _leaver(how: str, shape: str, leaving: str, who: str, answer: str) -> Cell:
+    """A call whose client leaves."""
+    model, wishes = PROVIDERS[who][shape]
     wait = "first=1 delay=0.01" if leaving == "before the first byte" else "delay=0.02"
     return Cell(
-        f"{how}, {shape}, client leaves {leaving}, provider {provider}",
+        f"{how}, {shape}, {answer or 'usage'}, client leaves {leaving}, provider {who}",
         model,
-        f"[[{wishes} {wait}]]",
+        _asking(f"{wishes} {wait}", answer),
         how == "stream",
         200,
-        fields,
+        SHAPES[shape][2],
         leaving=leaving,
     )
+
+
+def _asking(wishes: str, answer: str) -> str:
+    return f"[[{wishes} fault={answer}]]" if answer else f"[[{wishes}]]"
 
 
 CELLS = {cell.name: cell for cell in _cells()}
@@ -244,8 +280,8 @@ def _settle_all() -> None:
     """Wait for what the gateway looks up by itself; the rest is recovered as an hour later."""
     looked_up = Hold.objects.open().filter(purpose="gateway").exclude(context__generation__isnull=True)
     looked_up = looked_up.exclude(context__generation="")
-    never = {"context__models__contains": ["sandbox/fault-generation-never"]}
-    wait_for(lambda: not looked_up.exclude(**never).exists())
+    never = [cell.buyer.organization.pk for cell in CELLS.values() if "generation-never" in cell.text]
+    wait_for(lambda: not looked_up.exclude(account_id__in=never).exists(), 300)
     recover_calls(at=timezone.now() + timedelta(hours=1), at_once=True)
 
 
