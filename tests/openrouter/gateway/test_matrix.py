@@ -1,7 +1,8 @@
 """Every kind of answer, every shape of usage, every way to leave and every fault, streamed and not.
 
 All cells run at once against one gateway; then each is held to the same rules: charged = billed by the provider × (1 +
-markup), nothing held, one settlement, the right status. ``WHOLE_MATRIX=1`` runs every combination instead of every pair.
+markup), nothing held, one settlement, the right status. Every two values meet in some cell; with ``WHOLE_MATRIX=1``
+every combination is a cell.
 """
 
 import contextlib
