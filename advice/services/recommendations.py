@@ -30,24 +30,35 @@ _STATE = RecommendationState
 
 
 def review_due(*, at: datetime, limit: int = 200) -> int:
-    """Look through the usage of up to ``limit`` organizations whose turn it is, each apart; how many."""
+    """Look through the usage of up to ``limit`` organizations whose turn it is, each apart; how many.
+
+    Those without a tier and those whose review fails stay due: they are passed over, so that others have their turn.
+    """
     used = UsageDay.objects.filter(day__gte=(at - WINDOW).date()).values("organization_id")
     fresh = RecommendationReview.objects.filter(computed_at__gt=at - _EVERY).values("organization_id")
     due = Organization.objects.live().filter(id__in=used).exclude(id__in=fresh).order_by("id")  # sandbox money is none
     done = 0
-    for organization_id in due.values_list("id", flat=True)[:limit]:
+    for organization_id in due.values_list("id", flat=True):
+        if done >= limit:
+            break
         with apart("advice.review_failed", organization_id):
-            review_usage(organization_id=organization_id, at=at)
-            done += 1
+            done += _review(organization_id, at)
     return done
 
 
 def review_usage(*, organization_id: UUID, at: datetime) -> list[Recommendation]:
     """Look through an organization's last thirty days, keep what is found and tell what is new; the open ones."""
+    if not _review(organization_id, at):
+        return []
+    return list(Recommendation.objects.filter(organization_id=organization_id, state=_STATE.OPEN).order_by("-saving"))
+
+
+def _review(organization_id: UUID, at: datetime) -> bool:
+    """Whether it could be looked through: without a tier nothing has a price to compare with."""
     try:
         seen = review(organization_id, at)
     except NoTier:
-        return []
+        return False
     with transaction.atomic():
         RecommendationReview.objects.update_or_create(
             organization_id=organization_id,
@@ -62,7 +73,7 @@ def review_usage(*, organization_id: UUID, at: datetime) -> list[Recommendation]
         new = _keep(organization_id, seen.found, at)
         if new:
             _tell_of_new(organization_id, new, at)
-    return list(Recommendation.objects.filter(organization_id=organization_id, state=_STATE.OPEN).order_by("-saving"))
+    return True
 
 
 def dismiss_recommendation(

@@ -12,8 +12,10 @@ from advice import services
 from advice.errors import NotApplicable, RecommendationDecided
 from advice.findings.answers import limit_for
 from advice.findings.prefixes import Group, _subject, saved_by
+from advice.findings.review import review
 from advice.models import Finding, Recommendation, RecommendationReview
 from advice.notices import recommendations_found
+from advice.services import recommendations
 from core.ids import uuid7
 from credits.services import grant_credits
 from metering.models import LanguageModel, UsageEvent
@@ -325,6 +327,24 @@ def test_the_job_takes_each_organization_once_a_day(world):
     assert services.review_due(at=AT) == 0
     assert services.review_due(at=AT + timedelta(hours=25)) == 1
     assert not RecommendationReview.objects.filter(organization=idle).exists()
+
+
+def test_those_who_cannot_be_reviewed_keep_nobody_waiting(world, monkeypatch):
+    def some_fail(organization_id, at):
+        if organization_id == broken.pk:
+            raise RuntimeError("odd usage")
+        return review(organization_id, at)
+
+    without, broken, good = make_customer(), make_customer(), make_customer()
+    for customer in (without, broken, good):
+        record_usage([make_use(customer, SMALL, at=AT, is_byok=True)], at=AT)
+    Subscription.objects.filter(organization=without).delete()
+    forget_terms()
+    monkeypatch.setattr(recommendations, "review", some_fail)
+    later = AT + timedelta(hours=25)
+    assert services.review_due(at=later, limit=2) == 2
+    reviewed = RecommendationReview.objects.filter(computed_at=later).values_list("organization_id", flat=True)
+    assert set(reviewed) == {world.customer.pk, good.pk}
 
 
 # ---------------------------------------------------------------- tiers, API, pages
