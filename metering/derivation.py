@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from core.ids import text_of_id
 from core.money import to_wire
 from metering.rating import ROUNDING, Charge, Line, Rated, apply_markup, exact, total
 
@@ -41,7 +42,7 @@ def derive(
     if rated is not None:
         data["computed"] = _computed(rated)
     if price_id is not None:
-        data["price_id"] = str(price_id)
+        data["price_id"] = price_id if isinstance(price_id, str) else text_of_id(price_id)
     return data
 
 

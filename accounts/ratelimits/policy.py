@@ -4,13 +4,14 @@ from django.conf import settings
 
 from accounts.principal import Principal
 from accounts.ratelimits.windows import Bucket
+from core.ids import text_of_id
 
 
 def gateway_buckets(
     principal: Principal, *, requests_per_minute: int, tokens_per_minute: int, tokens: int
 ) -> list[Bucket]:
     """Windows of a gateway call that may use ``tokens``: the tier's for the organization, and the key's own."""
-    owner = f"ratelimit:{principal.organization_id}"
+    owner = "ratelimit:" + text_of_id(principal.organization_id)
     return [
         Bucket(f"{owner}:requests", "requests", "requests", requests_per_minute),
         Bucket(f"{owner}:tokens", "tokens", "tokens", tokens_per_minute, tokens),

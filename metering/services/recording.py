@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from core.ids import text_of_id
 from core.jsonio import dumps_text
 from core.money import ZERO
 from core.sqlcalls import Query, Row, run
@@ -64,7 +65,7 @@ def usage_outcomes(events: Sequence[UsageRecord], *, rows: Sequence[Row]) -> lis
 def _identify(event: UsageRecord) -> None:
     """Give an event with a hold its id, and every event with an id what the id stands for."""
     if event.external_id is None and event.hold_id is not None:
-        event.external_id = f"{HOLD_KEY}{event.hold_id}"
+        event.external_id = HOLD_KEY + text_of_id(event.hold_id)
         event.content_hash = hash_of([event.hold_id, event.charge])
     elif event.external_id is not None and event.content_hash is None:
         event.content_hash = hash_of(msgspec.structs.replace(event, id=_NO_KEY, metered=()))

@@ -4,6 +4,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from accounts.ratelimits import Decision, rate_limit_headers
+from core.ids import text_of_id
 from core.money import to_wire
 from metering.records import UsageOutcome
 from openrouter.gateway.call import Call
@@ -13,7 +14,7 @@ from openrouter.gateway.wire import Header
 def call_headers(call: Call, decision: Decision | None) -> list[Header]:
     """Known before the answer: the usage event's id, what is reserved, the limits."""
     headers: list[Header] = [
-        (b"x-farebox-event-id", str(call.ticket.event_id).encode()),
+        (b"x-farebox-event-id", text_of_id(call.ticket.event_id).encode()),
         (b"x-farebox-hold", to_wire(call.reserved).encode()),
     ]
     if call.limit_remaining is not None:

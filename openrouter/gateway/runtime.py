@@ -13,6 +13,7 @@ from asgiref.sync import sync_to_async
 from django.db import connection
 
 from core.deadlines import Deadline, Deadlines
+from core.ids import text_of_id
 from core.loopcommit import LoopCommit
 from core.plainsettings import settings
 from credits.services import HoldOutcome, HoldRequest
@@ -109,7 +110,7 @@ class Gateway:
             HoldRequest(
                 organization_id=ticket.organization_id,
                 amount=call.reserved,
-                key=f"call:{ticket.id}",
+                key="call:" + text_of_id(ticket.id),
                 expires_at=ticket.at + timedelta(seconds=lifetime + settings.GATEWAY_RETRY_SECONDS + 60),
                 purpose="gateway",
                 context=ticket.context(),

@@ -1,8 +1,9 @@
 import os
 import threading
 import time
+from uuid import UUID
 
-from core.ids import uuid7
+from core.ids import text_of_id, uuid7
 
 
 def test_an_id_is_a_uuid7_and_sorts_by_its_time():
@@ -38,3 +39,8 @@ def test_a_forked_process_does_not_repeat_its_parents_ids():
     parts = {of_child[at : at + 10] for at in range(0, len(of_child), 10)}
     assert len(parts) == 100
     assert not parts & {uuid7().bytes[6:] for _ in range(100)}
+
+
+def test_the_quick_text_of_an_id_is_its_text():
+    for id in (uuid7(), UUID(int=0), UUID(int=2**128 - 1), UUID("0193A1F2-7c1e-7a40-9d6b-2f1c5e8a4b10")):
+        assert text_of_id(id) == str(id)
