@@ -29,6 +29,8 @@ from openrouter.gateway.wire import ClientGone, Exchange, Receive, Scope, Send
 log = structlog.get_logger(__name__)
 
 PREFIX = "/api/v1"
+# Seconds before a call is sent, of waiting for the books, after which its client may have given up and asked again.
+_LONG = 1.0
 ROUTES = {
     f"{PREFIX}{route.path}": route
     for route in (
@@ -113,6 +115,10 @@ class GatewayApp:
         except BaseException:
             give_tokens_back(decision, 0)
             raise
+        if exchange.waited > _LONG and await exchange.has_left():
+            give_tokens_back(decision, 0)
+            self.gateway.abandon(call)
+            raise CallRefused(408, "The client left before the call was sent to the provider.", "client_left")
         self.gateway.measuring.take(call)
         try:
             await (run_stream if call.ticket.streams else run_call)(self.gateway, exchange, call, decision)

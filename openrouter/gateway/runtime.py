@@ -175,6 +175,11 @@ class Gateway:
         call.status = "error"
         return self.settle(call, NOTHING)
 
+    def abandon(self, call: Call) -> None:
+        """A call that was never sent, because its client had left: its hold is given back; nobody waits for it."""
+        call.status, call.client_left = "cancelled", True
+        self.settle(call, NOTHING).add_done_callback(lambda done: done.cancelled() or done.exception())
+
     def _tell(
         self, call: Call, told: "asyncio.Future[UsageOutcome | None]", settled: "asyncio.Future[UsageOutcome]"
     ) -> None:

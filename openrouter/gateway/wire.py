@@ -1,5 +1,7 @@
 """One HTTP exchange of the gateway, straight on ASGI: reading a bounded body, answering whole or in pieces."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,6 +19,9 @@ JSON_TYPE: Header = (b"content-type", b"application/json")
 NO_STORE: Header = (b"cache-control", b"no-store")
 
 
+_GLANCE = 0.01  # seconds, to be told of a client that has left
+
+
 class ClientGone(Exception):
     """The client closed the connection before its request was complete, or broke its framing."""
 
@@ -25,6 +30,7 @@ class Exchange:
     """A request and the way to answer it. Sending to a client that has left is not an error: it does nothing."""
 
     __slots__ = (
+        "_came",
         "_receive",
         "_send",
         "before_end",
@@ -54,6 +60,7 @@ class Exchange:
         self.before_end: Callable[[], Awaitable[None]] | None = None  # awaited once, before the last piece goes out
         self.sent_status = 0
         self.sent_headers: list[Header] = []
+        self._came = time.monotonic()
         self._receive = receive
         self._send = send
 
@@ -89,6 +96,19 @@ class Exchange:
             raise _too_large(largest)
         self.body = body
         return body
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the request came."""
+        return time.monotonic() - self._came
+
+    async def has_left(self) -> bool:
+        """Whether the client has left by now; to be called after the body was read."""
+        if not self.gone:
+            watching = asyncio.ensure_future(self.watch())
+            await asyncio.wait({watching}, timeout=_GLANCE)
+            watching.cancel()
+        return self.gone
 
     async def watch(self) -> None:
         """Return when the client has left; to be called after the body was read."""

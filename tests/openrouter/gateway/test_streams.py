@@ -4,8 +4,11 @@ import json
 import time
 from decimal import Decimal
 
+import psycopg
 import pytest
+from django.db import connection
 
+from openrouter.gateway import app
 from outbox.models import DomainEvent
 from tests.openrouter.gateway.conftest import MARKUP, wait_for
 
@@ -70,7 +73,8 @@ def _leave_after(buyer, model, events):
     running.close()
 
 
-def test_leaving_during_a_json_call_changes_nothing_about_its_price(customer):
+def test_leaving_during_a_json_call_changes_nothing_about_its_price(customer, monkeypatch):
+    monkeypatch.setattr(app, "_LONG", 60)  # the call is sent, however busy this machine is
     buyer = customer()
     running = buyer.open_stream("sandbox/chat", "[[tokens=30 first=0.5]]", stream=False)
     time.sleep(0.1)
@@ -79,6 +83,29 @@ def test_leaving_during_a_json_call_changes_nothing_about_its_price(customer):
     buyer.wait_until_settled()
     assert buyer.event.completion_tokens == 30
     assert buyer.account.balance == 10 - buyer.billed * (1 + MARKUP)
+
+
+def test_a_client_that_left_while_the_books_were_busy_is_not_called_for(customer, monkeypatch):
+    monkeypatch.setattr(app, "_LONG", 0.05)
+    buyer = customer()
+    busy = psycopg.connect(**connection.get_connection_params())
+    busy.execute("SELECT FROM credits_creditaccount WHERE id = %s FOR UPDATE", [buyer.organization.pk])
+    leavers = [buyer.open_stream(text="I leave", stream=streamed) for streamed in (True, False)]
+    stays = buyer.open_stream(text="I stay", stream=False)
+    time.sleep(0.3)
+    for each in leavers:
+        each.close()
+    time.sleep(0.1)
+    busy.close()
+    assert stays.getresponse().status == 200
+    buyer.wait_until_settled()
+    assert len(buyer.holds) == 3
+    assert len(buyer.generations) == len(buyer.charges) == 1
+    assert sorted((event.status, event.charge == 0) for event in buyer.events) == [
+        ("cancelled", True),
+        ("cancelled", True),
+        ("ok", False),
+    ]
 
 
 def test_the_providers_handle_is_durable_while_the_stream_runs(customer, settings):
