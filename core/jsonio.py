@@ -73,6 +73,15 @@ def with_whole_characters(text: bytes) -> bytes:
     return _HALVES.sub(lambda found: found[1] or rb"\ufffd", text)
 
 
+# Texts are passed over; a name within one is only a word.
+_NO_NUMBERS = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+
+
+def with_null_for_no_numbers(text: bytes) -> bytes:
+    """JSON with null for NaN and the infinities, which some write though JSON has no such numbers."""
+    return _NO_NUMBERS.sub(lambda found: found[1] or b"null", text)
+
+
 # After an even number of backslashes only: an odd one more is a backslash before the text "u0000".
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 

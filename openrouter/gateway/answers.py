@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from core.jsonio import with_whole_characters
+from core.jsonio import with_null_for_no_numbers, with_whole_characters
 from metering.rating import TokenUsage
 from openrouter.figures import count_of, is_amount, text_of
 
@@ -118,6 +118,18 @@ def read_answer(data: bytes) -> Answer | None:
         return None if whole == data else read_answer(whole)
 
 
+def read_and_mend(data: bytes) -> tuple[Answer | None, bytes]:
+    """The answer in ``data``, and the JSON to be passed on.
+
+    NaN and infinities become null: the answer was made and is paid for, and many clients read no JSON that has them.
+    """
+    answer = read_answer(data)
+    if answer is None and (mended := with_null_for_no_numbers(data)) != data:
+        answer = read_answer(mended)
+        data = data if answer is None else mended
+    return answer, data
+
+
 def _read_leniently(data: bytes) -> Answer | None:
     """Member by member, so that one odd field does not hide the bill."""
     try:
@@ -152,8 +164,21 @@ def _set(target: Any, name: str, raw: msgspec.Raw, kind: Any) -> None:
         return
 
 
+def _more_telling(before: Usage | None, now: Usage | None) -> Usage | None:
+    """The later usage, unless it leaves the bill out: without a cost it must count what the earlier one did not."""
+    if before is None or now is None or now.billed is not None:
+        return now or before
+    if before.billed is None:
+        return now if _counted(now) >= _counted(before) else before
+    return now if _counted(now) > _counted(before) else before
+
+
+def _counted(usage: Usage) -> int:
+    return count_of(usage.prompt_tokens) + count_of(usage.completion_tokens)
+
+
 class Reading(msgspec.Struct):
-    """What is known of a call's answer so far; later chunks add to it, the last usage wins."""
+    """What is known of a call's answer so far; later chunks add to it, the last usage wins unless it tells less."""
 
     generation_id: str = ""
     model: str = ""
@@ -170,10 +195,8 @@ class Reading(msgspec.Struct):
         What was counted before an answer failed is not its bill. The id in the headers is the provider's handle, the
         one in the body stands in for it.
         """
-        if answer.usage is not None:
-            self.usage = answer.usage
-        elif answer.has_failed:
-            self.usage = None
+        if answer.has_failed or answer.usage is not None:
+            self.usage = answer.usage if answer.has_failed else _more_telling(self.usage, answer.usage)
         self.generation_id = self.generation_id or text_of(answer.id)
         self.model = text_of(answer.model) or self.model
         self.provider = text_of(answer.provider) or self.provider

@@ -6,7 +6,7 @@ import aiohttp
 
 from accounts.ratelimits import Decision
 from core.plainsettings import settings
-from openrouter.gateway.answers import Answer, read_answer
+from openrouter.gateway.answers import Answer, read_and_mend
 from openrouter.gateway.call import Call
 from openrouter.gateway.ending import settle_answer, settle_failure
 from openrouter.gateway.headers import call_headers, charge_headers
@@ -69,7 +69,7 @@ def read_whole(call: Call, response: Posted, body: bytes) -> tuple[bytes, bytes]
     """
     reading = call.reading
     reading.cache_hit = response.headers.get("X-OpenRouter-Cache-Status", "").upper() == "HIT"
-    answer = read_answer(body)
+    answer, body = read_and_mend(body)
     if answer is not None:
         reading.take(answer)
     if verdict := _failure_of(call, answer):

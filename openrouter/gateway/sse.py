@@ -13,8 +13,11 @@ import msgspec
 _BLANK_LINE = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _DONE = b"[DONE]"
-# What an event may hold that matters: usage, an error, the reason why the answer ended, the end mark.
-_MARKS = (b'"usage"', b'"error"', b'"finish_reason":"', b'"finish_reason": "', b"data: [DONE]", b"data:[DONE]")
+# What an event may hold that matters: usage, an error, the reason why the answer ended, the end mark, what is no JSON.
+_MARKS = (
+    *(b'"usage"', b'"error"', b'"finish_reason":"', b'"finish_reason": "', b"data: [DONE]", b"data:[DONE]"),
+    *(b"NaN", b"Infinity"),
+)
 LARGEST_EVENT = 64 * 1024 * 1024
 
 ReadEvent = Callable[[bytes], bytes | None]

@@ -15,7 +15,7 @@ import msgspec
 from accounts.ratelimits import Decision
 from core.money import to_wire
 from core.plainsettings import settings
-from openrouter.gateway.answers import read_answer
+from openrouter.gateway.answers import read_and_mend
 from openrouter.gateway.call import Call
 from openrouter.gateway.calls import answer_whole, read_whole
 from openrouter.gateway.ending import PENDING, Settled, give_tokens_back, resolve_later, settle_answer, settle_failure
@@ -185,11 +185,13 @@ class _EventRelay(_Relay):
 
     def _on_event(self, data: bytes) -> bytes | None:
         """Read an event; an error is shown without what the customer must not see."""
-        answer = read_answer(data)
+        answer, mended = read_and_mend(data)
         if answer is None:
             return None
         self.call.reading.take(answer)
-        return shown_answer(data, own_key=self.call.uses_own_key) if answer.explains_an_error else None
+        if answer.explains_an_error:
+            return shown_answer(mended, own_key=self.call.uses_own_key)
+        return None if mended is data else mended
 
     async def conclude(self) -> None:
         """Settle by what was read; keep the end mark back until that is done."""

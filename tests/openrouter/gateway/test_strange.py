@@ -98,6 +98,13 @@ CELLS: dict[str, Cell] = {
         answer(told(f'{COUNTS}, "cost": 0, "is_byok": true, "cost_details": {{"upstream_inference_cost": 3.1e-3}}')),
     ),
     "half a character": whole(answer(told(PAID, text="\\ud83d")), bill="0.0001", shows=("\\ud83d",)),
+    "numbers that are none": whole(
+        answer(told(f'{PAID}, "odd": -Infinity', text="NaN", choice=', "logprobs": {"content": [{"logprob": NaN}]}')),
+        bill="0.0001", shows=('"content": "NaN"', '"logprob": null', '"odd": null'),
+    ),
+    "a cost that is none": whole(
+        answer(told(f'{COUNTS}, "cost": NaN')), bill="0.00000165", shows=('"cost": null',),  # by the price list
+    ),
     "an odd id, an odd provider": whole(
         answer(told(PAID, id="gen\\u0000\\r\\nx-odd: 1").replace('"P"', '"P\\u0000"')), bill="0.0001"
     ),
@@ -165,6 +172,14 @@ CELLS: dict[str, Cell] = {
     ),
     "usage without choices": streamed(
         start(), sse(chunk(), STOP, f'data: {{"choices": [], "usage": {{{PAID}}}}}', "data: [DONE]"), bill="0.0001"
+    ),
+    "usage without a cost after one with": streamed(
+        start(), sse(chunk(), LAST, chunk(COUNTS, text=""), 'data: {"choices": [], "usage": {}}', "data: [DONE]"),
+        bill="0.0001", shows=("charge=0.00011",),
+    ),
+    "numbers that are none in a stream": streamed(
+        start(), sse(chunk(), chunk(choice=', "x": NaN'), LAST[:-1] + ', "odd": -Infinity}', "data: [DONE]"),
+        bill="0.0001", shows=('"x": null', '"odd": null', "charge=0.00011"), hides=("NaN", "Infinity"),
     ),
     "an end mark, and no end": streamed(start(), sse(LAST, "data: [DONE]"), 20, bill="0.0001", shows=("[DONE]",)),
     "an answer in one piece": streamed(answer(told(PAID)), bill="0.0001", shows=("Hi",)),
