@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -42,7 +42,7 @@ _DUST = ONE.scaleb(-_DUST_PLACES)
 _DUSTED = Context(prec=200, rounding=ROUND_HALF_EVEN)
 
 
-class Line(NamedTuple):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One class of a cost or charge: ``amount = quantity * unit_price``, USD, exact."""
 
     price_class: str

@@ -4,6 +4,8 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import asdict as members_of
+
 from core.errors import DomainError
 from core.money import to_wire
 from metering.errors import NoSuchModel
@@ -46,7 +48,7 @@ def facts_of(estimate: Estimate) -> dict[str, Any]:
 
 def _cost(cost: Cost, *, with_lines: bool) -> dict[str, Any]:
     shown = cost.lines if with_lines else ()
-    lines = [{**line._asdict(), "quantity": to_wire(Decimal(line.quantity))} for line in shown]
+    lines = [{**members_of(line), "quantity": to_wire(Decimal(line.quantity))} for line in shown]
     parts = {"provider_cost": cost.provider_cost, "markup": cost.markup, "metered": cost.metered}
     return {**parts, "charge": cost.charge, "lines": lines}
 

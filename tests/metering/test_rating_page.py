@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import astuple
 
 from core.money import to_wire
 from metering.bounds import CallFacts, upper_bound
@@ -19,7 +20,7 @@ EXAMPLES = "\n".join(re.findall(r"```pycon\n(.*?)```", PAGE, re.DOTALL))
 
 
 def show(lines: tuple[Line, ...]) -> None:
-    for name, quantity, unit, amount in lines:
+    for name, quantity, unit, amount in map(astuple, lines):
         print(f"{name:<19} {to_wire(Decimal(quantity))} * {to_wire(unit)} = {to_wire(amount)}")
 
 
