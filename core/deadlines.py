@@ -37,6 +37,10 @@ class Deadlines:
         self._alive = 0
         self._timer: asyncio.TimerHandle | None = None
 
+    def limit(self) -> "Limit":
+        """A context manager that lets its block take no longer."""
+        return Limit(self)
+
     def __len__(self) -> int:
         """Deadlines that are kept, cancelled ones among them."""
         return len(self._queue)
@@ -70,3 +74,33 @@ class Deadlines:
         self._timer = loop.call_at(self._queue[0].due, self._ring) if self._queue else None
         for what in due:
             loop.call_soon(what)  # so that the failure of one is not the end of the others
+
+
+class Limit:
+    """Cancels what its block waits for when the time is over, and raises TimeoutError, as ``asyncio.timeout`` does."""
+
+    __slots__ = ("_cancelling", "_deadline", "_deadlines", "_is_open", "_is_over", "_task")
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._is_open = self._is_over = False
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("Only a task can be given a limit.")
+        self._task, self._cancelling = task, task.cancelling()
+        self._is_open = True
+        self._deadline = self._deadlines.set(self._end)
+
+    def _end(self) -> None:
+        if self._is_open:  # what is due may be called a turn of the loop later
+            self._is_over = True
+            self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._is_open = False
+        self._deadline.cancel()
+        # Somebody else's cancellation goes on, whatever the time.
+        if self._is_over and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error

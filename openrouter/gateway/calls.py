@@ -1,11 +1,8 @@
 """A call with one whole answer: ask, settle, answer."""
 
-import asyncio
-
 import aiohttp
 
 from accounts.ratelimits import Decision
-from core.plainsettings import settings
 from openrouter.gateway.answers import Answer, read_and_mend
 from openrouter.gateway.call import Call
 from openrouter.gateway.ending import settle_answer, settle_failure
@@ -46,7 +43,7 @@ async def answer_whole(
 async def _ask(gateway: Gateway, exchange: Exchange, call: Call) -> tuple[bytes, bytes]:
     """The answer's body and type; what it says of money is in ``call.reading``. Raises UpstreamFailed."""
     try:
-        async with asyncio.timeout(settings.GATEWAY_CALL_SECONDS):
+        with gateway.time_for(call):
             response = await gateway.upstream.send(call, exchange)
             noting = gateway.note_generation_soon(call)
             try:

@@ -12,7 +12,7 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.db import connection
 
-from core.deadlines import Deadline, Deadlines
+from core.deadlines import Deadline, Deadlines, Limit
 from core.ids import text_of_id
 from core.loopcommit import LoopCommit
 from core.plainsettings import settings
@@ -55,8 +55,11 @@ class Gateway:
         self.measuring = Measuring()
         self.patience = Deadlines(SETTLEMENT_WAIT)
         self._notes_due = Deadlines(NOTE_AFTER)
+        self._whole_answers = Deadlines(settings.GATEWAY_CALL_SECONDS)
+        self._streams = Deadlines(settings.GATEWAY_STREAM_SECONDS)
         self._upstream: Upstream | None = None
         self._running: set[asyncio.Task[Any]] = set()
+        self._carried: dict[asyncio.Future[None], asyncio.Task[None]] = {}  # calls, by what tells of their end
         self._alerted: dict[str, float] = {}
         self._living: asyncio.Task[None] | None = None
 
@@ -80,15 +83,14 @@ class Gateway:
         The same as to shield a task that was spawned, for half as many turns of the loop.
         """
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        task = asyncio.ensure_future(self._then_tell(work, ended))
-        self._running.add(task)
+        self._carried[ended] = asyncio.ensure_future(self._then_tell(work, ended))
         return ended
 
     async def _then_tell(self, work: Coroutine[Any, Any, None], ended: "asyncio.Future[None]") -> None:
         try:
             await work
         finally:
-            self._running.discard(asyncio.current_task())
+            del self._carried[ended]
             if not ended.done():
                 ended.set_result(None)
 
@@ -121,6 +123,10 @@ class Gateway:
         )
         call.limit_remaining = outcome.limit_remaining
         return outcome
+
+    def time_for(self, call: Call) -> Limit:
+        """How long the provider may take for its answer: a context manager that raises TimeoutError."""
+        return (self._streams if call.ticket.streams else self._whole_answers).limit()
 
     def note(self, call: Call, **facts: Any) -> None:
         """Add facts to the hold's context; nobody waits for it."""
@@ -226,8 +232,8 @@ class Gateway:
         """Let running calls end for ``grace`` seconds, write what is to be written, close connections."""
         if self._living is not None:
             self._living.cancel()
-        if self._running:
-            await asyncio.wait(set(self._running), timeout=grace)
+        if running := {*self._running, *self._carried.values()}:
+            await asyncio.wait(running, timeout=grace)
         groups: tuple[LoopCommit[Any, Any], ...] = (self.holds, self.settlements, self.notes)
         for group in groups:
             await group.close(grace)

@@ -112,7 +112,7 @@ class _Relay:
         watcher = asyncio.ensure_future(self.exchange.watch())
         watcher.add_done_callback(self._client_left)
         try:
-            async with asyncio.timeout(settings.GATEWAY_STREAM_SECONDS):
+            with self.gateway.time_for(self.call):
                 async for chunk in self.response.content.iter_any():
                     if self.call.answered_at is None:
                         self.call.answered_at = time.monotonic()

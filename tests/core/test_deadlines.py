@@ -1,5 +1,7 @@
 import asyncio
 
+import pytest
+
 from core.deadlines import Deadlines
 
 
@@ -41,3 +43,37 @@ async def test_cancelled_deadlines_behind_one_that_lives_long_are_thrown_away():
         deadlines.set(lambda: None).cancel()
     assert len(deadlines) < 200
     long.cancel()
+
+
+async def test_a_limit_ends_what_takes_longer_and_nothing_else():
+    deadlines = Deadlines(0.02)
+    with pytest.raises(TimeoutError), deadlines.limit():
+        await asyncio.sleep(5)
+    with deadlines.limit():
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.05)  # the deadline of a block that has ended cancels nobody
+    with pytest.raises(KeyError), deadlines.limit():
+        raise KeyError
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_who_is_cancelled_by_somebody_else_is_not_told_of_a_timeout():
+    async def limited():
+        with Deadlines(0.02).limit():
+            await asyncio.sleep(5)
+
+    task = asyncio.ensure_future(limited())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_block_that_ends_in_the_turn_in_which_it_is_due_is_not_cancelled_afterwards():
+    deadlines = Deadlines(0.02)
+    with deadlines.limit():
+        await asyncio.sleep(0)
+        deadlines._ring()  # nothing is due yet
+        deadlines._queue[0].due = 0.0
+        deadlines._ring()  # has the loop call what is due in its next turn
+    await asyncio.sleep(0.01)
