@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
-from django.db import transaction
+from django.db import connection, transaction
 
 from core.errors import DomainError
 from core.money import ZERO
@@ -88,12 +88,22 @@ def record_reports(reports: Sequence[Report]) -> list[list[Ending]]:
     records = [record for entries in priced for record in entries if isinstance(record, UsageRecord)]
     fresh = [record for record in records if record.id not in outcomes]
     at = max(report.at for report in reports)
-    for start in range(0, len(fresh), MOST_IN_A_STATEMENT):
-        chunk = fresh[start : start + MOST_IN_A_STATEMENT]
+    together = _most_together(len(fresh))
+    for start in range(0, len(fresh), together):
+        chunk = fresh[start : start + together]
         for record, outcome in zip(chunk, _record(chunk, at), strict=True):
             outcomes[record.id] = outcome
     firsts = _first_events(outcomes, records)
     return [[_ending(entry, outcomes, firsts) for entry in entries] for entries in priced]
+
+
+def _most_together(events: int) -> int:
+    """How many of so many events a statement may take.
+
+    Each takes its locks in one order. Within a transaction all go into one: what a first statement has locked would be
+    held while a second one begins anew, and two such transactions could wait for each other.
+    """
+    return max(events, 1) if connection.in_atomic_block else MOST_IN_A_STATEMENT
 
 
 def _record(records: Sequence[UsageRecord], at: datetime) -> list[UsageOutcome]:

@@ -5,14 +5,18 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from credits.audit import audit_books
 from credits.models import CreditAccount, LedgerEntry
+from credits.upkeep import bring_up_to_date
 from metering.errors import AlreadyCorrected
+from metering.ingest import reports
 from metering.models import UsageEvent, UsageHour, UsageKey
 from metering.services import correct_event, rebuild_rollups, record_usage, void_event
 from tests.builders import NOON, make_funded, make_organization, make_record, usd
-from tests.concurrency.parallel import rewritten_functions, run_parallel
+from tests.concurrency.parallel import Meeting, rewritten_functions, run_parallel
+from tests.metering.reporting import Reporter, make_reporter
 from tests.metering.sums import counted, stored
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -171,3 +175,42 @@ def test_corrections_and_batches_over_the_same_sums_do_not_deadlock():
     assert run_parallel([*tasks, report, report, report]) == [None] * 9
     assert balance(organization) == usd("994")
     assert stored() == counted()
+
+
+def two_reports_in_opposite_order(monkeypatch):
+    """Two requests with an ``Idempotency-Key`` each, in parts of one event: more than a statement takes."""
+    monkeypatch.setattr(reports, "MOST_IN_A_STATEMENT", 1)
+    organization = make_reporter()
+    bring_up_to_date([organization.pk], timezone.now())  # else they would close its periods, one after the other
+    events = [
+        {"name": name, "external_id": name, "occurred_at": (NOON - timedelta(days=day)).isoformat()}
+        for day, name in enumerate(("one", "two"))
+    ]
+    callers = [Reporter(organization), Reporter(organization)]
+    tasks = [
+        lambda: callers[0].track_batch(events, idempotency_key="a"),
+        lambda: callers[1].track_batch(events[::-1], idempotency_key="b"),
+    ]
+    return organization, run_parallel(tasks)
+
+
+def test_reports_of_one_transaction_each_do_not_wait_for_each_other(monkeypatch):
+    organization, answers = two_reports_in_opposite_order(monkeypatch)
+    assert [status for status, _ in answers] == [200, 200]
+    assert Counter(each["status"] for _, body in answers for each in body["results"]) == {"recorded": 2, "duplicate": 2}
+    assert UsageEvent.objects.filter(organization=organization).count() == 2
+
+
+def test_control_in_several_statements_they_do(monkeypatch):
+    meeting = Meeting(2)
+
+    def one_by_one(records, *, at):
+        outcomes = record_usage(records, at=at)
+        meeting.wait()
+        return outcomes
+
+    monkeypatch.setattr(reports, "_most_together", lambda _: 1)
+    monkeypatch.setattr(reports, "record_usage", one_by_one)
+    _, answers = two_reports_in_opposite_order(monkeypatch)
+    assert sorted(status for status, _ in answers) == [200, 503]  # a deadlock: the database ends one of them
+    assert UsageEvent.objects.count() == 2
