@@ -33,7 +33,7 @@ def asked_output(data: Mapping[str, Any]) -> int | None:
 
 def require_input(data: Mapping[str, Any], *names: str) -> None:
     """One of the members that say what to do must be there. Raises InvalidRequest."""
-    if not any(data.get(name) for name in names):
+    if not any(map(data.get, names)):
         raise InvalidRequest(f"{names[0]} is required.", param=names[0])
 
 

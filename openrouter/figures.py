@@ -15,7 +15,7 @@ def is_amount(cost: Decimal | None) -> TypeGuard[Decimal]:
 
 def count_of(value: int | Decimal | None) -> int:
     """A number of tokens: never negative, and none that no call has."""
-    return int(min(max(value or 0, 0), _MOST_TOKENS))
+    return int(min(max(value, 0), _MOST_TOKENS)) if value else 0
 
 
 def text_of(value: object) -> str:

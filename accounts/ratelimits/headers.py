@@ -32,7 +32,7 @@ def duration(milliseconds: int) -> str:
     if milliseconds < 1000:
         return f"{milliseconds}ms"
     minutes, rest = divmod(milliseconds, 60_000)
-    seconds = f"{rest / 1000:.3f}".rstrip("0").rstrip(".")
+    seconds = f"{rest / 1000:g}"
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
 
 

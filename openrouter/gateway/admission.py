@@ -163,9 +163,10 @@ def may_use(candidate: Priced, principal: Principal, terms: TierTerms) -> bool:
 
 
 def _check_model(candidate: Priced, principal: Principal, terms: TierTerms) -> None:
-    if not any(principal.may_use_model(name) for name in candidate.names):
+    names = candidate.names
+    if not any(map(principal.may_use_model, names)):
         raise _not_allowed(candidate.name, "This API key may not use the model")
-    if not any(terms.may_use_model(name, is_free=candidate.is_free) for name in candidate.names):
+    if not any(terms.may_use_model(name, is_free=candidate.is_free) for name in names):
         raise _not_allowed(candidate.name, f"The {terms.name} tier does not include the model")
 
 

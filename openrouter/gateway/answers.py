@@ -1,6 +1,7 @@
 """What the provider's answers say about money: usage, cost, who served, what went wrong."""
 
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -77,6 +78,9 @@ class _Choice(msgspec.Struct):
     error: Any = None
 
 
+_reason_of, _error_of = attrgetter("finish_reason"), attrgetter("error")
+
+
 class Answer(msgspec.Struct):
     """A whole answer, or one chunk of a stream; what is not named here is passed over."""
 
@@ -91,17 +95,17 @@ class Answer(msgspec.Struct):
     @property
     def finish_reason(self) -> str | None:
         """Why the (last) answer ended."""
-        return next((choice.finish_reason for choice in reversed(self.choices or []) if choice.finish_reason), None)
+        return next(filter(None, map(_reason_of, reversed(self.choices or ()))), None)
 
     @property
     def explains_an_error(self) -> bool:
         """Whether there are words about an error in it, which may say too much."""
-        return bool(self.error) or any(choice.error for choice in self.choices or [])
+        return bool(self.error) or any(map(_error_of, self.choices or ()))
 
     @property
     def has_failed(self) -> bool:
         """Whether it ends in an error, as a whole or in one of its choices."""
-        return self.explains_an_error or any(choice.finish_reason == "error" for choice in self.choices or [])
+        return self.explains_an_error or "error" in map(_reason_of, self.choices or ())
 
 
 _decode = msgspec.json.Decoder(Answer).decode
@@ -195,8 +199,10 @@ class Reading(msgspec.Struct):
         What was counted before an answer failed is not its bill. The id in the headers is the provider's handle, the
         one in the body stands in for it.
         """
-        if answer.has_failed or answer.usage is not None:
-            self.usage = answer.usage if answer.has_failed else _more_telling(self.usage, answer.usage)
+        if answer.has_failed:
+            self.usage = answer.usage
+        elif answer.usage is not None:
+            self.usage = _more_telling(self.usage, answer.usage)
         self.generation_id = self.generation_id or text_of(answer.id)
         self.model = text_of(answer.model) or self.model
         self.provider = text_of(answer.provider) or self.provider
