@@ -133,11 +133,13 @@ class _Parts:
     def read(self, body: Mapping[str, Any]) -> None:
         for message in _objects(body.get("messages")):
             self._content(message.get("content"))
-            self._content(message.get("images"))
+            if "images" in message:
+                self._content(message["images"])
             if message.get("audio"):  # an earlier spoken answer, by its id
                 self.is_open_ended = True
-        self._content(body.get("prompt"))
-        self._content(body.get("input"))
+        for name in ("prompt", "input"):
+            if name in body:
+                self._content(body[name])
 
     def _content(self, content: Any) -> None:
         if isinstance(content, str):

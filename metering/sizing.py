@@ -120,11 +120,10 @@ def affordable_answer(
 def _longest_answer(shape: CallShape, context: int | None) -> int:
     """The cap of one answer in tokens: what was asked for, else the default, within what every model can do."""
     maxima = [each.price.model.max_completion_tokens for each in shape.models if each.price is not None]
-    known = [most for most in maxima if most]
     return output_cap(
         asked=shape.asked_output,
         default=shape.default_output,
-        model_max=max(known) if known and len(known) == len(maxima) else None,
+        model_max=_largest(maxima),
         context_length=context,
         prompt_tokens=len(shape.raw) // _BYTES_PER_TOKEN if shape.asked_output is None else 0,
     )
@@ -132,9 +131,11 @@ def _longest_answer(shape: CallShape, context: int | None) -> int:
 
 def largest_context(models: Sequence[Priced]) -> int | None:
     """The largest context among the models; None as soon as one is unknown."""
-    lengths = [each.price.model.context_length for each in models if each.price is not None]
-    known = [length for length in lengths if length]
-    return max(known) if known and len(known) == len(lengths) else None
+    return _largest([each.price.model.context_length for each in models if each.price is not None])
+
+
+def _largest(figures: Sequence[int | None]) -> int | None:
+    return max(filter(None, figures)) if figures and all(figures) else None
 
 
 def _facts(shape: CallShape, cap: int, context: int | None) -> CallFacts:

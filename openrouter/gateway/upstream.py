@@ -25,7 +25,7 @@ _PASSED_ON = (
     (b"x-session-id", "x-session-id"),
 )
 # The provider's response cache must not answer one customer with what another asked.
-_CACHE = (b"x-openrouter-cache", "X-OpenRouter-Cache")
+_PASSED_ON_WITH_CACHE = (*_PASSED_ON, (b"x-openrouter-cache", "X-OpenRouter-Cache"))
 _LARGEST_ERROR = 256 * 1024
 _ERROR_SECONDS = 15.0  # for its body; the status alone decides without it
 _FIRST_PAUSE = 0.25
@@ -155,7 +155,7 @@ def _timeout(connect: float, idle: float) -> aiohttp.ClientTimeout:
 
 def _headers(call: Call, exchange: Exchange) -> list[tuple[str, str]]:
     headers = [("Authorization", f"Bearer {call.key.secret}")]
-    passed_on = _PASSED_ON if call.key.kind == "shared" else (*_PASSED_ON, _CACHE)
+    passed_on = _PASSED_ON if call.key.kind == "shared" else _PASSED_ON_WITH_CACHE
     for name, canonical in passed_on:
         if name in exchange.headers:
             value = exchange.header(name)
