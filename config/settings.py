@@ -136,7 +136,7 @@ if TESTING:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:6379/0")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {"default": {"BACKEND": "core.caching.ForgivingRedisCache", "LOCATION": REDIS_URL}}
 
 # ---------------------------------------------------------------- people
 AUTH_USER_MODEL = "accounts.User"

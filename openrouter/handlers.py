@@ -14,9 +14,14 @@ _GATHER_SECONDS = 5
 @handles("credits.granted", "credits.refunded", "credits.expired", "credits.reversed", "tier.changed")
 def move_limit(event: DomainEvent) -> None:
     """Let the sub-key's spend limit follow the organization's credits, a moment later."""
-    if event.organization_id is None or not cache.add(f"openrouter:limit:{event.organization_id}", 1, _GATHER_SECONDS):
+    key = f"openrouter:limit:{event.organization_id}"
+    if event.organization_id is None or not cache.add(key, 1, _GATHER_SECONDS):
         return
-    follow_limit.apply_async([str(event.organization_id)], countdown=_GATHER_SECONDS + 1)
+    try:
+        follow_limit.apply_async([str(event.organization_id)], countdown=_GATHER_SECONDS + 1)
+    except Exception:
+        cache.delete(key)  # the news is told again, and then not for one that is on its way
+        raise
 
 
 @handles("gateway.provider_account_problem")

@@ -5,7 +5,9 @@ from axes.models import AccessAttempt
 from django.core.cache import cache
 from django.test import Client
 
+from core import caching
 from tests.builders import make_user
+from tests.ports import free_port
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -50,6 +52,22 @@ def test_behind_a_proxy_addresses_are_told_apart(settings):
     client = Client(headers={"x-forwarded-for": "198.51.100.7"})
     client.post("/accounts/login/", {"login": "ada@example.com", "password": "wrong"})
     assert AccessAttempt.objects.get().ip_address == "198.51.100.7"
+
+
+def test_with_redis_away_people_log_in_and_guessing_is_stopped_all_the_same(settings, monkeypatch):
+    monkeypatch.setattr(caching._Outage, "until", 0.0)
+    settings.CACHES = {"default": settings.CACHES["default"] | {"LOCATION": nobody_answers()}}
+    settings.ACCOUNT_RATE_LIMITS = {"login_failed": "2/m/key"}
+    for name in ("ada", "bob"):
+        make_user(email=f"{name}@example.com", password=RIGHT)
+    assert logs_in("bob@example.com")
+    assert not any(logs_in("ada@example.com", "wrong") for _ in range(2))
+    assert not logs_in("ada@example.com")
+    assert caching._Outage.until
+
+
+def nobody_answers() -> str:
+    return f"redis://127.0.0.1:{free_port()}/0"
 
 
 def test_what_is_tried_too_often_is_answered_with_a_page_that_says_so(settings):
