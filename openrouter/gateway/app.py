@@ -91,7 +91,7 @@ class GatewayApp:
         principal = await authenticate(exchange, self.gateway.lookups, takes_tickets=True)
         await exchange.read(settings.GATEWAY_LARGEST_BODY)
         self.gateway.live()
-        # The server cancels a handler whose client leaves; what is begun runs to its end, for money may be set aside.
+        # Servers may cancel a handler whose client leaves; what is begun runs to its end, for money may be set aside.
         once = answer_once(exchange, principal.organization_id, partial(self._carry_out, exchange, principal, route))
         await self.gateway.carry_through(self._guarded(exchange, once))
 
