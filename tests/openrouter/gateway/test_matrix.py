@@ -207,7 +207,7 @@ def _leaver(how: str, shape: str, leaving: str, who: str, answer: str) -> Cell:
         _asking(f"{wishes} {wait}", answer),
         how == "stream",
         200,
-        SHAPES[shape][2],
+        SHAPES[shape][2] if answer in USAGE else {"max_tokens": 60, **SHAPES[shape][2]},
         leaving=leaving,
     )
 
@@ -220,8 +220,10 @@ CELLS = {cell.name: cell for cell in _cells()}
 
 
 @pytest.fixture(scope="module")
-def results(world, served, sandbox, django_db_blocker) -> dict[str, Cell]:
-    """Run every cell, recover what has to be, and hand out the cells with what became of them."""
+def results(request, world, served, sandbox, django_db_blocker) -> dict[str, Cell]:
+    """Run every cell that is asked for, recover what has to be, and hand them out with what became of them."""
+    names = {item.callspec.params["name"] for item in request.session.items if item.path == request.path}
+    cells = {name: CELLS[name] for name in names}
     upstream = {
         "OPENROUTER_BASE_URL": sandbox.base_url,
         "OPENROUTER_API_KEY": sandbox.settings.api_key,
@@ -234,13 +236,13 @@ def results(world, served, sandbox, django_db_blocker) -> dict[str, Cell]:
         "GATEWAY_PROVIDER_LAG_SECONDS": 0,
     }
     with django_db_blocker.unblock(), override_settings(**upstream):
-        for cell in CELLS.values():
+        for cell in cells.values():
             cell.buyer = make_buyer(served, sandbox)
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(_run, CELLS.values()))
-        _settle_all()
+            list(pool.map(_run, cells.values()))
+        _settle_all(cells)
         connection.close()
-    return CELLS
+    return cells
 
 
 def _run(cell: Cell) -> None:
@@ -277,12 +279,12 @@ def _is_under_way(buyer: Any) -> bool:
     return any("generation" in hold.context or hold.status != "open" for hold in buyer.holds)
 
 
-def _settle_all() -> None:
+def _settle_all(cells: dict[str, Cell]) -> None:
     """Wait for what the gateway looks up by itself; the rest is recovered as an hour later."""
     looked_up = Hold.objects.open().filter(purpose="gateway").exclude(context__generation__isnull=True)
     looked_up = looked_up.exclude(context__generation="")
-    never = [cell.buyer.organization.pk for cell in CELLS.values() if "generation-never" in cell.text]
-    wait_for(lambda: not looked_up.exclude(account_id__in=never).exists(), 300)
+    never = [cell.buyer.organization.pk for cell in cells.values() if "generation-never" in cell.text]
+    wait_for(lambda: not looked_up.exclude(account_id__in=never).exists())
     recover_calls(at=timezone.now() + timedelta(hours=1), at_once=True)
 
 
