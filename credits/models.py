@@ -38,6 +38,8 @@ class CreditAccount(models.Model):
     low_balance_at = MoneyField(null=True, blank=True)  # alert when available falls below
     entry_count = models.BigIntegerField(default=0)
     last_posted_at = models.DateTimeField(null=True)
+    # When the last of its lots has begun: until then some of the balance may pay for nothing yet. Kept by a trigger.
+    pending_until = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [
