@@ -7,6 +7,7 @@ from pathlib import Path
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from config.openapi.about import ABOUT as _OPENAPI_ABOUT
 from config.openapi.components import COMPONENTS as _OPENAPI_COMPONENTS
 from config.openapi.enums import NAMES as _OPENAPI_ENUMS
 from config.startup import refusal_of
@@ -247,7 +248,7 @@ COUPON_ATTEMPTS_PER_MINUTE = env.int("COUPON_ATTEMPTS_PER_MINUTE", default=10)
 COUPON_ATTEMPTS_PER_DAY = env.int("COUPON_ATTEMPTS_PER_DAY", default=100)
 SPECTACULAR_SETTINGS = {
     "TITLE": "Farebox API",
-    "DESCRIPTION": "Prepaid credits, usage metering and cost control for products built on LLMs.",
+    "DESCRIPTION": _OPENAPI_ABOUT,
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
