@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 _TIMEOUT = 0.5  # seconds; it is asked while somebody waits
 _REST = 2.0  # seconds in which a Redis that failed is left alone
+_REMEMBERED = 100_000  # Django's own 300 would let whoever tries many names push out what was counted of one
 
 
 class _Outage:
@@ -33,7 +34,7 @@ class ForgivingRedisCache(RedisCache):
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         patience = {"socket_timeout": _TIMEOUT, "socket_connect_timeout": _TIMEOUT, "retry": Retry(NoBackoff(), 0)}
         super().__init__(server, {**params, "OPTIONS": {**patience, **params.get("OPTIONS", {})}})
-        self._meanwhile = LocMemCache("while-redis-is-away", {})
+        self._meanwhile = LocMemCache("while-redis-is-away", {"OPTIONS": {"MAX_ENTRIES": _REMEMBERED}})
 
 
 def _forgiving(name: str) -> Callable[..., Any]:
