@@ -30,8 +30,9 @@ class Probe(Generic[T]):
         """
         with self._lock:
             if self._running is None or self._running.done():
-                self._running = Future()
-                Thread(target=partial(self._run, self._running), daemon=True).start()
+                answer: Future[T] = Future()
+                Thread(target=partial(self._run, answer), daemon=True).start()
+                self._running = answer  # only now: without a thread nobody would ever answer
             return self._running
 
     def _run(self, answer: Future[T]) -> None:
